@@ -1,0 +1,82 @@
+"""Every error that tenfold raises on purpose. Each says what was expected, what came and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "DataError",
+    "DownloadError",
+    "RecordError",
+    "RequestError",
+    "ShapeError",
+    "StudyError",
+    "TenfoldError",
+    "TrainingError",
+    "nearest",
+]
+
+
+class TenfoldError(Exception):
+    """Base of all errors raised by tenfold. The command line exits with ``exit_code``."""
+
+    exit_code = 1
+
+
+class RequestError(TenfoldError, ValueError):
+    """What was asked for is wrong: nothing was started. Exit code 2."""
+
+    exit_code = 2
+
+
+class StudyError(RequestError):
+    """A study is wrong. Holds every problem found, not only the first.
+
+    Args:
+        where: the study's name or file.
+        problems: one line each.
+    """
+
+    def __init__(self, where: str, problems: Iterable[str]) -> None:
+        self.where = where
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        head = f"{where}: {count} problem{'s' if count != 1 else ''}"
+        super().__init__("\n".join([head, *(f"  - {problem}" for problem in self.problems)]))
+
+
+class ShapeError(RequestError):
+    """An array or a module's output has another shape than the one expected."""
+
+
+class DataError(RequestError):
+    """A data file is missing, damaged, of the wrong shape or holds impossible values."""
+
+
+class DownloadError(TenfoldError, OSError):
+    """A data set could not be downloaded, or its checksum is wrong. Exit code 1."""
+
+
+class RecordError(TenfoldError):
+    """A record folder is in use, damaged, of another study or of another schema version. Exit code 1."""
+
+
+class TrainingError(TenfoldError):
+    """Training could not go on. Exit code 1."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error message for an unknown name: the nearest known one, or the list of all.
+
+    Example:
+        >>> nearest("quikstart", ["quickstart", "mnist-pairs"])
+        "did you mean 'quickstart'?"
+        >>> nearest("zzz", ["b", "a"])
+        'known: a, b'
+    """
+    known = sorted(known)
+    match = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if match:
+        return f"did you mean '{match[0]}'?"
+    return f"known: {', '.join(known)}" if known else "none is known"
