@@ -1,0 +1,49 @@
+"""Which layers are exchanged before a module is stacked, and how one is exchanged."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import nn
+
+from tenfold.seeds import derive
+from tenfold.stack import _recurrent
+from tenfold.stack._dropout import Dropout
+
+__all__ = ["replayable", "stackable"]
+
+_WHOLE_CHANNELS = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+
+
+def _exchange(module: nn.Module, *, key: int, recurrent: bool, path: str, done: dict[int, tuple]) -> nn.Module:
+    if id(module) in done:  # one module used in two places stays one module
+        return done[id(module)][1]
+    original = module
+    if isinstance(module, nn.RNNBase) and (recurrent or (module.dropout and module.num_layers > 1)):
+        # PyTorch's own layer draws the dropout between its layers from the global generator: not replayable.
+        module = _recurrent.from_torch(module).train(module.training)
+    elif isinstance(module, (nn.Dropout, *_WHOLE_CHANNELS)):
+        whole_channels = isinstance(module, _WHOLE_CHANNELS)
+        module = Dropout(module.p, key=derive(key, path), whole_channels=whole_channels).train(module.training)
+    done[id(original)] = (original, module)  # the original is kept, so that its id stays taken
+    for name, child in module.named_children():
+        below = f"{path}.{name}" if path else name
+        setattr(module, name, _exchange(child, key=key, recurrent=recurrent, path=below, done=done))
+    return module
+
+
+def replayable(module: nn.Module, *, key: int) -> nn.Module:
+    """A copy of ``module`` whose dropout masks come from ``key`` instead of the global generator.
+
+    In a plain PyTorch loop it trains to the same weights as the run of that key in a stack.
+
+    Args:
+        module: any module for one run.
+        key: 63-bit seed; each dropout layer derives its own from it and from its place in the module.
+    """
+    return _exchange(copy.deepcopy(module), key=key, recurrent=False, path="", done={})
+
+
+def stackable(module: nn.Module, *, key: int) -> nn.Module:
+    """A copy of ``module`` that works under ``torch.func.vmap``: recurrent layers and dropout are exchanged for ours."""
+    return _exchange(copy.deepcopy(module), key=key, recurrent=True, path="", done={})
