@@ -1,0 +1,76 @@
+"""Whether two studies are the same, and in which keys they differ."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tenfold.errors import RecordError
+
+__all__ = ["differences", "normal_json"]
+
+
+def normal_json(value: Any) -> Any:
+    """The value as JSON will give it back: tuples as lists, keys as text, NumPy numbers as numbers."""
+    try:
+        return json.loads(json.dumps(value, default=_plain))
+    except (TypeError, ValueError) as error:
+        raise RecordError(
+            f"cannot store this in a record: {error}. Expected text, numbers, lists and dicts."
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def differences(recorded: Any, asked: Any, where: str = "") -> list[str]:
+    """One line for each place where two JSON values differ; models are matched by name, not by place.
+
+    Example:
+        >>> differences({"task": {"size": 14}, "seed": 0}, {"task": {"size": 8}, "seed": 0})
+        ['task.size: recorded 14, asked for 8']
+    """
+    if isinstance(recorded, dict) and isinstance(asked, dict):
+        lines = []
+        for key in [*recorded, *(key for key in asked if key not in recorded)]:
+            inner = f"{where}.{key}" if where and not key.startswith("[") else f"{where}{key}"
+            if key not in asked:
+                lines.append(f"{inner}: recorded {_short(recorded[key])}, not asked for")
+            elif key not in recorded:
+                lines.append(f"{inner}: not recorded, asked for {_short(asked[key])}")
+            else:
+                lines.extend(differences(recorded[key], asked[key], inner))
+        return lines
+    if _named(recorded) and _named(asked):
+        first, second = ({f"[{entry['name']}]": entry for entry in entries} for entries in (recorded, asked))
+        lines = differences(first, second, where)
+        if not lines and list(first) != list(second):
+            lines = [f"{where}: the same, in another order"]
+        return lines
+    if recorded == asked or _both_nan(recorded, asked):
+        return []
+    return [f"{where or 'study'}: recorded {_short(recorded)}, asked for {_short(asked)}"]
+
+
+def _named(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) and "name" in v for v in value)
+
+
+def _both_nan(first: Any, second: Any) -> bool:
+    return all(isinstance(value, float) and math.isnan(value) for value in (first, second))
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
