@@ -1,0 +1,29 @@
+"""The built-in models: plain modules for one run. A model is one class here and one line in ``MODELS``."""
+
+from torch import nn
+
+from tenfold.models.convolutional import DeepSiameseCNN as DeepSiameseCNN
+from tenfold.models.convolutional import SiameseCNN as SiameseCNN
+from tenfold.models.dense import Baseline as Baseline
+from tenfold.models.dense import LinearSiamese as LinearSiamese
+from tenfold.models.posterior import PosteriorComparison as PosteriorComparison
+from tenfold.models.recurrent import SiameseRNN as SiameseRNN
+
+MODELS: dict[str, type[nn.Module]] = {
+    "baseline": Baseline,
+    "linear-siamese": LinearSiamese,
+    "siamese-cnn": SiameseCNN,
+    "siamese-rnn": SiameseRNN,
+    "deep-siamese-cnn": DeepSiameseCNN,
+    "posterior-comparison": PosteriorComparison,
+}
+
+__all__ = [
+    "MODELS",
+    "Baseline",
+    "DeepSiameseCNN",
+    "LinearSiamese",
+    "PosteriorComparison",
+    "SiameseCNN",
+    "SiameseRNN",
+]

@@ -1,0 +1,110 @@
+"""Convolutional siamese networks for pairs: Siamese CNN 1, 2, 3 and Deep Siamese CNN. For one run."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from tenfold.models._branches import Branches, ComparisonHead
+
+__all__ = ["DeepSiameseCNN", "SiameseCNN"]
+
+
+class SiameseCNN(nn.Module):
+    """Three convolutional layers a branch: (batch, 2, size, size) -> logits, or logits and class logits.
+
+    Kernels are 3 x 3. Pooling comes before the ReLU, which gives the same numbers for a quarter of the work. The published text leaves
+    channels and units open: 16, 32, 64 channels (8, 16, 32 without pooling, where the maps stay large) are our choice.
+
+    Args:
+        size: side of an image in pixels.
+        n_classes: classes of the auxiliary outputs.
+        shared: one branch for both images (2, 3) or one each (1).
+        pooling: max pooling after the first two layers (3).
+        auxiliary_outputs: also give class logits for both images (3).
+        dropout: rate before the last layers (3).
+        features: units of the dense layer that ends a branch.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int = 14,
+        n_classes: int = 10,
+        shared: bool = True,
+        pooling: bool = False,
+        auxiliary_outputs: bool = False,
+        dropout: float = 0.0,
+        features: int = 64,
+    ) -> None:
+        super().__init__()
+        channels = (16, 32, 64) if pooling else (8, 16, 32)
+
+        def branch() -> nn.Module:
+            layers: list[nn.Module] = []
+            before, side = 1, size
+            for depth, after in enumerate(channels):
+                layers.append(nn.Conv2d(before, after, 3, padding=1 if pooling else 0))
+                side = side if pooling else side - 2
+                if pooling and depth < 2:
+                    layers.append(nn.MaxPool2d(2))
+                    side //= 2
+                layers.append(nn.ReLU())
+                before = after
+            layers += [nn.Flatten(), nn.Linear(before * side * side, features), nn.ReLU()]
+            return nn.Sequential(*layers, *([nn.Dropout(dropout)] if dropout else []))
+
+        self.branches = Branches(branch, shared=shared)
+        self.head = ComparisonHead(features, (64,), n_classes=n_classes if auxiliary_outputs else None)
+
+    def forward(self, pairs: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        return self.head(self.branches(pairs))
+
+
+class DeepSiameseCNN(nn.Module):
+    """Six convolutional layers that double the channels, batch norm in the middle, dropout, auxiliary outputs.
+
+    (batch, 2, size, size) -> logits (batch, 2) and class logits (batch, 2, classes). Channels ``first_channels`` x 1, 2, 4, ... 32;
+    pooling after the second, fourth and sixth layer. The published text leaves the sizes open; these are our choice.
+
+    Args:
+        size: side of an image in pixels; at least 8.
+        n_classes: classes of the auxiliary outputs.
+        shared: one branch for both images or one each.
+        dropout: rate after the convolutions.
+        first_channels: channels of the first layer.
+        features: units of the dense layer that ends a branch.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int = 14,
+        n_classes: int = 10,
+        shared: bool = True,
+        dropout: float = 0.3,
+        first_channels: int = 4,
+        features: int = 64,
+    ) -> None:
+        super().__init__()
+
+        def branch() -> nn.Module:
+            layers: list[nn.Module] = []
+            before, side = 1, size
+            for depth in range(6):
+                after = first_channels * 2**depth
+                layers.append(nn.Conv2d(before, after, 3, padding=1))
+                if depth in (2, 3):
+                    layers.append(nn.BatchNorm2d(after))
+                if depth % 2:
+                    layers.append(nn.MaxPool2d(2))
+                    side //= 2
+                layers.append(nn.ReLU())
+                before = after
+            layers += [nn.Flatten(), nn.Dropout(dropout), nn.Linear(before * side * side, features), nn.ReLU()]
+            return nn.Sequential(*layers)
+
+        self.branches = Branches(branch, shared=shared)
+        self.head = ComparisonHead(features, (64,), n_classes=n_classes)
+
+    def forward(self, pairs: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        return self.head(self.branches(pairs))

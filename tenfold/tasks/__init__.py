@@ -1,0 +1,14 @@
+"""The tasks. A task is one file here and one line in ``TASKS``."""
+
+from tenfold.tasks._examples import Examples as Examples
+from tenfold.tasks._task import Design as Design
+from tenfold.tasks._task import Metric as Metric
+from tenfold.tasks._task import Part as Part
+from tenfold.tasks._task import Task as Task
+from tenfold.tasks.compare_pairs import ComparePairs as ComparePairs
+
+TASKS = {
+    "compare-pairs": ComparePairs,
+}
+
+__all__ = ["TASKS", "ComparePairs", "Design", "Examples", "Metric", "Part", "Task"]

@@ -1,0 +1,56 @@
+"""The examples of all runs on one device: shared items, and for each run which of them it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Examples"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One part (training, validation or test) of the data of several runs.
+
+    Items are stored once, however many runs use them; a batch is a gather on the device.
+
+    Args:
+        items: shape (items, ...), whatever an example is made of.
+        index: int64, shape (runs, examples) or (runs, examples, items of one example).
+        targets: by name, each of shape (runs, examples, ...).
+    """
+
+    items: Tensor
+    index: Tensor
+    targets: dict[str, Tensor]
+
+    @property
+    def n_runs(self) -> int:
+        return self.index.shape[0]
+
+    @property
+    def n_examples(self) -> int:
+        return self.index.shape[1]
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Inputs (runs, batch, ...) and targets (runs, batch, ...) of ``rows``, int64 of shape (runs, batch)."""
+        run = torch.arange(self.n_runs, device=rows.device)[:, None]
+        return self.items[self.index[run, rows]], {name: value[run, rows] for name, value in self.targets.items()}
+
+    def span(self, start: int, stop: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Inputs and targets of examples ``start`` to ``stop`` of every run, in their own order."""
+        targets = {name: value[:, start:stop] for name, value in self.targets.items()}
+        return self.items[self.index[:, start:stop]], targets
+
+    def of_runs(self, runs: Sequence[int]) -> Examples:
+        """The same part for some of the runs (or some runs several times)."""
+        chosen = torch.as_tensor(list(runs), dtype=torch.int64, device=self.index.device)
+        return Examples(self.items, self.index[chosen], {name: value[chosen] for name, value in self.targets.items()})
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Examples:
+        """On ``device``, floating-point items in ``dtype``."""
+        items = self.items.to(device, dtype if self.items.is_floating_point() else None)
+        return Examples(items, self.index.to(device), {name: value.to(device) for name, value in self.targets.items()})

@@ -1,0 +1,89 @@
+"""What a task is: data, a loss and metrics. The engine knows nothing else about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from tenfold.tasks._examples import Examples
+
+__all__ = ["Design", "Metric", "Part", "Task"]
+
+Part = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score: its name (as scikit-learn spells it), a label for people, its unit and direction."""
+
+    name: str
+    label: str
+    unit: Literal["%", "nats"]
+    higher_is_better: bool
+    primary: bool = False
+
+
+@dataclass(frozen=True)
+class Design:
+    """How the repeats of a study relate, which decides the test.
+
+    Args:
+        resampled: repeats draw from one pool so small that they share much of their data.
+        test_over_train: with ``resampled``, items for testing divided by items for training.
+        note: the same in words, for the report.
+    """
+
+    resampled: bool
+    test_over_train: float | None
+    note: str
+
+
+class Task(Protocol):
+    """A task of a study. Losses are written for one run; metrics take all runs at once."""
+
+    kind: str
+    metrics: tuple[Metric, ...]
+
+    def examples(self, repeats: Sequence[int], *, seed: int) -> dict[Part, Examples]:
+        """The data of the given repeats, one run each. The same repeat has the same data for every model."""
+        ...
+
+    def design(self) -> Design:
+        """How the repeats relate."""
+        ...
+
+    def facts(self) -> dict[str, int]:
+        """What a module may ask for in its constructor, such as the image size and the number of classes."""
+        ...
+
+    def sample(self, n_examples: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """A batch of the right shapes for one run, to try a module with before anything is trained."""
+        ...
+
+    def check(self, output: Any, n_examples: int) -> None:
+        """Raise ShapeError where a module's output for one run is not what the task needs."""
+        ...
+
+    def loss(self, output: Any, targets: dict[str, Tensor], weights: Tensor) -> Tensor:
+        """Mean loss of one run over a batch; ``weights`` are its loss weights, in the order the task documents."""
+        ...
+
+    def measure(self, outputs: Any, targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Cheap metrics of every run, shape (runs,) each, for the curves."""
+        ...
+
+    def score(self, outputs: Any, targets: dict[str, Tensor]) -> dict[str, np.ndarray]:
+        """All metrics of every run, shape (runs,) each, for the end."""
+        ...
+
+    def predictions(self, outputs: Any, targets: dict[str, Tensor]) -> dict[str, np.ndarray]:
+        """What the record keeps of the test outputs, runs first."""
+        ...
+
+    def showcase(self, predictions: dict[str, dict[str, np.ndarray]], *, seed: int) -> dict[str, np.ndarray]:
+        """Examples worth showing in the report, from the predictions of all models; empty where there are none."""
+        ...
