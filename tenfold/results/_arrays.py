@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from tenfold.errors import RecordError
-from tenfold.results._files import atomic_write
+from tenfold.files import atomic_write
 
 __all__ = ["read_npz", "read_safetensors", "write_npz", "write_safetensors"]
 

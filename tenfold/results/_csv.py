@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tenfold.results._files import atomic_write
+from tenfold.files import atomic_write
 
 __all__ = ["write_results_csv"]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.errors import RecordError
-from tenfold.results._files import disk_trouble
+from tenfold.files import disk_trouble
 
 __all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "Database", "create_database"]
 

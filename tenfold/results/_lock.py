@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from tenfold.errors import RecordError
-from tenfold.results._files import disk_trouble
+from tenfold.files import disk_trouble
 
 __all__ = ["FolderLock"]
 

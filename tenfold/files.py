@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and disk trouble said in words."""
+"""Files that are either whole or not there, and disk trouble said in words. Shared by all that write."""
 
 from __future__ import annotations
 

@@ -1,0 +1,309 @@
+"""The read side of a record: scores, tables, verdicts."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tenfold.errors import RecordError, RequestError, nearest
+from tenfold.results import _sentences as sentences
+from tenfold.results._arrays import read_npz, read_safetensors
+from tenfold.results._published import Published, published_figure
+from tenfold.results._ranking import Rank, rank
+from tenfold.results._slug import slugs
+from tenfold.results._snapshot import Arm, Curve, read_curves, read_snapshot
+from tenfold.stats import AgainstPublished, AgainstSingle, Summary, Verdict
+from tenfold.stats import against_published, against_single, summarise, verdicts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Results"]
+
+
+class Results:
+    """What a study found, as its record held it at the moment of construction.
+
+    Args:
+        folder: a record's folder, finished or not, also one that is being written.
+    Attributes:
+        study, metrics, command, quick, status: as recorded; status is "finished" or "unfinished".
+        models: names in the study's order. arms: one `Arm` for each model and setting, in that order.
+        repeats: numbers of the repeats, the rows of every score array.
+        runs, events, plans: how each run ended, what happened, and each model's placement.
+    Raises:
+        RecordError: no record, damaged, or of another version.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._snapshot = read_snapshot(self.folder / "results.db")
+        meta = self._snapshot.meta
+        self.study = self._snapshot.study
+        self.metrics = self._snapshot.metrics
+        self.command, self.status = meta["command"], meta["status"]
+        self.quick = bool(json.loads(meta["quick"]))
+        self.started, self.ended = meta["started"], meta.get("ended")
+        self.models: tuple[str, ...] = tuple(model["name"] for model in self.study["models"])
+        self.plans, self.runs, self.events = self._snapshot.plans, self._snapshot.runs, self._snapshot.events
+        self._slugs = slugs(self.models)
+        recorded = {run.repeat for run in self.runs}
+        self.repeats: tuple[int, ...] = tuple(sorted(recorded | set(range(int(self.study.get("repeats", 0))))))
+        # Settings in the order in which they were saved, which is the study's; a model without any run yet has one arm.
+        found = {model: list(dict.fromkeys(r.arm for r in self.runs if r.arm.model == model)) for model in self.models}
+        self.arms: tuple[Arm, ...] = tuple(arm for model in self.models for arm in found[model] or [Arm(model)])
+        self._verdicts: dict[tuple[Any, ...], list[Verdict]] = {}
+
+    def __repr__(self) -> str:
+        ended = sum(self.counts(arm)["ended"] for arm in self.arms)
+        return f"<Results of '{self.study.get('name')}': {len(self.arms)} arms, {ended} runs, {self.status}>"
+
+    # ------------------------------------------------------------------ scores
+
+    @property
+    def primary(self) -> str:
+        """The name of the metric that decides."""
+        return next((m["name"] for m in self.metrics if m.get("primary")), self.metrics[0]["name"])
+
+    def metric(self, name: str | None = None) -> dict[str, Any]:
+        """A metric's description; the primary one's by default."""
+        name = name or self.primary
+        known = {metric["name"]: metric for metric in self.metrics}
+        if name not in known:
+            raise RequestError(f"no metric '{name}' in the record {self.folder}: {nearest(name, known)}")
+        return known[name]
+
+    def scores(self, metric: str | None = None) -> dict[str, np.ndarray]:
+        """Final test scores by arm label, shape (repeats,), aligned by repeat.
+
+        NaN where a run diverged or has not ended. An arm that has no score of this metric at all, though others of its
+        scores are there, is left out (a model without digit outputs has no digit accuracy).
+        """
+        name = self.metric(metric)["name"]
+        diverged = {(run.arm, run.repeat) for run in self.runs if run.status == "diverged"}
+        found: dict[str, np.ndarray] = {}
+        for arm in self.arms:
+            values = [
+                math.nan if (arm, repeat) in diverged else self._snapshot.scores.get((arm, repeat, name), math.nan)
+                for repeat in self.repeats
+            ]
+            if name == self.primary or any((arm, repeat, name) in self._snapshot.scores for repeat in self.repeats):
+                found[arm.label] = np.array(values, dtype=np.float64)
+        return found
+
+    def counts(self, arm: Arm) -> dict[str, int]:
+        """How many runs of an arm were planned, ended, and ended in which way."""
+        statuses = Counter(run.status for run in self.runs if run.arm == arm)
+        return {
+            "planned": len(self.repeats),
+            "ended": sum(statuses.values()),
+            **{status: statuses[status] for status in ("finished", "stopped", "diverged")},
+        }
+
+    def summaries(self, metric: str | None = None, *, level: float = 0.95) -> dict[str, Summary]:
+        """Mean, deviation and interval by arm label."""
+        ratio = self._test_over_train()
+        return {
+            label: summarise(scores, level=level, test_over_train=ratio)
+            for label, scores in self.scores(metric).items()
+        }
+
+    def table(self, metric: str | None = None, *, level: float = 0.95) -> pd.DataFrame:
+        """One row an arm and metric, measured beside published, as fractions.
+
+        Columns: model, setting, metric, n (runs with a score), mean, std, low, high, published_mean, published_std,
+        published_n, published_note, diverged.
+        """
+        import pandas as pd
+
+        rows = []
+        for name in [metric] if metric else [m["name"] for m in self.metrics]:
+            summaries = self.summaries(name, level=level)
+            for arm in self.arms:
+                if arm.label not in summaries:
+                    continue
+                summary, figure = summaries[arm.label], self.published(arm.model, name)
+                rows.append(
+                    {
+                        "model": arm.model,
+                        "setting": arm.setting,
+                        "metric": name,
+                        **{key: getattr(summary, key) for key in ("n", "mean", "std", "low", "high")},
+                        "published_mean": figure.mean if figure else math.nan,
+                        "published_std": figure.std if figure else math.nan,
+                        "published_n": figure.n if figure else None,
+                        "published_note": figure.note if figure else "",
+                        "diverged": self.counts(arm)["diverged"],
+                    }
+                )
+        columns = ["model", "setting", "metric", "n", "mean", "std", "low", "high"]
+        columns += ["published_mean", "published_std", "published_n", "published_note", "diverged"]
+        return pd.DataFrame(rows, columns=columns).astype({"published_n": "Int64"})
+
+    # ------------------------------------------------------------------ verdicts
+
+    def compare(
+        self, metric: str | None = None, *, level: float = 0.95, test: str = "auto", correction: str = "max-t"
+    ) -> list[Verdict]:
+        """The verdict on every pair of arms.
+
+        Args:
+            metric: a metric's name, the primary one by default.
+            level, test, correction: as in ``tenfold.stats.verdicts``. Where the repeats share training data (the study's
+                design says so) the default test is the corrected resampled t test.
+        """
+        described = self.metric(metric)
+        key = (described["name"], level, test, correction)
+        if key not in self._verdicts:
+            self._verdicts[key] = verdicts(
+                self.scores(metric),
+                metric=sentences.in_words(described),
+                higher_is_better=described["higher_is_better"],
+                unit=described["unit"],
+                level=level,
+                test=test,
+                correction=correction,
+                test_over_train=self._test_over_train(),
+            )
+        return self._verdicts[key]
+
+    def ranking(self, metric: str | None = None, *, level: float = 0.95) -> list[Rank]:
+        """Arms from best to worst mean, with what each is better than and not told apart from.
+
+        Arms without any score are left out.
+        """
+        described = self.metric(metric)
+        means = {label: s.mean for label, s in self.summaries(metric, level=level).items() if math.isfinite(s.mean)}
+        order = sorted(means, key=means.__getitem__, reverse=described["higher_is_better"])
+        pairs = [v for v in self.compare(metric, level=level) if v.first in means and v.second in means]
+        return rank(order, pairs)
+
+    def published(self, model: str, metric: str | None = None) -> Published | None:
+        """The published figure of a model, in the unit of the scores; None where the study has none."""
+        entry = next(entry for entry in self.study["models"] if entry["name"] == self._known(model))
+        return published_figure(entry.get("published"), self.metric(metric))
+
+    def against(self, metric: str | None = None, *, level: float = 0.95) -> dict[str, AgainstPublished | AgainstSingle]:
+        """Measured against published by arm label: Welch's test where a deviation and a number of repeats were
+        published, else where the single number lies among the measured ones."""
+        described = self.metric(metric)
+        answers: dict[str, AgainstPublished | AgainstSingle] = {}
+        scores = self.scores(metric)
+        for arm in self.arms:
+            figure = self.published(arm.model, metric)
+            if figure is None or arm.label not in scores:
+                continue
+            if math.isfinite(figure.std) and figure.n is not None and figure.n > 1:
+                answers[arm.label] = against_published(
+                    scores[arm.label],
+                    mean=figure.mean,
+                    std=figure.std,
+                    n=figure.n,
+                    unit=described["unit"],
+                    level=level,
+                    test_over_train=self._test_over_train(),
+                )
+            else:
+                answers[arm.label] = against_single(scores[arm.label], figure.mean, unit=described["unit"])
+        return answers
+
+    def verdict_sentences(self, metric: str | None = None, *, level: float = 0.95) -> list[str]:
+        """The verdict of the whole study in words, the most important sentence first."""
+        described = self.metric(metric)
+        ranks = self.ranking(metric, level=level)
+        if not ranks:
+            return ["No run has ended with a score: there is nothing to compare.", *self.missing_sentences()]
+        order = [entry.label for entry in ranks]
+        best = self.summaries(metric, level=level)[order[0]]
+        found = [sentences.headline(ranks[0], len(ranks), best, described)]
+        found += [sentences.rank_sentence(entry, order) for entry in ranks]
+        found.append(sentences.tally(self.compare(metric, level=level)))
+        found.append(sentences.against_sentence(self.against(metric, level=level), described))
+        return [sentence for sentence in [*found, *self.missing_sentences()] if sentence]
+
+    def missing_sentences(self) -> list[str]:
+        """One sentence for each arm that has diverged or missing runs."""
+        found = []
+        for arm in self.arms:
+            counts = self.counts(arm)
+            if counts["diverged"]:
+                which = sorted(r.repeat for r in self.runs if r.arm == arm and r.status == "diverged")
+                repeats = f"repeat{'s' if len(which) > 1 else ''} {sentences.listed([str(r) for r in which])}"
+                found.append(
+                    f"{arm.label}: {counts['ended'] - counts['diverged']} of {counts['planned']} runs finished, "
+                    f"{counts['diverged']} diverged ({repeats}) and count{'s' if len(which) == 1 else ''} in no mean."
+                )
+            if counts["ended"] < counts["planned"]:
+                missing = counts["planned"] - counts["ended"]
+                found.append(f"{arm.label}: {missing} of {counts['planned']} runs have not ended yet.")
+        return found
+
+    def limits(self, metric: str | None = None, *, level: float = 0.95) -> list[str]:
+        """What a reader has to know about the verdicts, each limit once."""
+        found = ["This is a quick study, cut down to fit a few minutes: its scores are below those of the full one."]
+        found = found if self.quick else []
+        if self.status != "finished":
+            found.append("The study has not finished: what is shown is what had ended by now.")
+        if note := (self.study.get("design") or {}).get("note"):
+            found.append(f"Repeats: {note}.")
+        answers = [*self.compare(metric, level=level), *self.against(metric, level=level).values()]
+        counted = Counter(note for answer in answers for note in getattr(answer, "notes", ()))
+        found += [note if count == 1 else f"{note} ({count} comparisons)" for note, count in counted.items()]
+        return found
+
+    # ------------------------------------------------------------------ files
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """Versions, hardware and commit, from ``environment.json``."""
+        path = self.folder / "environment.json"
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise RecordError(f"no file {path}: the record is not complete. Restore it from a copy.") from error
+        except (OSError, ValueError, TypeError) as error:
+            raise RecordError(f"{path} is damaged ({error}). Restore it from a copy.") from error
+
+    def note(self, name: str) -> Any:
+        """What ``Record.save_note`` kept under a name, None where nothing."""
+        text = self._snapshot.meta.get(f"note:{name}")
+        return None if text is None else json.loads(text)
+
+    def curves(self, metric: str | None = None) -> list[Curve]:
+        """Learning curves of a metric, for each arm in order the parts that were measured."""
+        place = {arm: number for number, arm in enumerate(self.arms)}
+        curves = read_curves(self.folder / "results.db", self.metric(metric)["name"], self.repeats)
+        return sorted(curves, key=lambda curve: place.get(curve.arm, len(place)))
+
+    def predictions(self, model: str) -> dict[str, np.ndarray] | None:
+        """Test predictions of a model by name, runs first; None where none were saved."""
+        return self._arrays(self._slugs[self._known(model)])
+
+    def showcase(self) -> dict[str, np.ndarray] | None:
+        """Examples worth showing, None where none were saved."""
+        return self._arrays("showcase")
+
+    def weights(self, model: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        """Weights of all runs of a model, each (runs, ...), and their metadata."""
+        return read_safetensors(self.folder / "weights" / f"{self._slugs[self._known(model)]}.safetensors")
+
+    # ------------------------------------------------------------------ inner
+
+    def _arrays(self, slug: str) -> dict[str, np.ndarray] | None:
+        path = self.folder / "predictions" / f"{slug}.npz"
+        return read_npz(path) if path.exists() else None
+
+    def _known(self, model: str) -> str:
+        if model not in self.models:
+            raise RequestError(f"no model '{model}' in the record {self.folder}: {nearest(model, self.models)}")
+        return model
+
+    def _test_over_train(self) -> float | None:
+        design = self.study.get("design") or {}
+        return design.get("test_over_train") if design.get("resampled") else None

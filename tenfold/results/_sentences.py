@@ -1,0 +1,121 @@
+"""The whole verdict of a study in a few sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tenfold.results._ranking import Rank
+from tenfold.stats import AgainstPublished, AgainstSingle, Summary, Verdict
+
+__all__ = ["against_sentence", "headline", "in_words", "listed", "number", "rank_sentence", "tally"]
+
+
+def number(value: float, unit: str, *, bare: bool = False) -> str:
+    """A score as people read it.
+
+    Example:
+        >>> number(0.81934, "%"), number(0.51234, "nats"), number(float("nan"), "%")
+        ('81.9 %', '0.512 nats', 'none')
+    """
+    if not math.isfinite(value):
+        return "none"
+    text = f"{100 * value:.1f}" if unit == "%" else f"{value:.3g}"
+    return text if bare else f"{text} {unit}".rstrip()
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a list in a sentence.
+
+    Example:
+        >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+        ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def in_words(metric: Mapping[str, Any]) -> str:
+    """A metric's name inside a sentence: its label, with a small first letter unless it is an abbreviation."""
+    label = str(metric.get("label") or metric["name"])
+    return label if label[:2].isupper() or any(c.isdigit() for c in label[:2]) else label[:1].lower() + label[1:]
+
+
+def headline(best: Rank, n_arms: int, summary: Summary, metric: Mapping[str, Any]) -> str:
+    """Which arm is first, and how sure that is."""
+    unit = metric["unit"]
+    word = "highest" if metric["higher_is_better"] else "lowest"
+    interval = ""
+    if math.isfinite(summary.low):
+        ends = f"{number(summary.low, unit, bare=True)} to {number(summary.high, unit, bare=True)}"
+        interval = f", {100 * summary.level:g} % interval {ends}"
+    repeats = f"mean of {summary.n} repeats" if summary.n > 1 else "one repeat"
+    value = f"{number(summary.mean, unit)} ({repeats}{interval})"
+    if n_arms == 1:
+        return f"{best.label} reaches {value} {in_words(metric)}. With one model there is nothing to compare."
+    return f"{best.label} has the {word} {in_words(metric)}: {value}."
+
+
+def rank_sentence(rank: Rank, order: Sequence[str]) -> str:
+    """What one arm is better than, among those ranked below it, and what it is not told apart from."""
+    below = order[rank.place :]
+    beaten = [label for label in below if label in rank.better_than]
+    apart = [_open(label, rank) for label in below if label not in rank.better_than]
+    if not below:
+        return ""
+    others = "the only other" if len(order) == 2 else f"all {len(below)} {'others' if rank.place == 1 else 'below it'}"
+    if len(below) == 1 and len(order) > 2:
+        others = below[0]
+    if not apart:
+        return f"{rank.label} is better than {others}."
+    if not beaten:
+        return f"{rank.label} is not told apart from {listed(apart)}."
+    whom = listed(beaten) if len(beaten) <= 3 else f"{len(beaten)} of the {len(below)} below it"
+    return f"{rank.label} is better than {whom}; not told apart from {listed(apart)}."
+
+
+def _open(label: str, rank: Rank) -> str:
+    if label in rank.undecided:
+        needed = rank.undecided[label]
+        return f"{label} (cannot tell yet{f': about {needed} repeats would' if needed else ''})"
+    if label in rank.no_difference:
+        return f"{label} (no difference found)"
+    return f"{label} (the verdict goes the other way)"  # ranks and means disagree; the pair's own notes say so
+
+
+def tally(verdicts: Sequence[Verdict]) -> str:
+    """How many pairs came out how."""
+    if len(verdicts) < 2:
+        return ""
+    counts = {outcome: sum(v.outcome == outcome for v in verdicts) for outcome in _TALLY}
+    parts = [words.format(count) for outcome, words in _TALLY.items() if (count := counts[outcome])]
+    return f"Of {len(verdicts)} pairs, {listed(parts)}."
+
+
+_TALLY = {
+    "better": "{} differ",
+    "no difference found": "{} show no difference",
+    "cannot tell yet": "{} cannot be told yet",
+}
+
+
+def against_sentence(against: Mapping[str, AgainstPublished | AgainstSingle], metric: Mapping[str, Any]) -> str:
+    """How the measured means compare with the published ones, all models in one sentence."""
+    tested = {label: answer for label, answer in against.items() if isinstance(answer, AgainstPublished)}
+    if not tested:
+        return ""
+    parts = []
+    for outcome, words in _AGAINST.items():
+        labels = [label for label, answer in tested.items() if answer.outcome == outcome]
+        if labels:
+            whom = f"all {len(labels)}" if len(labels) == len(tested) > 1 else listed(labels)
+            parts.append(f"{words} {whom}")
+    return f"Measured against published {in_words(metric)} (Welch's test): {'; '.join(parts)}."
+
+
+_AGAINST = {
+    "higher": "higher for",
+    "lower": "lower for",
+    "no difference found": "no difference found for",
+    "cannot tell yet": "cannot be told for",
+}
