@@ -30,19 +30,21 @@ class Published:
 def published_figure(published: Mapping[str, Any] | None, metric: Mapping[str, Any]) -> Published | None:
     """Take one metric out of a model's ``published`` entry.
 
-    The entry holds, for each metric, ``[mean, std]``, a bare ``mean`` or ``{mean, std, repeats, note}``, in percent where
-    the metric's unit is "%"; and for all of them ``repeats`` and ``note``.
+    The entry holds, for each metric, ``[mean, std]``, a bare ``mean`` or ``{mean, std, repeats, note}``, in percent
+    where the metric's unit is "%"; and for all of them ``repeats`` and ``note``.
 
     Example:
         >>> published_figure({"accuracy": [81.03, 2.98], "repeats": 10}, {"name": "accuracy", "unit": "%"})
         Published(mean=0.8103, std=0.0298, n=10, note='')
     """
-    figure = (published or {}).get(metric["name"])
-    if published is None or figure is None:
+    entry = (published or {}).get(metric["name"])
+    if published is None or entry is None:
         return None
-    if not isinstance(figure, Mapping):
-        values = list(figure) if isinstance(figure, list | tuple) else [figure]
-        figure = dict(zip(("mean", "std"), values, strict=False))
+    if isinstance(entry, Mapping):
+        figure: dict[str, Any] = dict(entry)
+    else:
+        values = list(entry) if isinstance(entry, list | tuple) else [entry]
+        figure = {"mean": values[0], "std": values[1] if len(values) > 1 else None} if values else {}
     if figure.get("mean") is None:
         return None
     scale = 100 if metric.get("unit") == "%" else 1

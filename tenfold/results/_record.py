@@ -14,10 +14,10 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from tenfold.errors import RecordError, nearest
+from tenfold.files import atomic_write, disk_trouble, remove_leftovers
 from tenfold.results._arrays import read_npz, read_safetensors, write_npz, write_safetensors
 from tenfold.results._csv import write_results_csv
 from tenfold.results._database import Database, create_database
-from tenfold.files import atomic_write, disk_trouble, remove_leftovers
 from tenfold.results._lock import FolderLock
 from tenfold.results._same import differences, normal_json
 from tenfold.results._slug import slugs

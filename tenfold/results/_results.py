@@ -18,8 +18,16 @@ from tenfold.results._published import Published, published_figure
 from tenfold.results._ranking import Rank, rank
 from tenfold.results._slug import slugs
 from tenfold.results._snapshot import Arm, Curve, read_curves, read_snapshot
-from tenfold.stats import AgainstPublished, AgainstSingle, Summary, Verdict
-from tenfold.stats import against_published, against_single, summarise, verdicts
+from tenfold.stats import (
+    AgainstPublished,
+    AgainstSingle,
+    Summary,
+    Verdict,
+    against_published,
+    against_single,
+    summarise,
+    verdicts,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,8 +163,8 @@ class Results:
 
         Args:
             metric: a metric's name, the primary one by default.
-            level, test, correction: as in ``tenfold.stats.verdicts``. Where the repeats share training data (the study's
-                design says so) the default test is the corrected resampled t test.
+            level, test, correction: as in ``tenfold.stats.verdicts``. Where the repeats share training data (the
+                study's design says so) the default test is the corrected resampled t test.
         """
         described = self.metric(metric)
         key = (described["name"], level, test, correction)
