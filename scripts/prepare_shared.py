@@ -1,0 +1,106 @@
+"""Turn development copies of data sets into the prepared form that tenfold reads.
+
+    python scripts/prepare_shared.py SRC DIR
+
+SRC holds the copies (``mnist.npz`` with x_train, y_train, x_test, y_test); DIR gets the prepared files. Then
+``TENFOLD_DATA=DIR`` makes tenfold work without a network. To add a set: one function, and one line in RECIPES.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import struct
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tenfold.data import DATASETS, TEST, TRAIN, Images, save
+from tenfold.errors import DataError, TenfoldError
+
+# md5 sums of the unpacked original files: the copies hold the same numbers, so written back as IDX they must agree.
+MNIST_IDX_MD5 = {
+    "x_train": "6bbc9ace898e44ae57da46a324031adb",
+    "y_train": "a25bea736e30d166cdddb491f175f624",
+    "x_test": "2646ac647ad5339dbf082846283269ea",
+    "y_test": "27ae3e4e09519cfbb04c329615203637",
+}
+
+
+def idx_md5(array: np.ndarray) -> str:
+    """The md5 sum of a uint8 array written as an unpacked IDX file."""
+    head = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    return hashlib.md5(head + np.ascontiguousarray(array).tobytes(), usedforsecurity=False).hexdigest()
+
+
+def prepare_mnist(arrays: Mapping[str, np.ndarray]) -> Images:
+    for key, expected in MNIST_IDX_MD5.items():
+        if (found := idx_md5(arrays[key])) != expected:
+            raise DataError(f"'{key}' is not the original MNIST: expected md5 {expected} as an IDX file, got {found}")
+    labels = np.concatenate([arrays["y_train"], arrays["y_test"]]).astype(np.int64)
+    return Images(
+        images=np.concatenate([arrays["x_train"], arrays["x_test"]]),
+        labels=labels,
+        part=np.repeat(np.array([TRAIN, TEST], np.uint8), [len(arrays["y_train"]), len(arrays["y_test"])]),
+        class_names=tuple("0123456789"),
+    )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one copy becomes one prepared set."""
+
+    file: str
+    keys: tuple[str, ...]
+    prepare: Callable[[Mapping[str, np.ndarray]], Images]
+
+
+RECIPES = {
+    "mnist": Recipe("mnist.npz", tuple(MNIST_IDX_MD5), prepare_mnist),
+}
+
+
+def prepare(name: str, source: Path, target: Path) -> Path:
+    """Prepare one set and return the file written."""
+    recipe = RECIPES[name]
+    with np.load(source / recipe.file, allow_pickle=False) as file:
+        missing = [key for key in recipe.keys if key not in file.files]
+        if missing:
+            raise DataError(f"{recipe.file}: {', '.join(missing)} missing; it holds {', '.join(file.files)}")
+        images = recipe.prepare({key: file[key] for key in recipe.keys})
+    known = next(dataset for dataset in DATASETS if dataset.name == name)
+    described = replace(images, name=name, source=known.source, licence=known.licence, citation=known.citation)
+    return save(described, target / f"{name}.npz")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Turn development copies of data sets into tenfold's prepared form.")
+    parser.add_argument("source", metavar="SRC", type=Path, help="folder of the copies")
+    parser.add_argument("target", metavar="DIR", type=Path, help="folder for the prepared files")
+    options = parser.parse_args(arguments)
+    if not options.source.is_dir():
+        parser.error(f"SRC: no folder '{options.source}'")
+    if options.source.resolve() == options.target.resolve():
+        parser.error("DIR must be another folder than SRC: the prepared files have the same names as the copies")
+    failed = False
+    for name, recipe in RECIPES.items():
+        if not (options.source / recipe.file).is_file():
+            print(f"{name}: no {recipe.file} in {options.source}, left out", file=sys.stderr)
+            continue
+        try:
+            print(f"{name}: prepared in {prepare(name, options.source, options.target)}")
+        except (TenfoldError, OSError, ValueError) as problem:
+            print(f"{name}: {problem}", file=sys.stderr)
+            failed = True
+    known = {recipe.file for recipe in RECIPES.values()}
+    others = sorted(file.name for file in options.source.glob("*.*") if file.suffix in (".npz", ".txt"))
+    if unknown := [file for file in others if file not in known]:
+        print(f"not known yet, left as they are: {', '.join(unknown)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

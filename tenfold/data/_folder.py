@@ -1,0 +1,193 @@
+"""Read a folder of images: one sub-folder a class, or ``train`` and ``test`` with one sub-folder a class each."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tenfold.data._average import sides_of
+from tenfold.data._containers import TEST, TRAIN, UNASSIGNED, Images, first_names
+from tenfold.data._values import natural_order
+from tenfold.errors import DataError, RequestError, nearest
+
+__all__ = ["read_folder"]
+
+_LEFT_BY_THE_SYSTEM = {"thumbs.db", "desktop.ini", "__macosx"}
+_UNREADABLE = ("refuse", "skip")
+
+
+def read_folder(folder: Path, *, size: int | tuple[int, int] | None = None, unreadable: str = "refuse") -> Images:
+    """Every image of the folder, in grey, with the name of its sub-folder as its class.
+
+    Classes are in natural order (2 before 10). Transparent parts become white; a camera's rotation mark is followed;
+    of an animation the first frame counts. Hidden files and what operating systems leave behind are passed over.
+
+    Args:
+        folder: holds one sub-folder a class; or ``train`` and ``test``, which hold one sub-folder a class each.
+        size: height and width to bring images to where they differ among themselves: each is cut to that shape about
+            its middle and resized with a smoothing filter. Not used where all have the same size.
+        unreadable: "refuse", or "skip" files that are no images, cut off, or larger than Pillow's limit; skipped
+            files are counted in ``notes``.
+    Returns:
+        ``Images``; as ``name`` that of the folder.
+    Raises:
+        RequestError: if ``size`` or ``unreadable`` is impossible.
+        DataError: for an unreadable file, a class without an image, fewer than two classes, images outside any
+            class, folders inside a class, or images of several sizes where ``size`` is not given.
+    """
+    if unreadable not in _UNREADABLE:
+        raise RequestError(
+            f"unreadable must be one of {_UNREADABLE}; got {unreadable!r} ({nearest(unreadable, _UNREADABLE)})"
+        )
+    wanted = None if size is None else sides_of(size)
+    files, labels, parts, class_names = _list_files(folder)
+    sizes: dict[Path, tuple[int, int]] = {}
+    problems: dict[Path, str] = {}
+    for file in files:
+        _try(file, sizes, problems, _size_in_header)
+    several = len(set(sizes.values())) > 1
+    if several and wanted is None:
+        raise DataError(_several_sizes(folder, Counter(sizes.values())))
+    pixels: dict[Path, np.ndarray] = {}
+    for file in sizes:
+        _try(file, pixels, problems, lambda file: _grey_pixels(file, wanted if several else None))
+    notes = ()
+    if problems:
+        said = _say_problems(folder, problems)
+        if unreadable == "refuse":
+            raise DataError(f"{said}; remove or repair them, or pass unreadable='skip' to leave them out")
+        notes = (f"{said}; left out",)
+    kept = [row for row, file in enumerate(files) if file in pixels]
+    empty = sorted(set(range(len(class_names))) - {labels[row] for row in kept})
+    if empty:
+        raise DataError(f"{folder}: no readable image in class {first_names(class_names[label] for label in empty)}")
+    return Images(
+        images=np.stack([pixels[files[row]] for row in kept]),
+        labels=np.array([labels[row] for row in kept], np.int64),
+        part=np.array([parts[row] for row in kept], np.uint8),
+        class_names=class_names,
+        name=folder.resolve().name,
+        source=str(folder),
+        notes=notes,
+    )
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder, in natural order, without hidden files."""
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    entries = [entry for entry in entries if entry.name.lower() not in _LEFT_BY_THE_SYSTEM]
+    return sorted(entries, key=lambda entry: natural_order(entry.name))
+
+
+def _list_files(folder: Path) -> tuple[list[Path], list[int], list[int], tuple[str, ...]]:
+    """Files, and for each its label and part; and the names of the classes."""
+    tops = {entry.name.lower(): entry for entry in _class_folders(folder)}
+    halves = [(tops["train"], TRAIN), (tops["test"], TEST)] if set(tops) == {"train", "test"} else []
+    # Two classes that are called "train" and "test" hold images; two parts hold folders.
+    if not halves or not all(any(entry.is_dir() for entry in _entries(half)) for half, _ in halves):
+        halves = [(folder, UNASSIGNED)]
+    classes = {half: {entry.name: entry for entry in _class_folders(half)} for half, _ in halves}
+    class_names = tuple(sorted({name for names in classes.values() for name in names}, key=natural_order))
+    files, labels, parts = [], [], []
+    for half, part in halves:
+        missing = [name for name in class_names if name not in classes[half]]
+        if missing:
+            raise DataError(f"{half}: no folder for class {first_names(missing)}, which the other part has")
+        for label, name in enumerate(class_names):
+            entries = _entries(classes[half][name])
+            inner = [entry.name for entry in entries if entry.is_dir()]
+            if inner:
+                raise DataError(
+                    f"{classes[half][name]}: folders inside a class are not read: {first_names(inner)}; "
+                    "put the images directly into the folder of their class"
+                )
+            if not entries:
+                raise DataError(f"{classes[half][name]}: a class without an image; add images or remove the folder")
+            files += entries
+            labels += [label] * len(entries)
+            parts += [part] * len(entries)
+    return files, labels, parts, class_names
+
+
+def _class_folders(folder: Path) -> list[Path]:
+    from PIL import Image
+
+    entries = _entries(folder)
+    classes = [entry for entry in entries if entry.is_dir()]
+    # A readme or a licence beside the classes is usual; an image there was most likely forgotten.
+    endings = Image.registered_extensions()
+    stray = [entry.name for entry in entries if entry.suffix.lower() in endings and not entry.is_dir()]
+    if stray:
+        count = f"{len(stray)} image{'s' if len(stray) > 1 else ''}"
+        raise DataError(f"{folder}: {count} outside any class: {first_names(stray)}; move into a folder for each class")
+    if len(classes) < 2:
+        raise DataError(
+            f"{folder}: expected one sub-folder of images for each class, at least two; "
+            f"got {first_names(entry.name for entry in classes) or 'none'}"
+        )
+    return classes
+
+
+def _try(file: Path, results: dict, problems: dict[Path, str], read: Callable[[Path], object]) -> None:
+    """Read one file; what is wrong with it goes into ``problems``."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            results[file] = read(file)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        problems[file] = f"more than Pillow's limit of {Image.MAX_IMAGE_PIXELS or 0:,} pixels"
+    except UnidentifiedImageError:
+        problems[file] = "empty" if file.stat().st_size == 0 else "no image that Pillow knows"
+    except Exception as problem:  # each of Pillow's forty formats has its own errors for damage
+        problems[file] = str(problem).replace(str(file), file.name) or type(problem).__name__
+
+
+def _size_in_header(file: Path) -> tuple[int, int]:
+    """Height and width as the image is meant to be seen; reads the header alone."""
+    from PIL import ExifTags, Image
+
+    with Image.open(file) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def _grey_pixels(file: Path, size: tuple[int, int] | None) -> np.ndarray:
+    """One image as uint8, shape (height, width), brought to ``size`` where one is given."""
+    from PIL import Image, ImageOps
+
+    with Image.open(file) as opened:
+        image = ImageOps.exif_transpose(opened)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))  # 65535 becomes 255
+    elif image.mode in ("I", "F"):
+        raise ValueError(f"pixels of 32 bits (Pillow's mode {image.mode}), whose brightest value is not known")
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("L")
+    if size is not None:
+        image = ImageOps.fit(image, (size[1], size[0]), method=Image.Resampling.BILINEAR)
+    return np.asarray(image).copy()
+
+
+def _several_sizes(folder: Path, sizes: Counter) -> str:
+    common = ", ".join(f"{height} x {width} ({count})" for (height, width), count in sizes.most_common(3))
+    rest = f" and {len(sizes) - 3} more sizes" if len(sizes) > 3 else ""
+    return (
+        f"{folder}: images of {len(sizes)} sizes, height x width: {common}{rest}; "
+        "pass size=(height, width) to cut each about its middle and resize it"
+    )
+
+
+def _say_problems(folder: Path, problems: dict[Path, str]) -> str:
+    shown = "; ".join(f"'{file.relative_to(folder)}': {what}" for file, what in list(problems.items())[:3])
+    rest = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+    count = f"{len(problems)} unreadable file{'s' if len(problems) > 1 else ''}"
+    return f"{folder}: {count} ({shown}{rest})"

@@ -1,0 +1,184 @@
+"""The `.npz` files of tenfold: one format for a user's file and for a prepared set. Never read with pickle.
+
+Either ``images`` and ``labels``, or ``pairs`` and ``targets``; the rest is optional. The table of all arrays is in
+docs/add-a-data-set.md.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+import zipfile
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from tenfold.data._containers import Images, Pairs
+from tenfold.data._values import classes_of, grey, parts_of, pixels_uint8, pixels_unit, targets_of
+from tenfold.errors import DataError, nearest
+
+__all__ = ["read_npz", "save", "write_npz"]
+
+FORMAT = 1
+"""Raised by one when an older tenfold could misread a newer file. A file without ``format`` is a user's own."""
+
+_TEXTS = ("name", "source", "licence", "citation")
+_OPTIONAL = ("part", "class_names", "notes", "format", *_TEXTS)
+_KEYS = {Images: ("images", "labels", *_OPTIONAL), Pairs: ("pairs", "targets", "labels", *_OPTIONAL)}
+_HOW = "np.savez_compressed('my.npz', images=..., labels=...) or np.savez_compressed('my.npz', pairs=..., targets=...)"
+
+
+def read_npz(path: Path) -> Images | Pairs:
+    """Read and check a user's or a prepared `.npz` file.
+
+    Raises:
+        DataError: if the file is not a whole `.npz`, holds pickled objects, lacks an array or has an unknown one, or if
+            any value, shape or type is wrong. The message names the file, the array, the row and the value.
+    """
+    where = str(path)
+    arrays = _arrays(path)
+    kind = _kind(where, arrays)
+    stored = arrays.get("format", np.array(FORMAT))
+    if stored.shape != () or stored.dtype.kind not in "iu" or stored != FORMAT:
+        raise DataError(f"{where}: written by another version of tenfold (format {stored}); this one reads {FORMAT}")
+    n_examples = _shared_length(where, arrays, ("images", "labels") if kind is Images else ("pairs", "targets"))
+    class_names = _names(where, arrays["class_names"]) if "class_names" in arrays else None
+    part = parts_of(arrays.get("part"), n_examples, where=where)
+    texts = {key: str(arrays[key]) for key in _TEXTS if key in arrays}
+    texts.setdefault("name", path.stem)
+    notes = _names(where, arrays["notes"]) if "notes" in arrays else ()
+    if kind is Images:
+        labels, names = classes_of(arrays["labels"], class_names, where=where, shape=(n_examples,))
+        images = pixels_uint8(grey(arrays["images"], where=where), where=where)
+        return Images(images=images, labels=labels, part=part, class_names=names, notes=notes, **texts)
+    labels, names = None, ()
+    if "labels" in arrays:
+        labels, names = classes_of(arrays["labels"], class_names, where=where, shape=(n_examples, 2))
+    pairs, targets = _pair_pixels(where, arrays["pairs"]), targets_of(arrays["targets"], where=where)
+    return Pairs(pairs=pairs, targets=targets, labels=labels, part=part, class_names=names, notes=notes, **texts)
+
+
+def save(data: Images | Pairs, path: str | Path) -> Path:
+    """Write a data set as one compressed `.npz` that ``load`` and ``TENFOLD_DATA`` understand.
+
+    The file appears whole or not at all.
+
+    Raises:
+        DataError: if the folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise DataError(f"{path}: a data set is saved as .npz; got the ending '{path.suffix}'")
+    try:
+        write_npz(data, path)
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be written ({problem.strerror or problem})") from problem
+    return path
+
+
+def write_npz(data: Images | Pairs, path: Path) -> None:
+    """As ``save``, but an OSError stays one: the caller knows what the user can do about it."""
+    arrays: dict[str, np.ndarray] = {"format": np.array(FORMAT)}
+    for field in fields(data):
+        value = getattr(data, field.name)
+        if value is not None and (isinstance(value, np.ndarray) or len(value)):
+            arrays[field.name] = np.asarray(value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not tempfile: its files can be read by their owner alone, and moving them would keep that in a shared folder.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of the file, or a DataError that says what kind of file it is instead."""
+    try:
+        # Opened here, because np.load leaves a damaged file open when it opens one itself.
+        with path.open("rb") as file:
+            start = file.read(6)
+            if not (start.startswith(b"PK") and zipfile.is_zipfile(file)):
+                raise DataError(f"{path}: {_what_instead(start)}")
+            file.seek(0)
+            arrays = {}
+            with np.load(file, allow_pickle=False) as archive:
+                for key in archive.files:
+                    arrays[key] = archive[key]
+                    if not isinstance(arrays[key], np.ndarray):
+                        raise DataError(f"{path}: '{key}' is not an array; expected {_HOW}")
+            return arrays
+    except DataError:
+        raise
+    except MemoryError as problem:
+        raise DataError(f"{path}: its arrays do not fit in memory ({problem})") from problem
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be read ({problem.strerror or problem})") from problem
+    except Exception as problem:  # zip, zlib, lzma and the .npy header each have their own errors for damage
+        if isinstance(problem, ValueError) and "pickle" in str(problem):
+            raise DataError(
+                f"{path}: holds Python objects (pickle), which could run any code when read and are never loaded; "
+                "save numbers and text instead, such as labels.astype(int) or labels.astype(str)"
+            ) from problem
+        raise DataError(f"{path}: damaged or cut off ({problem}); make or copy it again") from problem
+
+
+def _what_instead(start: bytes) -> str:
+    if not start:
+        return "the file is empty"
+    if start.startswith(b"PK"):
+        return "cut off: it begins as an .npz file, but its end is missing; make or copy it again"
+    if start.startswith(b"\x93NUMPY"):
+        return f"a single array (.npy); expected two or more under their names: {_HOW}"
+    if start.startswith(b"\x80"):
+        return f"a pickle, which could run any code when read and is never loaded; expected {_HOW}"
+    return f"not an .npz file; expected one written by {_HOW}"
+
+
+def _kind(where: str, arrays: Mapping[str, np.ndarray]) -> type[Images] | type[Pairs]:
+    """Images or Pairs, told from the names of the arrays alone."""
+    present = ", ".join(sorted(arrays)) or "nothing"
+    if "images" in arrays and "pairs" in arrays:
+        raise DataError(f"{where}: holds both 'images' and 'pairs'; keep one of them (it holds {present})")
+    kind = Pairs if "pairs" in arrays or ("targets" in arrays and "images" not in arrays) else Images
+    known = _KEYS[kind]
+    if not {"images", "pairs"} & set(arrays):
+        known = tuple(dict.fromkeys(known + _KEYS[Pairs]))
+    unknown = [f"'{key}' ({nearest(key, known)})" for key in sorted(arrays) if key not in known]
+    missing = [f"'{key}'" for key in known[:2] if key not in arrays]
+    if missing:
+        raise DataError(f"{where}: {' and '.join(missing)} missing; it holds {present}; expected {_HOW}")
+    if unknown:
+        raise DataError(f"{where}: unknown array {', '.join(unknown)}; leave out what is not used")
+    return kind
+
+
+def _shared_length(where: str, arrays: Mapping[str, np.ndarray], keys: tuple[str, str]) -> int:
+    """The number of examples: the same in both arrays, and not 0."""
+    first, second = (arrays[key] for key in keys)
+    if first.ndim == 0 or second.ndim == 0 or len(first) != len(second) or len(first) == 0:
+        raise DataError(
+            f"{where}: '{keys[0]}' and '{keys[1]}' must have the same length, at least 1; "
+            f"got shapes {first.shape} and {second.shape}"
+        )
+    return len(first)
+
+
+def _names(where: str, names: np.ndarray) -> tuple[str, ...]:
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise DataError(
+            f"{where}: 'class_names' and 'notes' must be one row of text; got {names.dtype} of shape {names.shape}"
+        )
+    return tuple(str(name) for name in names)
+
+
+def _pair_pixels(where: str, pairs: np.ndarray) -> np.ndarray:
+    if pairs.ndim != 4 or pairs.shape[1] != 2 or 0 in pairs.shape:
+        raise DataError(f"{where}: 'pairs' must have the shape (n, 2, height, width); got {pairs.shape}")
+    return pixels_unit(pairs, where=where)

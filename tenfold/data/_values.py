@@ -1,0 +1,164 @@
+"""From the arrays that people have to the arrays that tenfold uses, each value checked on the way."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from tenfold.data._containers import TEST, TRAIN, UNASSIGNED
+from tenfold.errors import DataError
+
+__all__ = ["classes_of", "grey", "natural_order", "parts_of", "pixels_uint8", "pixels_unit", "targets_of"]
+
+_PART_NAMES = {"train": TRAIN, "test": TEST, "unassigned": UNASSIGNED}
+
+
+def natural_order(name: str) -> tuple:
+    """A sorting key that takes numbers inside names as numbers.
+
+    Example:
+        >>> sorted(["10", "9", "b2", "b10", "B1"], key=natural_order)
+        ['9', '10', 'B1', 'b2', 'b10']
+    """
+    pieces = re.split(r"([0-9]+)", name)
+    # The odd pieces are the numbers; the name itself settles "01" against "1".
+    return tuple(int(piece) if place % 2 else piece.casefold() for place, piece in enumerate(pieces)), name
+
+
+def grey(images: np.ndarray, *, where: str) -> np.ndarray:
+    """Images of shape (n, height, width), (n, height, width, 1) or (n, height, width, 3) as (n, height, width).
+
+    Three channels are taken as red, green, blue and weighted 0.299, 0.587, 0.114 (ITU-R BT.601, as Pillow does).
+    """
+    shape = images.shape
+    if 0 not in shape:
+        if images.ndim == 3:
+            return images
+        if images.ndim == 4 and shape[-1] == 1:
+            return images[..., 0]
+        if images.ndim == 4 and shape[-1] == 3:
+            _check_pixels(images, where=where)
+            weighted = images.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+            return weighted.clip(0, 1) if images.dtype.kind == "f" else np.rint(weighted).astype(np.uint8)
+    fix = ""
+    if images.ndim == 2:
+        fix = "; flat rows need reshape(-1, height, width)"
+    elif images.ndim == 4 and shape[1] in (1, 3):
+        fix = "; channels come last here: images.transpose(0, 2, 3, 1)"
+    raise DataError(
+        f"{where}: 'images' must have the shape (n, height, width), (n, height, width, 1) or (n, height, width, 3); "
+        f"got {shape}{fix}"
+    )
+
+
+def pixels_uint8(images: np.ndarray, *, where: str) -> np.ndarray:
+    """Pixels as uint8 0..255; floats 0..1 are rounded to the nearest of the 256 steps."""
+    _check_pixels(images, where=where)
+    if images.dtype.kind == "b":
+        return images.astype(np.uint8) * np.uint8(255)
+    return (np.rint(images * 255.0) if images.dtype.kind == "f" else images).astype(np.uint8)
+
+
+def pixels_unit(images: np.ndarray, *, where: str) -> np.ndarray:
+    """Pixels as float32 0..1."""
+    _check_pixels(images, where=where)
+    scale = 255 if images.dtype.kind in "iu" else 1
+    return (images / np.float64(scale)).astype(np.float32) if scale != 1 else images.astype(np.float32)
+
+
+def classes_of(
+    labels: np.ndarray, class_names: tuple[str, ...] | None, *, where: str, shape: tuple[int, ...]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels as int64 from 0, and the names of the classes in their order.
+
+    With ``class_names`` the labels are integers that count into them. Without, whole numbers from 0 and texts are
+    sorted (texts with their numbers as numbers, so that "9" comes before "10") and numbered in that order.
+    """
+    if labels.shape != shape:
+        raise DataError(f"{where}: 'labels' must have the shape {shape}; got {labels.shape}")
+    if labels.dtype.kind in "SU":
+        texts = labels if labels.dtype.kind == "U" else np.char.decode(labels, "utf-8", "replace")
+        _refuse(texts == "", labels, "'labels' must not be empty", where=where)
+        if class_names is not None:
+            raise DataError(f"{where}: with 'class_names', 'labels' must be integers; got text like '{texts.flat[0]}'")
+        found, rows = np.unique(texts, return_inverse=True)
+        names = sorted(map(str, found), key=natural_order)
+        rank = {name: place for place, name in enumerate(names)}
+        numbers = np.array([rank[str(name)] for name in found])[rows.reshape(shape)]
+    elif labels.dtype.kind in "biu":
+        _refuse(labels < 0, labels, "'labels' must be 0 or above", where=where)
+        if class_names is None:
+            found, rows = np.unique(labels, return_inverse=True)
+            names, numbers = [str(int(label)) for label in found], rows.reshape(shape)
+        else:
+            end = len(class_names)
+            _refuse(labels >= end, labels, f"there are {end} class names, so 'labels' end at {end - 1}", where=where)
+            names, numbers = list(class_names), labels
+    else:
+        raise DataError(
+            f"{where}: 'labels' must be integers or text; got {labels.dtype} like {labels.flat[0]}; "
+            "save labels.astype(int) if they are whole numbers"
+        )
+    if len(names) < 2:
+        raise DataError(f"{where}: at least two classes are needed; every label is {names[0]!r}")
+    if len(set(names)) < len(names):
+        raise DataError(f"{where}: two classes have the same name; class names are {', '.join(names)}")
+    return numbers.astype(np.int64), tuple(names)
+
+
+def targets_of(targets: np.ndarray, *, where: str) -> np.ndarray:
+    """Targets 0/1 as int64."""
+    if targets.ndim != 1 or targets.dtype.kind not in "biu":
+        raise DataError(
+            f"{where}: 'targets' must be integers 0 or 1 of shape (n,); got {targets.dtype} of shape {targets.shape}"
+        )
+    _refuse((targets != 0) & (targets != 1), targets, "'targets' must be 0 or 1", where=where)
+    if targets.min() == targets.max():
+        raise DataError(f"{where}: every target is {int(targets[0])}; both 0 and 1 are needed to learn from")
+    return targets.astype(np.int64)
+
+
+def parts_of(part: np.ndarray | None, n_examples: int, *, where: str) -> np.ndarray:
+    """Parts as uint8: 0 or "train", 1 or "test", 2 or "unassigned"; all unassigned where there is none."""
+    if part is None:
+        return np.full(n_examples, UNASSIGNED, np.uint8)
+    if part.shape != (n_examples,) or part.dtype.kind not in "biuU":
+        raise DataError(
+            f"{where}: 'part' must be integers or text of shape ({n_examples},); got {part.dtype} of shape {part.shape}"
+        )
+    allowed = list(_PART_NAMES) if part.dtype.kind == "U" else list(_PART_NAMES.values())
+    _refuse(~np.isin(part, allowed), part, "'part' must be 0 or 'train', 1 or 'test', 2 or 'unassigned'", where=where)
+    if part.dtype.kind == "U":
+        part = np.array([_PART_NAMES[str(name)] for name in part])
+    return part.astype(np.uint8)
+
+
+def _check_pixels(images: np.ndarray, *, where: str) -> None:
+    """Refuse anything but booleans, integers 0..255 and floats 0..1."""
+    kind = images.dtype.kind
+    if kind not in "biuf":
+        raise DataError(f"{where}: pixels must be integers 0..255 or floats 0..1; got {images.dtype}")
+    if kind == "f":
+        # One pass for the usual case; `not` also catches NaN, which is never inside.
+        if not (images.min() >= 0 and images.max() <= 1):
+            _refuse(~np.isfinite(images), images, "pixels must be finite", where=where)
+            hint = "float pixels must lie in 0..1 (divide 0..255 by 255)"
+            _refuse((images < 0) | (images > 1), images, hint, where=where)
+    elif kind in "iu":
+        if images.dtype != np.uint8:
+            _refuse((images < 0) | (images > 255), images, "integer pixels must lie in 0..255", where=where)
+        if images.max() == 1:
+            raise DataError(
+                f"{where}: the brightest integer pixel is 1 of 255, so all images are nearly black; "
+                "save black and white as booleans, or 0..1 as floats"
+            )
+
+
+def _refuse(bad: np.ndarray, values: np.ndarray, rule: str, *, where: str) -> None:
+    """Raise with the first bad value and its row, if there is one."""
+    if bad.any():
+        place = tuple(int(index) for index in np.argwhere(bad)[0])
+        more = int(bad.sum()) - 1
+        rest = f" ({more} more like it)" if more else ""
+        raise DataError(f"{where}: {rule}; row {place[0]} holds {values[place].item()!r}{rest}")

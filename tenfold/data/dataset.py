@@ -1,0 +1,65 @@
+"""What a known data set is: where it can be had, under what licence, and how its files become ``Images``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tenfold.data._containers import Images
+
+__all__ = ["Dataset", "RemoteFile"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteFile:
+    """One file of a public download.
+
+    Args:
+        name: file name, added to each mirror's address.
+        sha256: checksum, in hexadecimal.
+        size_bytes: its size, for the message before the download.
+    """
+
+    name: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A known data set. To add one: one file that builds this, and one line in ``known.py``.
+
+    Args:
+        name: what a study file calls it; also the name of its prepared file, ``NAME.npz``.
+        title: one line for a list.
+        build: file name -> path of each downloaded file, to ``Images``. It leaves name, source, licence and citation
+            empty: they are filled in from here.
+        licence, citation, source: text; source is the page to read about it.
+        files: what has to be downloaded; empty for a set that comes with an installed package.
+        mirrors: addresses to try, in this order; each ends in "/".
+    """
+
+    name: str
+    title: str
+    build: Callable[[Mapping[str, Path]], Images]
+    licence: str
+    citation: str
+    source: str
+    files: tuple[RemoteFile, ...] = ()
+    mirrors: tuple[str, ...] = ()
+
+    @property
+    def built_in(self) -> bool:
+        """True where nothing has to be downloaded."""
+        return not self.files
+
+    @property
+    def download_bytes(self) -> int:
+        return sum(file.size_bytes for file in self.files)
+
+    def images(self, files: Mapping[str, Path]) -> Images:
+        """What ``build`` makes of the files, with name, source, licence and citation."""
+        return replace(
+            self.build(files), name=self.name, source=self.source, licence=self.licence, citation=self.citation
+        )

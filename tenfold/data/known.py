@@ -1,0 +1,12 @@
+"""The list of known data sets: one line each. docs/add-a-data-set.md says how to add one."""
+
+from tenfold.data.dataset import Dataset
+from tenfold.data.digits import DIGITS
+from tenfold.data.mnist import MNIST
+
+__all__ = ["DATASETS"]
+
+DATASETS: tuple[Dataset, ...] = (
+    DIGITS,
+    MNIST,
+)

@@ -1,0 +1,53 @@
+"""scripts/prepare_shared.py on copies that are missing, altered or of the wrong form."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "prepare_shared.py"
+
+
+@pytest.fixture
+def main():
+    return runpy.run_path(str(SCRIPT))["main"]
+
+
+def test_a_missing_copy_is_said_and_no_failure(main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "unheard_of.npz").write_bytes(b"")
+    assert main([str(tmp_path / "src"), str(tmp_path / "out")]) == 0
+    error = capsys.readouterr().err
+    assert "mnist: no mnist.npz in" in error
+    assert "not known yet, left as they are: unheard_of.npz" in error
+
+
+def test_other_pixels_than_the_original_are_refused(main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, labels = np.zeros((3, 28, 28), np.uint8), np.zeros(3, np.uint8)
+    np.savez(tmp_path / "mnist.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    assert main([str(tmp_path), str(tmp_path / "out")]) == 1
+    assert (
+        "'x_train' is not the original MNIST: expected md5 6bbc9ace898e44ae57da46a324031adb" in capsys.readouterr().err
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_arrays_and_broken_files_are_said(main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "mnist.npz", x_train=np.zeros(3))
+    assert main([str(tmp_path), str(tmp_path / "out")]) == 1
+    assert "y_train, x_test, y_test missing; it holds x_train" in capsys.readouterr().err
+    (tmp_path / "mnist.npz").write_bytes(b"PK broken")
+    assert main([str(tmp_path), str(tmp_path / "out")]) == 1
+    assert "mnist: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("target", "words"), [("", "DIR must be another folder"), ("out", "SRC: no folder")])
+def test_wrong_folders(main, tmp_path: Path, target: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path if words.startswith("DIR") else tmp_path / "gone"
+    with pytest.raises(SystemExit) as caught:
+        main([str(source), str(tmp_path / target)])
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
