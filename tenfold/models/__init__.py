@@ -2,6 +2,8 @@
 
 from torch import nn
 
+from tenfold.models._find import ModuleSource as ModuleSource
+from tenfold.models._find import find_module as find_module
 from tenfold.models.convolutional import DeepSiameseCNN as DeepSiameseCNN
 from tenfold.models.convolutional import SiameseCNN as SiameseCNN
 from tenfold.models.dense import Baseline as Baseline
@@ -23,7 +25,9 @@ __all__ = [
     "Baseline",
     "DeepSiameseCNN",
     "LinearSiamese",
+    "ModuleSource",
     "PosteriorComparison",
     "SiameseCNN",
     "SiameseRNN",
+    "find_module",
 ]

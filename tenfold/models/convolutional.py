@@ -21,7 +21,7 @@ class SiameseCNN(nn.Module):
         shared: one branch for both images (2, 3) or one each (1).
         pooling: max pooling after the first two layers (3).
         auxiliary_outputs: also give class logits for both images (3).
-        dropout: rate before the last layers (3).
+        dropout: rate before the last layers (3); None for no dropout layer.
         features: units of the dense layer that ends a branch.
     """
 
@@ -33,7 +33,7 @@ class SiameseCNN(nn.Module):
         shared: bool = True,
         pooling: bool = False,
         auxiliary_outputs: bool = False,
-        dropout: float = 0.0,
+        dropout: float | None = None,
         features: int = 64,
     ) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class SiameseCNN(nn.Module):
                 layers.append(nn.ReLU())
                 before = after
             layers += [nn.Flatten(), nn.Linear(before * side * side, features), nn.ReLU()]
-            return nn.Sequential(*layers, *([nn.Dropout(dropout)] if dropout else []))
+            return nn.Sequential(*layers, *([] if dropout is None else [nn.Dropout(dropout)]))
 
         self.branches = Branches(branch, shared=shared)
         self.head = ComparisonHead(features, (64,), n_classes=n_classes if auxiliary_outputs else None)

@@ -38,7 +38,12 @@ class Examples:
     def batch(self, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Inputs (runs, batch, ...) and targets (runs, batch, ...) of ``rows``, int64 of shape (runs, batch)."""
         run = torch.arange(self.n_runs, device=rows.device)[:, None]
-        return self.items[self.index[run, rows]], {name: value[run, rows] for name, value in self.targets.items()}
+        return self.items[self.index[run, rows]], self.targets_of(rows)
+
+    def targets_of(self, rows: Tensor) -> dict[str, Tensor]:
+        """Targets (runs, batch, ...) of ``rows``, int64 of shape (runs, batch)."""
+        run = torch.arange(self.n_runs, device=rows.device)[:, None]
+        return {name: value[run, rows] for name, value in self.targets.items()}
 
     def span(self, start: int, stop: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Inputs and targets of examples ``start`` to ``stop`` of every run, in their own order."""

@@ -1,0 +1,89 @@
+"""A training state as one safetensors file, written atomically; a run that goes on from it is the unbroken run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from tenfold.errors import TrainingError
+from tenfold.files import atomic_write
+from tenfold.train._state import State, freeze
+
+__all__ = ["restore", "save_checkpoint"]
+
+_VERSION = 1
+
+
+def save_checkpoint(state: State, path: Path) -> None:
+    """Write ``state`` to ``path``; a crash leaves the earlier file or the new one, never half of one."""
+    tensors = {f"stack.{name}": tensor for name, tensor in _stack_tensors(state).items()}
+    for at, entry in state.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimizer.{at}.{name}": value for name, value in entry.items() if isinstance(value, Tensor)}
+    tensors |= {f"best.{name}": tensor for name, tensor in (state.best or {}).items()}
+    tensors |= {"frozen": state.frozen, "best_loss": state.best_loss}
+    if state.plateau is not None:
+        tensors |= {f"plateau.{name}": getattr(state.plateau, name) for name in ("factors", "best", "waited")}
+    facts = {
+        "version": _VERSION,
+        "model": state.model,
+        "runs": [[run.lane.setting, run.repeat] for run in state.runs],
+        "steps_done": state.steps_done,
+        "epochs_done": state.epochs_done,
+        "diverged_at": state.diverged_at,
+        "best_epoch": state.best_epoch,
+        "history": state.history,
+    }
+    # safetensors refuses tensors that share memory, as the views of a flat stack do.
+    owned = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+    with atomic_write(path) as file:
+        file.write(save(owned, metadata={"tenfold": json.dumps(facts)}))
+
+
+def restore(state: State, path: Path) -> None:
+    """Bring a freshly initialised ``state`` to where the file at ``path`` was written.
+
+    Raises:
+        TrainingError: if the file is damaged or of other runs.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads(file.metadata()["tenfold"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise TrainingError(f"checkpoint {path} cannot be read ({error}); delete it to train its runs anew") from error
+    expected = [[run.lane.setting, run.repeat] for run in state.runs]
+    if facts["version"] != _VERSION or facts["model"] != state.model or facts["runs"] != expected:
+        raise TrainingError(f"checkpoint {path} is of other runs; delete it to train its runs anew")
+    with torch.no_grad():
+        for name, tensor in _stack_tensors(state).items():
+            tensor.copy_(tensors[f"stack.{name}"])
+    _restore_optimiser(state, tensors)
+    best = {name[5:]: tensor for name, tensor in tensors.items() if name.startswith("best.")}
+    state.best = {name: value.to(state.gradient.device) for name, value in best.items()} or None
+    state.best_loss = tensors["best_loss"]
+    if state.plateau is not None:
+        for name in ("factors", "best", "waited"):
+            setattr(state.plateau, name, tensors[f"plateau.{name}"])
+    freeze(state, tensors["frozen"])
+    state.steps_done, state.epochs_done = facts["steps_done"], facts["epochs_done"]
+    state.diverged_at, state.best_epoch = facts["diverged_at"], facts["best_epoch"]
+    state.history = facts["history"]
+
+
+def _restore_optimiser(state: State, tensors: dict[str, Tensor]) -> None:
+    entries: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, at, key = name.split(".", 2)
+            entries.setdefault(int(at), {})[key] = tensor
+    own = state.optimiser.state_dict()
+    state.optimiser.load_state_dict({"state": entries, "param_groups": own["param_groups"]})
+
+
+def _stack_tensors(state: State) -> dict[str, Tensor]:
+    return dict(state.stack.runs.named_parameters()) | dict(state.stack.runs.named_buffers())

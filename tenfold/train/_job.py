@@ -1,0 +1,113 @@
+"""Some runs of one model as one piece of work, for this process or another."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from tenfold.models import ModuleSource
+from tenfold.stack import How
+from tenfold.tasks import Task
+from tenfold.train._checkpoint import restore
+from tenfold.train._fit import Epoch, Outcome, finish, fit
+from tenfold.train._recipe import Lane, Recipe
+from tenfold.train._state import RunId, State, epoch_order, init, step
+
+__all__ = ["Job", "prepare", "time_steps", "train"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What it takes to train some runs of a model. The task is handed over apart from it, once a study.
+
+    Args:
+        model: name in the study.
+        source: builds its modules.
+        recipe: how to train.
+        runs: lane and repeat of each run.
+        seed: the study's.
+        how: see Stack.
+        threads: for PyTorch's operations.
+        device: "cpu" or "cuda".
+        checkpoint: file of this job's state; None keeps none.
+        checkpoint_seconds: least time between two.
+    """
+
+    model: str
+    source: ModuleSource
+    recipe: Recipe
+    runs: tuple[RunId, ...]
+    seed: int
+    how: How
+    threads: int
+    device: str = "cpu"
+    checkpoint: Path | None = None
+    checkpoint_seconds: float = 10.0
+
+    def of_runs(self, runs: tuple[RunId, ...]) -> Job:
+        return replace(self, runs=runs)
+
+
+def prepare(job: Job, task: Task) -> State:
+    """The state at the start of a job."""
+
+    def build(lane: Lane, seed: int) -> nn.Module:
+        return job.source.build(seed, **({} if lane.dropout is None else {"dropout": lane.dropout}))
+
+    return init(
+        build,
+        job.runs,
+        task=task,
+        recipe=job.recipe,
+        model=job.model,
+        seed=job.seed,
+        how=job.how,
+        device=torch.device(job.device),
+    )
+
+
+def train(job: Job, task: Task) -> Iterator[Epoch | Outcome]:
+    """Train a job from its start or its checkpoint: every epoch, then the outcome."""
+    with use_threads(job.threads):
+        started = time.monotonic()
+        state = prepare(job, task)
+        if job.checkpoint is not None and job.checkpoint.is_file():
+            restore(state, job.checkpoint)
+        yield from fit(state, checkpoint=job.checkpoint, every_seconds=job.checkpoint_seconds)
+        yield finish(state, seconds=time.monotonic() - started)
+
+
+def time_steps(job: Job, task: Task, *, seconds: float = 0.25, at_least: int = 3) -> float:
+    """Median time of a training step of all runs of a job, in seconds, after one that is not counted.
+
+    The state is thrown away: probing leaves no trace in the runs.
+    """
+    with use_threads(job.threads):
+        state = prepare(job, task)
+        state.stack.train()
+        rows = epoch_order(state)[:, : job.recipe.batch_size]
+        step(state, rows)
+        times: list[float] = []
+        while len(times) < at_least or (sum(times) < seconds and len(times) < 30):
+            started = time.perf_counter()
+            step(state, rows)
+            if job.device == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - started)
+        return sorted(times)[len(times) // 2]
+
+
+@contextlib.contextmanager
+def use_threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

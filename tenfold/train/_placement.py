@@ -1,0 +1,192 @@
+"""Where and how the runs of a model are trained: stack, spread or loop, chosen by timing a few steps of each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from tenfold.errors import TenfoldError
+from tenfold.stack import How
+from tenfold.tasks import Task
+from tenfold.train._job import Job, prepare, time_steps
+from tenfold.train._memory import bytes_available, bytes_per_run, groups
+from tenfold.train._state import RunId
+from tenfold.train._workers import Workers
+
+__all__ = ["Placement", "Plan", "choose"]
+
+Placement = Literal["auto", "stack", "spread", "loop"]
+
+# Share of the free memory that a model may fill.
+_MEMORY_SHARE = 0.6
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the runs of one model are trained. Kept in the record: a study that goes on keeps it, and with it every number.
+
+    Args:
+        placement: "stack", "spread" or "loop".
+        how: computing within a process, see Stack.
+        threads: of each process.
+        groups: positions of the runs trained together. In turn, or with "spread" side by side.
+        milliseconds: measured time of one step of one run, by candidate.
+        bytes_per_run: estimated.
+        reason: in words.
+    """
+
+    placement: Literal["stack", "spread", "loop"]
+    how: How
+    threads: int
+    groups: tuple[tuple[int, ...], ...]
+    milliseconds: dict[str, float] = field(default_factory=dict)
+    bytes_per_run: int = 0
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Plan:
+        return cls(**{**values, "groups": tuple(tuple(group) for group in values["groups"])})
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, memory: int | None = None) -> Plan:
+    """A plan for all runs of ``job``.
+
+    Args:
+        job: with all runs of a model; ``how`` and ``threads`` are ignored.
+        task: the study's.
+        workers: processes for "spread"; None where there are none.
+        wanted: "auto" times every candidate, another one decides where the runs go and times only how.
+        memory: bytes that a model may fill; by default a share of what is free.
+    Raises:
+        TenfoldError: if no candidate works; the error of the module's own, where it has one.
+    """
+    threads = cores()
+    memory = int(_MEMORY_SHARE * bytes_available(job.device)) if memory is None else memory
+    alike = _alike(job, task)
+    per_run = bytes_per_run(replace(job, how="loop", threads=threads), task)
+    spread = workers is not None and job.device == "cpu" and len(job.runs) > 1
+    candidates: dict[str, tuple[Literal["stack", "spread", "loop"], How, int]] = {
+        "stack": ("stack", "vmap", threads),
+        "loop": ("loop", "loop", threads),
+    }
+    if spread:
+        candidates |= {"spread stacks": ("spread", "vmap", 1), "spread loops": ("spread", "loop", 1)}
+    if wanted != "auto":
+        chosen = {name: value for name, value in candidates.items() if value[0] == wanted}
+        candidates = chosen or {"stack": candidates["stack"]}
+    times: dict[str, float] = {}
+    failures: list[TenfoldError] = []
+    for name, (placement, how, n_threads) in candidates.items():
+        if len(candidates) == 1 and wanted != "auto":
+            times[name] = 0.0
+            break
+        try:
+            times[name] = _time(replace(job, how=how, threads=n_threads), task, placement, alike, per_run, memory, workers)
+        except TenfoldError as error:  # this candidate cannot train the module; another may
+            failures.append(error)
+    if not times:
+        raise failures[0]
+    name = min(times, key=lambda key: times[key])
+    placement, how, n_threads = candidates[name]
+    sized = _groups(placement, how, alike, per_run, memory, workers)
+    reason = f"placement '{wanted}' was asked for" if wanted != "auto" else "fastest of those timed"
+    if wanted == "spread" and not spread:
+        reason = "'spread' needs more than one core and run and no GPU; stacked instead"
+    if wanted == "auto" and failures:
+        reason += f"; left out: {str(failures[0]).splitlines()[0]}"
+    if how == "vmap" and len(sized) > len(_parts(placement, alike, workers)):
+        reason += f"; split into {len(sized)} groups, since {per_run / 2**20:.0f} MiB a run exceed {memory / 2**20:.0f} MiB"
+    return Plan(
+        placement=placement,
+        how=how,
+        threads=n_threads,
+        groups=sized,
+        milliseconds={key: round(value * 1e3, 4) for key, value in times.items() if value},
+        bytes_per_run=per_run,
+        reason=reason,
+    )
+
+
+def _alike(job: Job, task: Task) -> list[list[int]]:
+    """Positions of the runs that can share a stack: lane values such as dropout may change what a module is made of."""
+    found: dict[tuple, list[int]] = {}
+    shapes: dict[str, tuple] = {}
+    for at, run in enumerate(job.runs):
+        if run.lane.setting not in shapes:
+            options = {} if run.lane.dropout is None else {"dropout": run.lane.dropout}
+            module = job.source.build(0, **options)
+            shapes[run.lane.setting] = (
+                *((name, tuple(value.shape)) for name, value in module.state_dict().items()),
+                *((name, type(child)) for name, child in module.named_modules()),
+            )
+        found.setdefault(shapes[run.lane.setting], []).append(at)
+    return list(found.values())
+
+
+def _parts(placement: str, alike: list[list[int]], workers: Workers | None) -> list[list[int]]:
+    """Runs cut for the processes: each group of equal shapes, into as many parts as there are workers."""
+    if placement != "spread" or workers is None:
+        return alike
+    return [group[at :: workers.count] for group in alike for at in range(workers.count) if group[at :: workers.count]]
+
+
+def _groups(
+    placement: str, how: How, alike: list[list[int]], per_run: int, memory: int, workers: Workers | None
+) -> tuple[tuple[int, ...], ...]:
+    if how == "loop":  # one run after the other: no more memory than one run needs
+        return tuple(tuple(part) for part in _parts(placement, alike, workers))
+    share = memory // workers.count if placement == "spread" and workers is not None else memory
+    cut: list[tuple[int, ...]] = []
+    for part in _parts(placement, alike, workers):
+        start = 0
+        for size in groups(len(part), per_run=per_run, available=share):
+            cut.append(tuple(part[start : start + size]))
+            start += size
+    return tuple(cut)
+
+
+def _time(
+    job: Job,
+    task: Task,
+    placement: str,
+    alike: list[list[int]],
+    per_run: int,
+    memory: int,
+    workers: Workers | None,
+) -> float:
+    """Seconds of wall time that one step of one run costs under a candidate, from its first group (or first of each worker)."""
+    cut = _groups(placement, job.how, alike, per_run, memory, workers)
+    if placement == "spread":
+        assert workers is not None
+        together = cut[: workers.count]
+        slowest = workers.time_steps([job.of_runs(_pick(job.runs, group)) for group in together])
+        return slowest / sum(len(group) for group in together)
+    return time_steps(job.of_runs(_pick(job.runs, cut[0])), task) / len(cut[0])
+
+
+def _pick(runs: Sequence[RunId], at: Sequence[int]) -> tuple[RunId, ...]:
+    return tuple(runs[i] for i in at)
+
+
+def try_module(job: Job, task: Task) -> None:
+    """Build one module and pass two examples through it, so that what is wrong with it is said before anything trains.
+
+    Raises:
+        ShapeError: if the output is not what the task needs.
+        RequestError: if the module cannot be built or its forward pass fails.
+    """
+    state = prepare(replace(job, how="loop", runs=job.runs[:1]), task)
+    state.stack.eval()
+    inputs, _ = state.parts["train"].span(0, 2)
+    output = state.stack.lanes()[0](inputs[0])
+    task.check(output, len(inputs[0]))

@@ -1,0 +1,225 @@
+"""The state of some runs of one model in training, and one step of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tenfold.seeds import derive, generator
+from tenfold.stack import How, Stack
+from tenfold.tasks import Examples, Part, Task
+from tenfold.train._augment import augment
+from tenfold.train._optimisers import make_optimiser, set_rates
+from tenfold.train._recipe import Lane, Recipe
+from tenfold.train._schedules import Plateau, factor
+
+__all__ = ["RunId", "State", "init", "step"]
+
+Build = Callable[[Lane, int], nn.Module]
+
+
+@dataclass(frozen=True)
+class RunId:
+    """One run of a model: its lane values and its repeat."""
+
+    lane: Lane
+    repeat: int
+
+
+@dataclass
+class State:
+    """Everything that changes while R runs train. ``step`` advances it; a checkpoint holds all of it."""
+
+    stack: Stack
+    runs: tuple[RunId, ...]
+    recipe: Recipe
+    task: Task
+    parts: dict[Part, Examples]
+    optimiser: torch.optim.Optimizer
+    rows: list[nn.Parameter]
+    gradient: Tensor  # (runs, parameters)
+    loss_weights: Tensor  # (runs, weights)
+    augment_keys: Tensor  # (runs,)
+    model: str
+    seed: int
+    n_steps: int
+    steps_per_epoch: int
+    steps_done: int = 0
+    epochs_done: int = 0
+    frozen: Tensor = field(default_factory=lambda: torch.zeros(0))  # (runs,) bool: stopped or diverged
+    diverged_at: list[int | None] = field(default_factory=list)  # epoch, where a run left the finite numbers
+    best_loss: Tensor = field(default_factory=lambda: torch.zeros(0))  # (runs,) float64, on validation
+    best_epoch: list[int] = field(default_factory=list)
+    best: dict[str, Tensor] | None = None  # parameters and buffers of every run's best epoch
+    plateau: Plateau | None = None
+    history: list[dict[str, dict[str, list[float]]]] = field(default_factory=list)  # epoch -> part -> metric -> runs
+
+    @property
+    def n_runs(self) -> int:
+        return len(self.runs)
+
+
+def init(
+    build: Build,
+    runs: Sequence[RunId],
+    *,
+    task: Task,
+    recipe: Recipe,
+    model: str,
+    seed: int,
+    how: How,
+    device: torch.device,
+) -> State:
+    """Build the runs from their seeds and lay out everything that training them needs.
+
+    Args:
+        build: makes the module of one run from its lane and the seed of its initial weights.
+        runs: lane and repeat of each.
+        task: data, loss, metrics.
+        recipe: budget and optimiser.
+        model: name in the study, part of every seed.
+        seed: the study's.
+        how: see Stack.
+        device: where to train.
+    """
+    dtype = getattr(torch, recipe.dtype)
+    runs = tuple(runs)
+    modules = [build(run.lane, derive(seed, model, run.repeat, "weights")) for run in runs]
+    keys = [derive(seed, model, run.repeat, "dropout") for run in runs]
+    stack = Stack(modules, keys=keys, how=how).to(device=device, dtype=dtype)
+    repeats = [run.repeat for run in runs]
+    parts = {part: value.to(device, dtype) for part, value in task.examples(repeats, seed=seed).items()}
+    flat = stack.flatten_()
+    gradient = torch.zeros_like(flat)
+    rows = [nn.Parameter(row) for row in flat]
+    for row, grad in zip(rows, gradient, strict=True):
+        row.grad = grad
+    steps_per_epoch = math.ceil(parts["train"].n_examples / recipe.batch_size)
+    augment_keys = [derive(seed, model, run.repeat, "augment") for run in runs]
+    return State(
+        stack=stack,
+        runs=runs,
+        recipe=recipe,
+        task=task,
+        parts=parts,
+        optimiser=make_optimiser(rows, [run.lane for run in runs], recipe),
+        rows=rows,
+        gradient=gradient,
+        loss_weights=torch.tensor([run.lane.loss_weights for run in runs], dtype=dtype, device=device),
+        augment_keys=torch.tensor(augment_keys, device=device),
+        model=model,
+        seed=seed,
+        n_steps=recipe.epochs * steps_per_epoch,
+        steps_per_epoch=steps_per_epoch,
+        frozen=torch.zeros(len(runs), dtype=torch.bool),
+        diverged_at=[None] * len(runs),
+        best_loss=torch.full((len(runs),), math.inf, dtype=torch.float64),
+        best_epoch=[0] * len(runs),
+        plateau=Plateau(len(runs), gamma=recipe.gamma, patience=recipe.plateau_epochs)
+        if recipe.schedule == "plateau"
+        else None,
+    )
+
+
+def epoch_order(state: State) -> Tensor:
+    """The order of the training examples in the coming epoch, (runs, examples): of seed, repeat and epoch only."""
+    n = state.parts["train"].n_examples
+    orders = [
+        torch.randperm(n, generator=generator(state.seed, run.repeat, "order", state.epochs_done))
+        for run in state.runs
+    ]
+    return torch.stack(orders).to(state.gradient.device)
+
+
+def step(state: State, rows: Tensor) -> tuple[Tensor, Any]:
+    """One optimiser step of every run that is not frozen.
+
+    Args:
+        state: advanced in place.
+        rows: int64, shape (runs, batch): which training examples.
+    Returns:
+        (Tensor, outputs): the loss of every run, shape (runs,), and the module outputs, runs first; both detached.
+    """
+    inputs, targets = state.parts["train"].batch(rows)
+    if state.recipe.augment is not None:
+        inputs = augment(inputs, state.recipe.augment, state.augment_keys, state.steps_done)
+    losses, outputs = _gradients(state, inputs, targets)
+    _clip(state)
+    common = factor(state.steps_done, state.n_steps, state.steps_per_epoch, state.recipe)
+    set_rates(state.optimiser, common, None if state.plateau is None else state.plateau.factors)
+    state.optimiser.step()
+    state.steps_done += 1
+    return losses, outputs
+
+
+def freeze(state: State, which: Tensor) -> None:
+    """Leave these runs as they are from now on. The optimiser skips rows without a gradient."""
+    state.frozen |= which
+    for run in which.nonzero().flatten().tolist():
+        state.rows[run].grad = None
+
+
+def _gradients(state: State, inputs: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, Any]:
+    """Fill ``state.gradient`` with the gradient of every run's loss."""
+    if state.stack.how == "loop":
+        return _gradients_in_a_loop(state, inputs, targets)
+
+    def loss_and_output(output: Any, targets: dict[str, Tensor], weights: Tensor) -> tuple[Tensor, Any]:
+        return state.task.loss(output, targets, weights), output
+
+    losses, outputs = state.stack.map(loss_and_output, (inputs,), (targets, state.loss_weights))
+    parameters = list(state.stack.parameters())
+    grads = torch.autograd.grad(losses.sum(), parameters, allow_unused=True, materialize_grads=True)
+    torch.cat([grad.reshape(state.n_runs, -1) for grad in grads], dim=1, out=state.gradient)
+    return losses.detach(), _detached(outputs)
+
+
+def _gradients_in_a_loop(state: State, inputs: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, Any]:
+    losses, outputs = [], []
+    for run, lane in enumerate(state.stack.lanes()):
+        output = lane(inputs[run])
+        loss = state.task.loss(
+            output, {name: value[run] for name, value in targets.items()}, state.loss_weights[run]
+        )
+        if not state.frozen[run]:
+            grads = torch.autograd.grad(loss, list(lane.parameters()), allow_unused=True, materialize_grads=True)
+            torch.cat([grad.reshape(-1) for grad in grads], out=state.gradient[run])
+        losses.append(loss.detach())
+        outputs.append(_detached(output))
+    return torch.stack(losses), stack_outputs(outputs)
+
+
+def _clip(state: State) -> None:
+    """Scale each run's gradient to its largest norm; the numbers of torch.nn.utils.clip_grad_norm_."""
+    limits = [run.lane.clip for run in state.runs]
+    if all(limit is None for limit in limits):
+        return
+    limit = torch.tensor([math.inf if value is None else value for value in limits])
+    limit = limit.to(state.gradient.dtype).to(state.gradient.device)
+    norm = state.gradient.norm(dim=1)
+    state.gradient.mul_((limit / (norm + 1e-6)).clamp(max=1.0)[:, None])
+
+
+def _detached(outputs: Any) -> Any:
+    if isinstance(outputs, Tensor):
+        return outputs.detach()
+    return tuple(_detached(output) for output in outputs)
+
+
+def stack_outputs(outputs: list[Any]) -> Any:
+    """Outputs of single runs with the runs as a new first axis."""
+    if isinstance(outputs[0], Tensor):
+        return torch.stack(outputs)
+    return tuple(stack_outputs([output[i] for output in outputs]) for i in range(len(outputs[0])))
+
+
+def join_batches(outputs: list[Any]) -> Any:
+    """Outputs (runs, batch, ...) of consecutive batches as one along the batch axis."""
+    if isinstance(outputs[0], Tensor):
+        return torch.cat(outputs, dim=1)
+    return tuple(join_batches([output[i] for output in outputs]) for i in range(len(outputs[0])))

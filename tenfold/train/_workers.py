@@ -1,0 +1,180 @@
+"""Processes that train jobs side by side, one thread each.
+
+Not multiprocessing's own pools: those import the caller's main script again, so that a script without a ``__main__`` guard would start
+itself, and a forked child cannot use autograd once its parent has.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Client, Connection, Listener, wait
+from types import TracebackType
+from typing import Any
+
+from tenfold.errors import TenfoldError, TrainingError
+from tenfold.tasks import Task
+from tenfold.train._fit import Epoch, Outcome
+from tenfold.train._job import Job, time_steps, train
+
+__all__ = ["Workers"]
+
+_KEY = "TENFOLD_WORKER_KEY"
+# glibc gives large blocks back to the system after every step and asks for them again, page by page: measured 10 % of a
+# convolutional step. A worker lives for one study, so it may keep them.
+_KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**32),
+    "MALLOC_TRIM_THRESHOLD_": str(2**35),
+    "MALLOC_TOP_PAD_": str(2**26),
+}
+
+
+class Workers:
+    """``count`` processes that hold a task and train jobs. Use as a context manager; they end with the process that made them.
+
+    Args:
+        task: sent to each once.
+        count: how many.
+    """
+
+    def __init__(self, task: Task, count: int) -> None:
+        self.count = count
+        self._task = task
+        self._processes: list[subprocess.Popen] = []
+        self._connections: list[Connection] = []
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def start(self) -> None:
+        """Start the processes; done by the first call that needs them."""
+        if self._connections:
+            return
+        key = secrets.token_bytes(32)
+        with Listener(authkey=key) as listener:
+            listener_address = listener.address
+            environment = os.environ | _KEEP_MEMORY | {_KEY: key.hex(), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+            command = [sys.executable, "-m", "tenfold.train._workers", str(listener_address)]
+            # A session of their own: Ctrl-C goes to the parent, which decides.
+            self._processes = [
+                subprocess.Popen(command, env=environment, start_new_session=True, stdin=subprocess.DEVNULL)
+                for _ in range(self.count)
+            ]
+            for process in self._processes:
+                self._connections.append(_accept(listener, process))
+        for connection in self._connections:
+            connection.send(self._task)
+
+    def time_steps(self, jobs: Sequence[Job]) -> float:
+        """Time jobs side by side, one a worker; the slowest, in seconds a step."""
+        self.start()
+        for connection, job in zip(self._connections, jobs, strict=False):
+            connection.send(("time", job))
+        return max(_answer(connection) for connection, _ in zip(self._connections, jobs, strict=False))
+
+    def train(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Epoch | Outcome]]:
+        """Train jobs, as many at a time as there are workers. Yields (position of the job, what it measured)."""
+        self.start()
+        waiting = list(enumerate(jobs))
+        busy: dict[Connection, int] = {}
+        for connection in self._connections:
+            if waiting:
+                busy[connection] = _send(connection, waiting.pop(0))
+        while busy:
+            for connection in wait(list(busy)):
+                assert isinstance(connection, Connection)
+                event = _answer(connection)
+                yield busy[connection], event
+                if isinstance(event, Outcome):
+                    del busy[connection]
+                    if waiting:
+                        busy[connection] = _send(connection, waiting.pop(0))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for connection in self._connections:
+            connection.close()
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.wait()
+        self._connections, self._processes = [], []
+
+
+def _accept(listener: Listener, process: subprocess.Popen) -> Connection:
+    """The next worker's connection; an error instead of waiting for ever where a process died at its start."""
+    server = listener._listener._socket  # type: ignore[attr-defined]  # multiprocessing has no accept with a timeout
+    server.settimeout(1.0)
+    started = time.monotonic()
+    while True:
+        try:
+            return listener.accept()  # type: ignore[return-value]
+        except TimeoutError:
+            if process.poll() is not None or time.monotonic() - started > 120:
+                raise TrainingError(
+                    f"a worker process did not start (exit code {process.poll()}); use --placement stack or loop"
+                ) from None
+
+
+def _send(connection: Connection, numbered: tuple[int, Job]) -> int:
+    connection.send(("train", numbered[1]))
+    return numbered[0]
+
+
+def _answer(connection: Connection) -> Any:
+    try:
+        kind, value = connection.recv()
+    except (EOFError, OSError):
+        raise TrainingError(
+            "a worker process ended (out of memory?). The record keeps what was finished: run again to go on, "
+            "with --placement loop if it happens again."
+        ) from None
+    if kind == "known error":
+        raise value
+    if kind == "error":
+        raise TrainingError(f"a worker process failed:\n{value}")
+    return value
+
+
+def _serve(connection: Connection) -> None:
+    """The life of a worker: a task, then jobs until the other side closes."""
+    import torch
+
+    torch.set_num_threads(1)
+    task = connection.recv()
+    while True:
+        verb, job = connection.recv()
+        try:
+            if verb == "time":
+                connection.send(("time", time_steps(job, task)))
+            else:
+                for event in train(job, task):
+                    connection.send(("event", event))
+        except TenfoldError as error:
+            connection.send(("known error", error))
+        except (BrokenPipeError, ConnectionResetError):
+            return
+        except Exception:
+            connection.send(("error", traceback.format_exc()))
+
+
+def main() -> None:
+    key = bytes.fromhex(os.environ.pop(_KEY))
+    # Imported by its real name: pickled classes of this file must not become __main__'s.
+    from tenfold.train import _workers
+
+    with Client(sys.argv[1], authkey=key) as connection:
+        try:
+            _workers._serve(connection)  # type: ignore[arg-type]
+        except (EOFError, ConnectionResetError, KeyboardInterrupt):
+            return  # the parent is gone or has no more work
+
+
+if __name__ == "__main__":
+    main()
