@@ -1,3 +1,69 @@
-"""tenfold: compare small neural networks honestly."""
+"""tenfold compares small neural networks honestly.
+
+A study is one task, several models and R repeats of each. All repeats of a model are trained at once, as one network with a leading ``runs``
+axis, each of them being the run that it would be alone. Statistics then say which differences are real, published figures are set
+beside the measured ones, and a report shows it.
+
+    import tenfold
+
+    results = tenfold.run(tenfold.load_study("quickstart"))
+    print(results.table())
+    for verdict in results.compare("accuracy"):
+        print(verdict.sentence)
+
+The engine by itself, in a loop of one's own: ``tenfold.Stack([make() for _ in range(10)])``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tenfold.errors import TenfoldError as TenfoldError
+    from tenfold.report import write_report as write_report
+    from tenfold.results import Results as Results
+    from tenfold.settings import Study as Study
+    from tenfold.settings import built_in_studies as built_in_studies
+    from tenfold.settings import load_study as load_study
+    from tenfold.settings import parse_study as parse_study
+    from tenfold.stack import Stack as Stack
+    from tenfold.study import run as run
 
 __version__ = "0.1.0"
+
+# Where each public name lives. Imported when first used: `tenfold --help` and `import tenfold` stay fast, without torch.
+_HOMES = {
+    "Results": "tenfold.results",
+    "Stack": "tenfold.stack",
+    "Study": "tenfold.settings",
+    "TenfoldError": "tenfold.errors",
+    "built_in_studies": "tenfold.settings",
+    "load_study": "tenfold.settings",
+    "parse_study": "tenfold.settings",
+    "run": "tenfold.study",
+    "write_report": "tenfold.report",
+}
+
+__all__ = [
+    "Results",
+    "Stack",
+    "Study",
+    "TenfoldError",
+    "__version__",
+    "built_in_studies",
+    "load_study",
+    "parse_study",
+    "run",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tenfold' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -47,6 +47,8 @@ class Task(Protocol):
 
     kind: str
     metrics: tuple[Metric, ...]
+    fingerprint: str  # of the data: a record is not continued on other data
+    notes: tuple[str, ...]  # what a person should know of the data, such as files that were skipped
 
     def examples(self, repeats: Sequence[int], *, seed: int) -> dict[Part, Examples]:
         """The data of the given repeats, one run each. The same repeat has the same data for every model."""

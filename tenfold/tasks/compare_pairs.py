@@ -81,6 +81,7 @@ class ComparePairs:
         self._items = torch.from_numpy(np.ascontiguousarray(raw, dtype=np.float32))
         self._labels = None if images.labels is None else torch.from_numpy(images.labels.astype(np.int64))
         self._part = part
+        self.fingerprint, self.notes = images.fingerprint, tuple(images.notes)
         self.size = int(raw.shape[-1])
         self.n_classes = images.n_classes or 0
         self.train, self.test, self.validation = train, test, validation
@@ -106,7 +107,9 @@ class ComparePairs:
         train, test = self._pools(0, 0)
         for word, pool, wanted in (("train", train, self.train), ("test", test, self.test)):
             if self._ready and wanted > len(pool):
-                raise DataError(f"{self._data.name}: {word} = {wanted} pairs asked for, {len(pool)} there; lower {word}")
+                raise DataError(
+                    f"{self._data.name}: {word} = {wanted} pairs asked for, {len(pool)} there; lower {word}"
+                )
             if not self._ready and (len(pool) < 2 or wanted > len(pool) * (len(pool) - 1)):
                 raise DataError(f"{self._data.name}: {word} = {wanted} pairs cannot be drawn from {len(pool)} images")
 
@@ -235,7 +238,9 @@ class ComparePairs:
             kept["digit_targets"] = targets["digits"].cpu().numpy().astype(small)
         return kept
 
-    def showcase(self, predictions: dict[str, dict[str, np.ndarray]], *, seed: int, count: int = 24) -> dict[str, np.ndarray]:
+    def showcase(
+        self, predictions: dict[str, dict[str, np.ndarray]], *, seed: int, count: int = 24
+    ) -> dict[str, np.ndarray]:
         """The pairs that most models got wrong in the same repeat, the worst first."""
         wrong: dict[int, list[np.ndarray]] = {}
         for arrays in predictions.values():

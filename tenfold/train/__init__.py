@@ -1,5 +1,6 @@
 """Training: recipe, state and step, the loop, placement."""
 
+from tenfold.train._alone import train_alone as train_alone
 from tenfold.train._checkpoint import restore as restore
 from tenfold.train._checkpoint import save_checkpoint as save_checkpoint
 from tenfold.train._evaluate import evaluate as evaluate
@@ -7,6 +8,14 @@ from tenfold.train._fit import Epoch as Epoch
 from tenfold.train._fit import Outcome as Outcome
 from tenfold.train._fit import finish as finish
 from tenfold.train._fit import fit as fit
+from tenfold.train._job import Job as Job
+from tenfold.train._job import prepare as prepare
+from tenfold.train._job import train as train
+from tenfold.train._placement import Placement as Placement
+from tenfold.train._placement import Plan as Plan
+from tenfold.train._placement import choose as choose
+from tenfold.train._placement import cores as cores
+from tenfold.train._placement import try_module as try_module
 from tenfold.train._recipe import LANE_VALUES as LANE_VALUES
 from tenfold.train._recipe import Lane as Lane
 from tenfold.train._recipe import Recipe as Recipe
@@ -14,20 +23,33 @@ from tenfold.train._state import RunId as RunId
 from tenfold.train._state import State as State
 from tenfold.train._state import init as init
 from tenfold.train._state import step as step
+from tenfold.train._verify import verify as verify
+from tenfold.train._workers import Workers as Workers
 
 __all__ = [
     "LANE_VALUES",
     "Epoch",
+    "Job",
     "Lane",
     "Outcome",
+    "Placement",
+    "Plan",
     "Recipe",
     "RunId",
     "State",
+    "Workers",
+    "choose",
+    "cores",
     "evaluate",
     "finish",
     "fit",
     "init",
+    "prepare",
     "restore",
     "save_checkpoint",
     "step",
+    "train",
+    "train_alone",
+    "try_module",
+    "verify",
 ]

@@ -53,7 +53,7 @@ def restore(state: State, path: Path) -> None:
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["tenfold"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"checkpoint {path} cannot be read ({error}); delete it to train its runs anew") from error
     expected = [[run.lane.setting, run.repeat] for run in state.runs]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -49,6 +50,7 @@ class Outcome:
         messages: why a run diverged, "" otherwise.
         predictions, weights: to be kept in the record.
         seconds: of training and evaluating, all runs together.
+        peak_bytes: most memory that the process (on a GPU: the device) has held so far; None where the system does not say.
     """
 
     scores: dict[str, np.ndarray]
@@ -59,6 +61,7 @@ class Outcome:
     predictions: dict[str, np.ndarray]
     weights: dict[str, np.ndarray]
     seconds: float
+    peak_bytes: int | None
 
 
 def fit(state: State, *, checkpoint: Path | None = None, every_seconds: float = 10.0) -> Iterator[Epoch]:
@@ -173,7 +176,9 @@ def finish(state: State, *, seconds: float) -> Outcome:
             for at, best, early in zip(state.diverged_at, state.best_epoch, stopped, strict=True)
         ],
         best_epoch=[best if state.recipe.patience is not None and best else None for best in state.best_epoch],
-        messages=["" if at is None else f"loss or weights were no longer finite in epoch {at}" for at in state.diverged_at],
+        messages=[
+            "" if at is None else f"loss or weights were no longer finite in epoch {at}" for at in state.diverged_at
+        ],
         predictions=state.task.predictions(outputs, targets)
         | {
             "setting": np.array([run.lane.setting for run in state.runs], dtype=np.str_),
@@ -181,7 +186,19 @@ def finish(state: State, *, seconds: float) -> Outcome:
         },
         weights=weights,
         seconds=seconds,
+        peak_bytes=_peak_bytes(state.gradient.device),
     )
+
+
+def _peak_bytes(device: torch.device) -> int | None:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _persistent(state: State) -> dict[str, np.ndarray]:

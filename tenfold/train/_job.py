@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -83,23 +84,35 @@ def train(job: Job, task: Task) -> Iterator[Epoch | Outcome]:
         yield finish(state, seconds=time.monotonic() - started)
 
 
-def time_steps(job: Job, task: Task, *, seconds: float = 0.25, at_least: int = 3) -> float:
+def time_steps(job: Job, task: Task, *, seconds: float = 0.25, at_least: int = 3, hopeless: float = math.inf) -> float:
     """Median time of a training step of all runs of a job, in seconds, after one that is not counted.
 
     The state is thrown away: probing leaves no trace in the runs.
+
+    Args:
+        job, task: what to time.
+        seconds: time about so long.
+        at_least: steps.
+        hopeless: a first step longer than this is the answer, and no other is made.
     """
     with use_threads(job.threads):
         state = prepare(job, task)
         state.stack.train()
         rows = epoch_order(state)[:, : job.recipe.batch_size]
-        step(state, rows)
-        times: list[float] = []
-        while len(times) < at_least or (sum(times) < seconds and len(times) < 30):
+
+        def timed() -> float:
             started = time.perf_counter()
             step(state, rows)
             if job.device == "cuda":
                 torch.cuda.synchronize()
-            times.append(time.perf_counter() - started)
+            return time.perf_counter() - started
+
+        first = timed()
+        if first > hopeless:
+            return first
+        times: list[float] = []
+        while len(times) < at_least or (sum(times) < seconds and len(times) < 30):
+            times.append(timed())
         return sorted(times)[len(times) // 2]
 
 

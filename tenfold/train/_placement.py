@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +14,7 @@ from tenfold.tasks import Task
 from tenfold.train._job import Job, prepare, time_steps
 from tenfold.train._memory import bytes_available, bytes_per_run, groups
 from tenfold.train._state import RunId
-from tenfold.train._workers import Workers
+from tenfold.train._workers import Workers, portable
 
 __all__ = ["Placement", "Plan", "choose"]
 
@@ -21,6 +22,8 @@ Placement = Literal["auto", "stack", "spread", "loop"]
 
 # Share of the free memory that a model may fill.
 _MEMORY_SHARE = 0.6
+# A candidate whose first step takes so many times the best one's is not timed further.
+_HOPELESS = 4.0
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,11 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
     memory = int(_MEMORY_SHARE * bytes_available(job.device)) if memory is None else memory
     alike = _alike(job, task)
     per_run = bytes_per_run(replace(job, how="loop", threads=threads), task)
-    spread = workers is not None and job.device == "cpu" and len(job.runs) > 1
-    candidates: dict[str, tuple[Literal["stack", "spread", "loop"], How, int]] = {
-        "stack": ("stack", "vmap", threads),
-        "loop": ("loop", "loop", threads),
-    }
+    spread = workers is not None and job.device == "cpu" and len(job.runs) > 1 and portable(job)
+    candidates: dict[str, tuple[Literal["stack", "spread", "loop"], How, int]] = {}
     if spread:
         candidates |= {"spread stacks": ("spread", "vmap", 1), "spread loops": ("spread", "loop", 1)}
+    candidates |= {"stack": ("stack", "vmap", threads), "loop": ("loop", "loop", threads)}
     if wanted != "auto":
         chosen = {name: value for name, value in candidates.items() if value[0] == wanted}
         candidates = chosen or {"stack": candidates["stack"]}
@@ -91,7 +92,9 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
             times[name] = 0.0
             break
         try:
-            times[name] = _time(replace(job, how=how, threads=n_threads), task, placement, alike, per_run, memory, workers)
+            hopeless = _HOPELESS * min(times.values(), default=math.inf)
+            candidate = replace(job, how=how, threads=n_threads)
+            times[name] = _time(candidate, task, placement, alike, per_run, memory, workers, hopeless)
         except TenfoldError as error:  # this candidate cannot train the module; another may
             failures.append(error)
     if not times:
@@ -101,11 +104,13 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
     sized = _groups(placement, how, alike, per_run, memory, workers)
     reason = f"placement '{wanted}' was asked for" if wanted != "auto" else "fastest of those timed"
     if wanted == "spread" and not spread:
-        reason = "'spread' needs more than one core and run and no GPU; stacked instead"
+        reason = "'spread' needs several cores and runs, a CPU, and a module in a file of its own; stacked instead"
     if wanted == "auto" and failures:
         reason += f"; left out: {str(failures[0]).splitlines()[0]}"
     if how == "vmap" and len(sized) > len(_parts(placement, alike, workers)):
-        reason += f"; split into {len(sized)} groups, since {per_run / 2**20:.0f} MiB a run exceed {memory / 2**20:.0f} MiB"
+        reason += (
+            f"; split into {len(sized)} groups, since {per_run / 2**20:.0f} MiB a run exceed {memory / 2**20:.0f} MiB"
+        )
     return Plan(
         placement=placement,
         how=how,
@@ -163,6 +168,7 @@ def _time(
     per_run: int,
     memory: int,
     workers: Workers | None,
+    hopeless: float,
 ) -> float:
     """Seconds of wall time that one step of one run costs under a candidate, from its first group (or first of each worker)."""
     cut = _groups(placement, job.how, alike, per_run, memory, workers)
@@ -171,7 +177,7 @@ def _time(
         together = cut[: workers.count]
         slowest = workers.time_steps([job.of_runs(_pick(job.runs, group)) for group in together])
         return slowest / sum(len(group) for group in together)
-    return time_steps(job.of_runs(_pick(job.runs, cut[0])), task) / len(cut[0])
+    return time_steps(job.of_runs(_pick(job.runs, cut[0])), task, hopeless=hopeless * len(cut[0])) / len(cut[0])
 
 
 def _pick(runs: Sequence[RunId], at: Sequence[int]) -> tuple[RunId, ...]:

@@ -130,8 +130,7 @@ def epoch_order(state: State) -> Tensor:
     """The order of the training examples in the coming epoch, (runs, examples): of seed, repeat and epoch only."""
     n = state.parts["train"].n_examples
     orders = [
-        torch.randperm(n, generator=generator(state.seed, run.repeat, "order", state.epochs_done))
-        for run in state.runs
+        torch.randperm(n, generator=generator(state.seed, run.repeat, "order", state.epochs_done)) for run in state.runs
     ]
     return torch.stack(orders).to(state.gradient.device)
 
@@ -183,9 +182,7 @@ def _gradients_in_a_loop(state: State, inputs: Tensor, targets: dict[str, Tensor
     losses, outputs = [], []
     for run, lane in enumerate(state.stack.lanes()):
         output = lane(inputs[run])
-        loss = state.task.loss(
-            output, {name: value[run] for name, value in targets.items()}, state.loss_weights[run]
-        )
+        loss = state.task.loss(output, {name: value[run] for name, value in targets.items()}, state.loss_weights[run])
         if not state.frozen[run]:
             grads = torch.autograd.grad(loss, list(lane.parameters()), allow_unused=True, materialize_grads=True)
             torch.cat([grad.reshape(-1) for grad in grads], out=state.gradient[run])

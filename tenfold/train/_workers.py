@@ -6,7 +6,9 @@ itself, and a forked child cannot use autograd once its parent has.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
 import secrets
 import subprocess
 import sys
@@ -22,7 +24,7 @@ from tenfold.tasks import Task
 from tenfold.train._fit import Epoch, Outcome
 from tenfold.train._job import Job, time_steps, train
 
-__all__ = ["Workers"]
+__all__ = ["Workers", "portable"]
 
 _KEY = "TENFOLD_WORKER_KEY"
 # glibc gives large blocks back to the system after every step and asks for them again, page by page: measured 10 % of a
@@ -32,6 +34,17 @@ _KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(2**35),
     "MALLOC_TOP_PAD_": str(2**26),
 }
+
+
+def portable(job: Job) -> bool:
+    """Whether another process can build the modules of a job: not where the class lives in the main script or in a function."""
+    if getattr(job.source.reference, "__module__", "") == "__main__":
+        return False
+    try:
+        pickle.dumps(job)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return False
+    return True
 
 
 class Workers:
@@ -59,7 +72,8 @@ class Workers:
         with Listener(authkey=key) as listener:
             listener_address = listener.address
             environment = os.environ | _KEEP_MEMORY | {_KEY: key.hex(), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-            command = [sys.executable, "-m", "tenfold.train._workers", str(listener_address)]
+            program = "import sys; from tenfold.train._workers import serve_at; serve_at(sys.argv[1])"
+            command = [sys.executable, "-c", program, str(listener_address)]
             # A session of their own: Ctrl-C goes to the parent, which decides.
             self._processes = [
                 subprocess.Popen(command, env=environment, start_new_session=True, stdin=subprocess.DEVNULL)
@@ -68,13 +82,13 @@ class Workers:
             for process in self._processes:
                 self._connections.append(_accept(listener, process))
         for connection in self._connections:
-            connection.send(self._task)
+            _put(connection, self._task)
 
     def time_steps(self, jobs: Sequence[Job]) -> float:
         """Time jobs side by side, one a worker; the slowest, in seconds a step."""
         self.start()
         for connection, job in zip(self._connections, jobs, strict=False):
-            connection.send(("time", job))
+            _put(connection, ("time", job))
         return max(_answer(connection) for connection, _ in zip(self._connections, jobs, strict=False))
 
     def train(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Epoch | Outcome]]:
@@ -122,14 +136,23 @@ def _accept(listener: Listener, process: subprocess.Popen) -> Connection:
                 ) from None
 
 
+def _put(connection: Connection, value: Any) -> None:
+    # Plain pickle: Connection.send uses torch's own reductions, which pass tensors as open files of this process.
+    connection.send_bytes(pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL))
+
+
+def _get(connection: Connection) -> Any:
+    return pickle.loads(connection.recv_bytes())
+
+
 def _send(connection: Connection, numbered: tuple[int, Job]) -> int:
-    connection.send(("train", numbered[1]))
+    _put(connection, ("train", numbered[1]))
     return numbered[0]
 
 
 def _answer(connection: Connection) -> Any:
     try:
-        kind, value = connection.recv()
+        kind, value = _get(connection)
     except (EOFError, OSError):
         raise TrainingError(
             "a worker process ended (out of memory?). The record keeps what was finished: run again to go on, "
@@ -147,34 +170,28 @@ def _serve(connection: Connection) -> None:
     import torch
 
     torch.set_num_threads(1)
-    task = connection.recv()
+    task = _get(connection)
     while True:
-        verb, job = connection.recv()
+        verb, job = _get(connection)
         try:
             if verb == "time":
-                connection.send(("time", time_steps(job, task)))
+                _put(connection, ("time", time_steps(job, task)))
             else:
                 for event in train(job, task):
-                    connection.send(("event", event))
+                    _put(connection, ("event", event))
         except TenfoldError as error:
-            connection.send(("known error", error))
+            _put(connection, ("known error", error))
         except (BrokenPipeError, ConnectionResetError):
             return
         except Exception:
-            connection.send(("error", traceback.format_exc()))
+            _put(connection, ("error", traceback.format_exc()))
 
 
-def main() -> None:
+def serve_at(address: str) -> None:
+    """What a worker process runs: connect to its parent, serve until the parent is gone or has no more work."""
     key = bytes.fromhex(os.environ.pop(_KEY))
-    # Imported by its real name: pickled classes of this file must not become __main__'s.
-    from tenfold.train import _workers
-
-    with Client(sys.argv[1], authkey=key) as connection:
-        try:
-            _workers._serve(connection)  # type: ignore[arg-type]
-        except (EOFError, ConnectionResetError, KeyboardInterrupt):
-            return  # the parent is gone or has no more work
-
-
-if __name__ == "__main__":
-    main()
+    with (
+        Client(address, authkey=key) as connection,
+        contextlib.suppress(EOFError, ConnectionResetError, KeyboardInterrupt),
+    ):
+        _serve(connection)  # type: ignore[arg-type]

@@ -1,0 +1,74 @@
+"""One run trained alone by a plain PyTorch loop: what the stack has to equal."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from tenfold.seeds import derive, generator
+from tenfold.stack import replayable
+from tenfold.tasks import Task
+from tenfold.train._augment import augment
+from tenfold.train._job import Job
+from tenfold.train._recipe import Lane, Recipe
+from tenfold.train._schedules import factor
+
+__all__ = ["train_alone"]
+
+
+def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = None) -> nn.Module:
+    """Train run ``run`` of a job as anyone would: one module, torch.optim on its parameters, a loop over batches.
+
+    Nothing of the stack is used; only seeds, order of examples and dropout masks are the study's. For recipes without early
+    stopping and without a plateau schedule, whose steps depend on validation scores.
+
+    Args:
+        job: ``how`` is ignored.
+        task: the study's.
+        run: position in ``job.runs``.
+        max_steps: stop after so many.
+    """
+    lane, repeat, recipe = job.runs[run].lane, job.runs[run].repeat, job.recipe
+    dtype, device = getattr(torch, recipe.dtype), torch.device(job.device)
+    options: dict[str, Any] = {} if lane.dropout is None else {"dropout": lane.dropout}
+    module = job.source.build(derive(job.seed, job.model, repeat, "weights"), **options)
+    module = replayable(module, key=derive(job.seed, job.model, repeat, "dropout")).to(device=device, dtype=dtype)
+    train = task.examples([repeat], seed=job.seed)["train"].to(device, dtype)
+    optimiser = _torch_optimiser(module, lane, recipe)
+    weights = torch.tensor(lane.loss_weights, dtype=dtype, device=device)
+    keys = torch.tensor([derive(job.seed, job.model, repeat, "augment")], device=device)
+    steps_per_epoch = math.ceil(train.n_examples / recipe.batch_size)
+    n_steps = recipe.epochs * steps_per_epoch
+    done = 0
+    module.train()
+    for epoch in range(recipe.epochs):
+        order = torch.randperm(train.n_examples, generator=generator(job.seed, repeat, "order", epoch)).to(device)
+        for rows in order.split(recipe.batch_size):
+            inputs, targets = train.batch(rows[None])
+            if recipe.augment is not None:
+                inputs = augment(inputs, recipe.augment, keys, done)
+            for group in optimiser.param_groups:
+                group["lr"] = lane.lr * factor(done, n_steps, steps_per_epoch, recipe)
+            optimiser.zero_grad()
+            loss = task.loss(module(inputs[0]), {name: value[0] for name, value in targets.items()}, weights)
+            loss.backward()
+            if lane.clip is not None:
+                nn.utils.clip_grad_norm_(module.parameters(), lane.clip)
+            optimiser.step()
+            done += 1
+            if done == max_steps:
+                return module
+    return module
+
+
+def _torch_optimiser(module: nn.Module, lane: Lane, recipe: Recipe) -> torch.optim.Optimizer:
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    common: dict[str, Any] = {"lr": lane.lr, "weight_decay": lane.weight_decay}
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(parameters, momentum=lane.momentum, nesterov=recipe.nesterov, **common)
+    if recipe.optimizer == "rmsprop":
+        return torch.optim.RMSprop(parameters, momentum=lane.momentum, **common)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer](parameters, **common)

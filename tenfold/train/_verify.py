@@ -1,0 +1,84 @@
+"""The certificate: how far runs in a stack are from the same runs trained alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tenfold.tasks import Task
+from tenfold.train._alone import train_alone
+from tenfold.train._job import Job, prepare, use_threads
+from tenfold.train._placement import Plan
+from tenfold.train._state import epoch_order, step
+
+__all__ = ["verify"]
+
+_STEPS = 20
+
+
+def verify(
+    job: Job, task: Task, plan: Plan, weights: Mapping[str, np.ndarray], scores: Mapping[str, float]
+) -> dict[str, Any]:
+    """Retrain the first run of a job alone, and compare.
+
+    Args:
+        job: all runs of a model.
+        task: the study's.
+        plan: how the study trained them.
+        weights: as recorded, runs first.
+        scores: of the first run, as recorded.
+    Returns:
+        dict: ``weights_float64`` is the largest difference of a weight after 20 steps in double precision between the run in its group and
+        the run alone, where only rounding differs; ``weights`` and ``scores`` compare the recorded run with the run trained alone to the
+        end in the study's own precision, where rounding has grown with every step. None where a rule looks at validation scores.
+    """
+    group = next(group for group in plan.groups if 0 in group)
+    precise = replace(
+        job,
+        recipe=job.recipe.model_copy(update={"dtype": "float64"}),
+        runs=tuple(job.runs[at] for at in group),
+        how=plan.how,
+    )
+    with use_threads(plan.threads):
+        double = _double(precise, task, group.index(0))
+        if job.recipe.needs_validation:
+            return {"weights_float64": double, "weights": None, "scores": None, "steps_float64": _STEPS}
+        alone = train_alone(job, task)
+        largest = max(
+            (
+                float(np.abs(value.detach().cpu().numpy() - weights[name][0]).max())
+                for name, value in alone.named_parameters()
+            ),
+            default=0.0,
+        )
+        alone.eval()
+        examples = task.examples([job.runs[0].repeat], seed=job.seed)["test"]
+        examples = examples.to(torch.device(job.device), getattr(torch, job.recipe.dtype))
+        inputs, targets = examples.span(0, examples.n_examples)
+        with torch.no_grad():
+            output = alone(inputs[0])
+        outputs = output[None] if isinstance(output, Tensor) else tuple(part[None] for part in output)
+        again = task.score(outputs, targets)
+    apart = {name: abs(float(again[name][0]) - scores[name]) for name in again if name in scores}
+    return {"weights_float64": double, "weights": largest, "scores": apart, "steps_float64": _STEPS}
+
+
+def _double(job: Job, task: Task, run: int) -> float:
+    state = prepare(job, task)
+    state.stack.train()
+    steps = min(_STEPS, state.n_steps)
+    while state.steps_done < steps:
+        order = epoch_order(state)
+        for start in range(0, order.shape[1], job.recipe.batch_size):
+            step(state, order[:, start : start + job.recipe.batch_size])
+            if state.steps_done == steps:
+                break
+        state.epochs_done += 1
+    together = dict(state.stack.run(run).named_parameters())
+    alone = dict(train_alone(job, task, run, max_steps=steps).named_parameters())
+    return max((float((alone[name] - together[name]).abs().max()) for name in together), default=0.0)
