@@ -1,0 +1,73 @@
+"""What the benchmark scripts share: the nine networks, their data, and how a measurement is written down."""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import statistics
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import tenfold
+from tenfold.environment import describe_environment
+from tenfold.errors import TenfoldError
+from tenfold.settings import ModelSettings, Study
+from tenfold.study import load_task
+from tenfold.tasks import Task
+from tenfold.train import Job, RunId, cores
+
+RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
+
+
+def study_and_task(*, repeats: int) -> tuple[Study, Task]:
+    """The published nine on MNIST, or on scikit-learn's digits where MNIST is not at hand."""
+    for name in ("mnist-pairs", "quickstart"):
+        study = tenfold.load_study(name)
+        try:
+            task = load_task(study)
+        except TenfoldError:
+            continue
+        nine = tuple(model for model in study.models if "ours" not in model.name)
+        return replace(study, models=nine, repeats=repeats), task
+    raise SystemExit("no data set for the benchmark")
+
+
+def job_of(study: Study, model: ModelSettings, task: Task, *, epochs: int, device: str = "cpu") -> Job:
+    """A job of all repeats of a model, with the epochs of the benchmark."""
+    recipe = model.recipe.model_copy(update={"epochs": epochs})
+    runs = tuple(RunId(lane, repeat) for lane in recipe.lanes() for repeat in range(study.repeats))
+    accepted = model.source.accepts() or set()
+    facts = {key: value for key, value in task.facts().items() if key in accepted}
+    source = replace(model.source, options=facts | dict(model.source.options))
+    return Job(model.name, source, recipe, runs, study.seed, "vmap", cores(), device)
+
+
+def peak_mebibytes() -> float:
+    """Most memory that this process has held, and the largest of its ended children, in MiB."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    unit = 2**20 if platform.system() == "Darwin" else 2**10
+    return (own + children * cores() if children else own) / unit
+
+
+def geometric_mean(values: list[float]) -> float:
+    return statistics.geometric_mean(values)
+
+
+def save(name: str, record: dict[str, Any], lines: list[str]) -> None:
+    """Write ``docs/results/NAME.json`` and ``.md``, with hardware, versions and commit."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    environment = describe_environment(device=device)
+    record = {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "environment": environment, **record}
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+    hardware = (
+        f"{environment['processor']}, {environment['cores']} cores; Python {environment['python']}, "
+        f"torch {environment['packages']['torch']}; {record['measured']}"
+    )
+    (RESULTS / f"{name}.md").write_text("\n".join([*lines, "", hardware, ""]))
