@@ -57,6 +57,7 @@ class State:
     best_epoch: list[int] = field(default_factory=list)
     best: dict[str, Tensor] | None = None  # parameters and buffers of every run's best epoch
     plateau: Plateau | None = None
+    held: dict[Part, Tensor | None] = field(default_factory=dict)  # inputs for evaluation, see evaluate
     history: list[dict[str, dict[str, list[float]]]] = field(default_factory=list)  # epoch -> part -> metric -> runs
 
     @property
