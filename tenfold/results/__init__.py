@@ -7,9 +7,23 @@ from tenfold.results._record import PARTS as PARTS
 from tenfold.results._record import Record as Record
 from tenfold.results._record import RunRow as RunRow
 from tenfold.results._results import Results as Results
+from tenfold.results._sentences import VerdictWords as VerdictWords
 from tenfold.results._snapshot import Arm as Arm
 from tenfold.results._snapshot import Curve as Curve
 from tenfold.results._snapshot import Event as Event
 from tenfold.results._snapshot import Run as Run
 
-__all__ = ["PARTS", "Arm", "Curve", "Event", "Published", "Rank", "Record", "Results", "Run", "RunRow", "atomic_write"]
+__all__ = [
+    "PARTS",
+    "Arm",
+    "Curve",
+    "Event",
+    "Published",
+    "Rank",
+    "Record",
+    "Results",
+    "Run",
+    "RunRow",
+    "VerdictWords",
+    "atomic_write",
+]

@@ -16,6 +16,7 @@ from tenfold.results import _sentences as sentences
 from tenfold.results._arrays import read_npz, read_safetensors
 from tenfold.results._published import Published, published_figure
 from tenfold.results._ranking import Rank, rank
+from tenfold.results._sentences import VerdictWords
 from tenfold.results._slug import slugs
 from tenfold.results._snapshot import Arm, Curve, read_curves, read_snapshot
 from tenfold.stats import (
@@ -67,6 +68,7 @@ class Results:
         found = {model: list(dict.fromkeys(r.arm for r in self.runs if r.arm.model == model)) for model in self.models}
         self.arms: tuple[Arm, ...] = tuple(arm for model in self.models for arm in found[model] or [Arm(model)])
         self._verdicts: dict[tuple[Any, ...], list[Verdict]] = {}
+        self._summaries: dict[tuple[str, float], dict[str, Summary]] = {}
 
     def __repr__(self) -> str:
         ended = sum(self.counts(arm)["ended"] for arm in self.arms)
@@ -116,11 +118,13 @@ class Results:
 
     def summaries(self, metric: str | None = None, *, level: float = 0.95) -> dict[str, Summary]:
         """Mean, deviation and interval by arm label."""
-        ratio = self._test_over_train()
-        return {
-            label: summarise(scores, level=level, test_over_train=ratio)
-            for label, scores in self.scores(metric).items()
-        }
+        ratio, key = self._test_over_train(), (self.metric(metric)["name"], level)
+        if key not in self._summaries:  # a bootstrap each: made once
+            self._summaries[key] = {
+                label: summarise(scores, level=level, test_over_train=ratio)
+                for label, scores in self.scores(metric).items()
+            }
+        return self._summaries[key]
 
     def table(self, metric: str | None = None, *, level: float = 0.95) -> pd.DataFrame:
         """One row an arm and metric, measured beside published, as fractions.
@@ -221,19 +225,25 @@ class Results:
                 answers[arm.label] = against_single(scores[arm.label], figure.mean, unit=described["unit"])
         return answers
 
-    def verdict_sentences(self, metric: str | None = None, *, level: float = 0.95) -> list[str]:
-        """The verdict of the whole study in words, the most important sentence first."""
+    def verdict_words(self, metric: str | None = None, *, level: float = 0.95) -> VerdictWords:
+        """The verdict of the whole study in words, part by part."""
         described = self.metric(metric)
         ranks = self.ranking(metric, level=level)
         if not ranks:
-            return ["No run has ended with a score: there is nothing to compare.", *self.missing_sentences()]
+            return VerdictWords("No run has ended with a score: there is nothing to compare.")
         order = [entry.label for entry in ranks]
-        best = self.summaries(metric, level=level)[order[0]]
-        found = [sentences.headline(ranks[0], len(ranks), best, described)]
-        found += [sentences.rank_sentence(entry, order) for entry in ranks]
-        found.append(sentences.tally(self.compare(metric, level=level)))
-        found.append(sentences.against_sentence(self.against(metric, level=level), described))
-        return [sentence for sentence in [*found, *self.missing_sentences()] if sentence]
+        said = [sentences.rank_sentence(entry, order) for entry in ranks]
+        return VerdictWords(
+            headline=sentences.headline(ranks[0], len(ranks), self.summaries(metric, level=level)[order[0]], described),
+            best=said[0],
+            others=tuple(sentence for sentence in said[1:] if sentence),
+            tally=sentences.tally(self.compare(metric, level=level)),
+            published=sentences.against_sentence(self.against(metric, level=level), described),
+        )
+
+    def verdict_sentences(self, metric: str | None = None, *, level: float = 0.95) -> list[str]:
+        """The verdict of the whole study in words, the most important sentence first, what is missing last."""
+        return [*self.verdict_words(metric, level=level).all(), *self.missing_sentences()]
 
     def missing_sentences(self) -> list[str]:
         """One sentence for each arm that has diverged or missing runs."""
@@ -260,9 +270,17 @@ class Results:
             found.append("The study has not finished: what is shown is what had ended by now.")
         if note := (self.study.get("design") or {}).get("note"):
             found.append(f"Repeats: {note}.")
-        answers = [*self.compare(metric, level=level), *self.against(metric, level=level).values()]
-        counted = Counter(note for answer in answers for note in getattr(answer, "notes", ()))
-        found += [note if count == 1 else f"{note} ({count} comparisons)" for note, count in counted.items()]
+        whose: dict[str, list[str]] = {}
+        pairs = self.compare(metric, level=level)
+        for verdict in pairs:
+            for note in verdict.notes:
+                whose.setdefault(note, []).append(f"{verdict.first} and {verdict.second}")
+        found += [sentences.note_of(note, names, len(pairs)) for note, names in whose.items()]
+        whose, against = {}, self.against(metric, level=level)
+        for label, answer in against.items():
+            for note in getattr(answer, "notes", ()):
+                whose.setdefault(note, []).append(label)
+        found += [f"Against published: {sentences.note_of(note, names, len(against))}" for note, names in whose.items()]
         return found
 
     # ------------------------------------------------------------------ files

@@ -4,12 +4,46 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tenfold.results._ranking import Rank
 from tenfold.stats import AgainstPublished, AgainstSingle, Summary, Verdict
 
-__all__ = ["against_sentence", "headline", "in_words", "listed", "number", "rank_sentence", "tally"]
+__all__ = [
+    "VerdictWords",
+    "against_sentence",
+    "headline",
+    "in_words",
+    "listed",
+    "note_of",
+    "number",
+    "rank_sentence",
+    "tally",
+]
+
+
+@dataclass(frozen=True)
+class VerdictWords:
+    """The verdict of a study on one metric, sentence by sentence; "" where there is nothing to say.
+
+    Attributes:
+        headline: the best model and its score.
+        best: what the best is better than and not told apart from.
+        others: the same for each of the others, in ranking order, against those below.
+        tally: how many pairs came out how.
+        published: how the measured means compare with the published ones.
+    """
+
+    headline: str
+    best: str = ""
+    others: tuple[str, ...] = ()
+    tally: str = ""
+    published: str = ""
+
+    def all(self) -> list[str]:
+        """Every sentence, the most important first."""
+        return [text for text in (self.headline, self.best, *self.others, self.tally, self.published) if text]
 
 
 def number(value: float, unit: str, *, bare: bool = False) -> str:
@@ -81,6 +115,20 @@ def _open(label: str, rank: Rank) -> str:
     if label in rank.no_difference:
         return f"{label} (no difference found)"
     return f"{label} (the verdict goes the other way)"  # ranks and means disagree; the pair's own notes say so
+
+
+def note_of(note: str, names: Sequence[str], n_all: int) -> str:
+    """A note with the comparisons it belongs to: by name where they are few, by number where they are many.
+
+    Example:
+        >>> note_of("It is so.", ["a and b"], 3), note_of("It is so.", ["a"] * 5, 9), note_of("It is so.", ["a"], 1)
+        ('a and b: It is so.', 'It is so. (5 of 9 comparisons)', 'It is so.')
+    """
+    if len(names) == n_all:
+        return note
+    if len(names) <= 2:
+        return f"{'; '.join(names)}: {note}"
+    return f"{note} ({len(names)} of {n_all} comparisons)"
 
 
 def tally(verdicts: Sequence[Verdict]) -> str:

@@ -1,0 +1,190 @@
+"""The tables of a report, as rows for the page and as CSV and LaTeX files. Percent where the metric's unit is "%"."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tenfold.files import atomic_write
+from tenfold.results import Results
+from tenfold.stats import AgainstPublished, AgainstSingle, Verdict
+
+__all__ = ["Row", "metric_rows", "pair_rows", "save_tables"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm and one metric as text, ready to print."""
+
+    label: str
+    n: str
+    complete: bool
+    mean: str
+    std: str
+    interval: str
+    published: str
+    published_note: str
+    difference: str
+    against: str
+    against_sentence: str
+
+
+def shown(value: float, unit: str, *, signed: bool = False) -> str:
+    """A number without its unit, percent for "%"; a true minus sign; a dash where there is none.
+
+    Example:
+        >>> shown(0.81234, "%"), shown(-0.5, "nats", signed=True), shown(float("nan"), "%")
+        ('81.2', '−0.500', '–')
+    """
+    if not math.isfinite(value):
+        return "–"
+    sign = "+" if signed else ""
+    if unit == "%":
+        text = f"{100 * value:{sign}.1f}"
+    else:
+        digits = 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1
+        text = f"{value:{sign}.{digits}f}"
+    return text.replace("-", "−")
+
+
+def metric_rows(results: Results, metric: str) -> list[Row]:
+    """One row for each arm that has scores of a metric, the best first."""
+    unit = results.metric(metric)["unit"]
+    summaries, against = results.summaries(metric), results.against(metric)
+    place = {entry.label: entry.place for entry in results.ranking(metric)}
+    rows = []
+    for arm in sorted(results.arms, key=lambda arm: place.get(arm.label, len(place) + 1)):
+        if arm.label not in summaries:
+            continue
+        summary, figure, counts = summaries[arm.label], results.published(arm.model, metric), results.counts(arm)
+        answer = against.get(arm.label)
+        published = ""
+        if figure is not None:
+            std = f" ± {shown(figure.std, unit)}" if math.isfinite(figure.std) else ""
+            published = f"{shown(figure.mean, unit)}{std}{f' (n = {figure.n})' if figure.n else ''}"
+        rows.append(
+            Row(
+                label=arm.label,
+                n=str(summary.n) if summary.n == counts["planned"] else f"{summary.n} of {counts['planned']}",
+                complete=summary.n == counts["planned"],
+                mean=shown(summary.mean, unit),
+                std=shown(summary.std, unit),
+                interval=_interval(summary.low, summary.high, unit),
+                published=published,
+                published_note=figure.note if figure else "",
+                difference=shown(summary.mean - figure.mean, unit, signed=True) if figure else "",
+                against=_outcome(answer),
+                against_sentence=answer.sentence if answer else "",
+            )
+        )
+    return rows
+
+
+def _interval(low: float, high: float, unit: str) -> str:
+    return f"{shown(low, unit)} to {shown(high, unit)}" if math.isfinite(low) else "–"
+
+
+def _outcome(answer: AgainstPublished | AgainstSingle | None) -> str:
+    if answer is None:
+        return ""
+    if isinstance(answer, AgainstPublished):
+        return answer.outcome
+    if not answer.n:
+        return "nothing measured"
+    return f"one number: {answer.below + answer.equal / 2:g} of {answer.n} of our runs are below it"
+
+
+def pair_rows(pairs: Iterable[Verdict], metric: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row for each pair of arms, the better one first, clear differences on top."""
+    order = {"better": 0, "cannot tell yet": 1, "no difference found": 2}
+    unit, higher = metric["unit"], metric["higher_is_better"]
+    rows = []
+    for pair in sorted(pairs, key=lambda v: (order[v.outcome], v.p_corrected, -abs(v.difference))):
+        turned = pair.winner == pair.second or (pair.winner is None and (pair.difference > 0) != higher)
+        first, second = (pair.second, pair.first) if turned else (pair.first, pair.second)
+        low, high = (-pair.high, -pair.low) if turned else (pair.low, pair.high)
+        share = 1 - pair.superiority if turned else pair.superiority
+        sign = -1 if turned else 1
+        needed = f"; about {pair.repeats_needed} repeats would" if pair.repeats_needed else ""
+        rows.append(
+            {
+                "first": first,
+                "second": second,
+                "difference": shown(sign * pair.difference, unit, signed=True),
+                "interval": _interval(low, high, unit),
+                "p": _p(pair.p_corrected),
+                "superiority": f"{100 * share:.0f} %" if math.isfinite(share) else "–",
+                "effect_size": shown(sign * pair.effect_size, "", signed=True),
+                "n": pair.n,
+                "outcome": "first is better" if pair.winner else f"{pair.outcome}{needed}",
+                "better": pair.winner is not None,
+                "notes": " ".join(pair.notes),
+            }
+        )
+    return rows
+
+
+def _p(p: float) -> str:
+    return "–" if not math.isfinite(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def save_tables(results: Results, folder: Path) -> None:
+    """Write scores and pairs, as CSV and LaTeX (booktabs)."""
+    scores, pairs = [], []
+    for metric in results.metrics:
+        unit = metric["unit"]
+        for row in metric_rows(results, metric["name"]):
+            cells = (row.label, row.n, row.mean, row.std, row.interval, row.published, row.difference, row.against)
+            scores.append((metric["label"], unit, *cells))
+        for row in pair_rows(results.compare(metric["name"]), metric):
+            keys = ("first", "second", "difference", "interval", "p", "effect_size", "superiority", "outcome", "notes")
+            pairs.append((metric["label"], unit, *(row[key] for key in keys)))
+    score_head = ("Metric", "Unit", "Model", "n", "Mean", "Deviation", "95 % interval", "Published", "Difference")
+    score_head += ("Against published",)
+    pair_head = ("Metric", "Unit", "First", "Second", "First - second", "95 % interval", "p (corrected)", "Effect size")
+    pair_head += ("First is better in", "Verdict", "Notes")
+    for name, head, rows in (("scores", score_head, scores), ("pairs", pair_head, pairs)):
+        _save_csv(folder / f"{name}.csv", head, rows)
+        # The notes are for looking up, not for print.
+        columns = [place for place, word in enumerate(head) if word != "Notes"]
+        _save_tex(folder / f"{name}.tex", [head[c] for c in columns], [[row[c] for c in columns] for row in rows])
+
+
+def _save_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    with atomic_write(path, "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows([str(cell).replace("−", "-") for cell in row] for row in rows)
+
+
+_TEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "−": "$-$", "–": "--", "±": r"$\pm$", "≤": r"$\leq$",
+}  # fmt: skip
+
+
+def tex(text: str) -> str:
+    """Text with everything that LaTeX would take for a command made harmless.
+
+    Example:
+        >>> print(tex("50 % of $x_1$"))
+        50 \\% of \\$x\\_1\\$
+    """
+    return "".join(_TEX.get(letter, letter) for letter in text)
+
+
+def _save_tex(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    lines = ["% Needs \\usepackage{booktabs}", f"\\begin{{tabular}}{{{'l' * len(head)}}}", "\\toprule"]
+    lines += [" & ".join(tex(cell) for cell in head) + r" \\", "\\midrule"]
+    for number, row in enumerate(rows):
+        if number and row[0] != rows[number - 1][0]:
+            lines.append("\\midrule")
+        lines.append(" & ".join(tex(str(cell)) for cell in row) + r" \\")
+    lines += ["\\bottomrule", "\\end{tabular}", ""]
+    with atomic_write(path, "w") as file:
+        file.write("\n".join(lines))

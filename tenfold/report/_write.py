@@ -1,0 +1,151 @@
+"""A record becomes one HTML file, with figures and tables beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from tenfold import __version__
+from tenfold.errors import RecordError
+from tenfold.files import atomic_write
+from tenfold.report._facts import flat, placement_rows, what_was_run
+from tenfold.report._render import draw, inline_svg, save_files
+from tenfold.report._tables import metric_rows, pair_rows, save_tables
+from tenfold.report.figures import FIGURES, FigureEntry
+from tenfold.report.figures._canvas import NARROW, WIDE
+from tenfold.results import Results
+
+__all__ = ["write_report"]
+
+_MOST_PAIRS = 500  # in the page; tables/pairs.csv has them all
+
+
+def write_report(folder: str | Path) -> Path:
+    """Write ``report.html`` into a record's folder, and figures (PDF, PNG) and tables (CSV, LaTeX) beside it.
+
+    The page holds all that it shows: it opens anywhere, without a network, light or dark. The same record gives the
+    same page. A record that is still being written gives a report of what has ended by now, and says so.
+
+    Args:
+        folder: a record's folder.
+    Returns:
+        The path of ``report.html``.
+    Raises:
+        RecordError: no record, damaged, or the folder cannot be written.
+    """
+    results = Results(folder)
+    figures, problems = _figures(results)
+    save_tables(results, results.folder / "tables")
+    page = _template().render(_content(results, figures, problems))
+    path = results.folder / "report.html"
+    with atomic_write(path, "w") as file:
+        file.write(page)
+    return path
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _figures(results: Results) -> tuple[list[dict[str, Any]], list[str]]:
+    """Every figure that applies, for wide and for narrow pages; and why others could not be drawn."""
+    figures, problems = [], []
+    for entry in FIGURES:
+        try:
+            wide = draw(entry.draw, results, WIDE)
+            narrow = draw(entry.draw, results, NARROW)
+        except RecordError as error:  # a damaged file costs its figures, not the report
+            problems.append(f"The figure '{entry.title}' could not be drawn: {error}")
+            continue
+        if wide is None or narrow is None:
+            continue
+        save_files(wide, results.folder / "figures", entry.name)
+        figures.append({"entry": entry, "wide": _svg(wide, entry, "w"), "narrow": _svg(narrow, entry, "n")})
+    return figures, problems
+
+
+def _svg(figure: Any, entry: FigureEntry, kind: str) -> Markup:
+    # Safe to mark: matplotlib escapes every text it writes, and the label is escaped in inline_svg.
+    return Markup(inline_svg(figure, prefix=f"{entry.name}-{kind}", label=entry.title))
+
+
+def _content(results: Results, figures: list[dict[str, Any]], problems: list[str]) -> dict[str, Any]:
+    primary = results.primary
+    others = [metric for metric in results.metrics if metric["name"] != primary and results.scores(metric["name"])]
+    study_file = results.folder / "study.toml"
+    certificate = results.note("certificate")
+    try:
+        environment = list(flat(results.environment))
+    except RecordError as error:
+        environment = []
+        problems = [*problems, f"The environment is not known: {error}"]
+    return {
+        "version": __version__,
+        "results": results,
+        "title": results.study.get("title") or results.study.get("name") or "Study",
+        "description": results.study.get("description") or "",
+        "what": what_was_run(results),
+        "main": _metric_content(results, primary),
+        "others": [_metric_content(results, metric["name"]) for metric in others],
+        "figures": figures,
+        "placement": placement_rows(results),
+        "diverged": [run for run in results.runs if run.status == "diverged"],
+        "missing": results.missing_sentences(),
+        "limits": [*problems, *results.limits()],
+        "environment": environment,
+        "certificate": list(flat(certificate)) if certificate is not None else [],
+        "study_toml": study_file.read_text(encoding="utf-8") if study_file.is_file() else "",
+    }
+
+
+def _metric_content(results: Results, name: str) -> dict[str, Any]:
+    """What the page says about one metric."""
+    metric = results.metric(name)
+    ranks = results.ranking(name)
+    pairs = results.compare(name)
+    rows = metric_rows(results, name)
+    return {
+        "metric": metric,
+        "unit": metric["unit"],
+        "words": results.verdict_words(name),
+        "ranks": ranks,
+        "bars": _bars([entry.groups for entry in ranks]),
+        "rows": rows,
+        "by_label": {row.label: row for row in rows},
+        "has_published": any(row.published for row in rows),
+        "pairs": pair_rows(pairs, metric)[:_MOST_PAIRS],
+        "n_pairs": len(pairs),
+        "test": pairs[0].test if pairs else "",
+        "correction": pairs[0].correction if pairs else "",
+    }
+
+
+def _bars(groups: list[tuple[int, ...]]) -> list[list[str]]:
+    """For each rank its pieces of the bars that join models not told apart, as CSS classes; "" where a bar is not.
+
+    A group of one needs no bar. The list of a rank is empty where there is no bar at all.
+    """
+    members = Counter(number for mine in groups for number in mine)
+    drawn = [number for number in sorted(members) if members[number] > 1]
+    pieces = []
+    for row, mine in enumerate(groups):
+        above = groups[row - 1] if row else ()
+        below = groups[row + 1] if row + 1 < len(groups) else ()
+        pieces.append(
+            [
+                f"on{'' if group in above else ' top'}{'' if group in below else ' end'}" if group in mine else ""
+                for group in drawn
+            ]
+        )
+    return pieces

@@ -1,0 +1,199 @@
+"""A realistic record made by the public writer: ten models, ten repeats, one diverged run, published figures."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tenfold.results import Record, RunRow
+
+METRICS = [
+    {"name": "accuracy", "label": "Accuracy", "unit": "%", "higher_is_better": True, "primary": True},
+    {"name": "f1", "label": "F1", "unit": "%", "higher_is_better": True, "primary": False},
+    {"name": "digit_accuracy", "label": "Digit accuracy", "unit": "%", "higher_is_better": True, "primary": False},
+    {"name": "auc", "label": "ROC AUC", "unit": "%", "higher_is_better": True, "primary": False},
+    {"name": "loss", "label": "Mean loss", "unit": "nats", "higher_is_better": False, "primary": False},
+]
+
+# name -> (mean accuracy, deviation, predicts digits, epochs, published mean and deviation in percent)
+MODELS: dict[str, tuple[float, float, bool, int, tuple[float, float] | None]] = {
+    "Baseline": (0.771, 0.013, False, 50, (76.74, 1.3055)),
+    "Linear Siamese 1": (0.752, 0.015, False, 50, (75.08, 1.5664)),
+    "Linear Siamese 2": (0.758, 0.015, False, 50, (75.58, 1.5747)),
+    "Siamese CNN 1": (0.781, 0.016, False, 100, (75.38, 1.6067)),
+    "Siamese CNN 2": (0.783, 0.014, False, 100, (77.67, 1.5441)),
+    "Siamese CNN 3": (0.862, 0.020, True, 100, (81.03, 2.9799)),
+    "Siamese RNN 1": (0.713, 0.020, True, 50, (71.40, 2.0244)),
+    "Siamese RNN 2": (0.722, 0.021, True, 50, (71.42, 2.0670)),
+    "Deep Siamese CNN": (0.897, 0.009, True, 100, (85.77, 0.7655)),
+    "Digit Posterior": (0.988, 0.003, True, 30, None),
+}
+REPEATS, TEST = 10, 400
+DIVERGED = ("Siamese RNN 2", 6)
+
+
+def study_of(models: list[dict[str, Any]], repeats: int, quick: bool) -> dict[str, Any]:
+    return {
+        "name": "mnist-pairs",
+        "title": "Which of two digits is larger?",
+        "description": "Nine published networks and one of ours compare two handwritten digits.",
+        "repeats": repeats,
+        "seed": 0,
+        "quick": quick,
+        "task": {"kind": "compare-pairs", "data": "mnist", "size": 14, "train": 1000, "test": TEST},
+        "models": models,
+        "design": {
+            "resampled": False,
+            "test_over_train": None,
+            "note": "every repeat draws its own pairs from 60000 items for training and 10000 for testing: "
+            "taken as independent",
+        },
+    }
+
+
+def build(
+    folder: Path,
+    *,
+    models: dict[str, Any] = MODELS,
+    repeats: int = REPEATS,
+    diverged: tuple[tuple[str, int], ...] | str = (DIVERGED,),
+    published: bool = True,
+    predictions: bool = True,
+    quick: bool = False,
+    command: str = "tenfold run mnist-pairs --repeats 10",
+) -> Path:
+    """Write the record; ``diverged`` names (model, repeat) pairs, or is "all"."""
+    entries: list[dict[str, Any]] = []
+    for name, (*_, figures) in models.items():
+        entry: dict[str, Any] = {"name": name, "module": "siamese-cnn", "lr": 1e-3}
+        if published and figures:
+            entry["published"] = {"accuracy": list(figures), "repeats": 10}
+            entry["published"]["f1"] = figures[0] + 1.5  # one number without a deviation
+        entries.append(entry)
+    study = study_of(entries, repeats, quick)
+    record = Record.create(
+        folder,
+        study_toml=f'name = "mnist-pairs"\nrepeats = {repeats}\nseed = 0\n',
+        study=study,
+        environment={
+            "tenfold": "0.1.0", "python": "3.11.9", "torch": "2.13.0+cpu", "commit": "7a390dd",
+            "platform": "Linux-6.1.0-x86_64-with-glibc2.36", "cpu": {"name": "Some Processor 8300", "cores": 2},
+            "started_on": "example-host",
+        },
+        metrics=METRICS,
+        command=command,
+        quick=quick,
+    )  # fmt: skip
+    with record:
+        for number, name in enumerate(models):
+            _model(record, name, number, models[name], repeats, diverged, predictions)
+        if predictions:
+            record.save_showcase(_showcase(np.random.default_rng(5)))
+        record.event("resumed", "after a stop in epoch 31 of 'Siamese CNN 3'", "Siamese CNN 3")
+        record.save_note("certificate", dict.fromkeys(models, 1.2e-07))
+        record.finish()
+    return folder
+
+
+def _model(record: Record, name: str, number: int, facts: Any, repeats: int, diverged: Any, predictions: bool) -> None:
+    mean, std, digits, epochs, _ = facts
+    common = np.random.default_rng(99).normal(0, 1, repeats)
+    rng = np.random.default_rng(number)
+    accuracy = np.clip(mean + std * (0.6 * common + 0.8 * rng.normal(0, 1, repeats)), 0.02, 0.998)
+    gone = np.array([diverged == "all" or (name, repeat) in diverged for repeat in range(repeats)])
+    record.save_plan(
+        name,
+        {
+            "placement": ("stack", "spread")[number % 3 == 0],
+            "groups": [[*range(repeats)]],
+            "threads": 2,
+            "compiled": number % 2 == 0,
+            "probe": {"stack": 4.1 + number, "spread": 3.9 + 1.3 * number, "loop": 9.7 + number},
+            "bytes_per_run": 1_000_000,
+            "reason": "fastest of three candidates timed for 5 steps",
+        },
+    )
+    record.save_epochs(name, _curves(rng, accuracy, epochs, gone))
+    rows = []
+    for repeat in range(repeats):
+        if gone[repeat]:
+            rows.append(
+                RunRow(
+                    setting="", repeat=repeat, status="diverged", epochs=12, train_seconds=1.0, message="loss is NaN"
+                )
+            )
+            continue
+        value = float(accuracy[repeat])
+        scores = {
+            "accuracy": value,
+            "f1": 1 - 0.93 * (1 - value),
+            "auc": 1 - 0.7 * (1 - value),
+            "loss": 1.3 * (1 - value),
+        }
+        if digits:
+            scores["digit_accuracy"] = value - 0.02
+        rows.append(
+            RunRow(
+                setting="", repeat=repeat, status="finished", epochs=epochs, train_seconds=2.0 + number,
+                peak_bytes=30_000_000 + 1_000_000 * number, scores=scores,
+            )
+        )  # fmt: skip
+    record.finish_runs(name, rows)
+    if predictions:
+        record.save_predictions(name, _predictions(rng, accuracy, gone, digits))
+
+
+def _curves(rng: np.random.Generator, accuracy: np.ndarray, epochs: int, gone: np.ndarray) -> list[Any]:
+    rows = []
+    for repeat, final in enumerate(accuracy.tolist()):
+        for epoch in range(1, 13 if gone[repeat] else epochs + 1):
+            reached = 1 - math.exp(-5 * epoch / epochs)
+            test = 0.55 + (final - 0.55) * reached + rng.normal(0, 0.006)
+            train = 0.56 + (min(final + 0.12, 1) - 0.56) * reached**0.9
+            for part, score in (("train", train), ("test", test)):
+                bad = gone[repeat] and epoch == 12
+                rows.append(("", repeat, epoch, part, "accuracy", math.nan if bad else score))
+                rows.append(("", repeat, epoch, part, "loss", math.nan if bad else 1.5 * (1 - score) + 0.02))
+    return rows
+
+
+def _predictions(rng: np.random.Generator, accuracy: np.ndarray, gone: np.ndarray, digits: bool) -> dict[str, Any]:
+    runs = len(accuracy)
+    shown = rng.integers(0, 10, (runs, TEST, 2))
+    target = (shown[..., 0] <= shown[..., 1]).astype(np.uint8)
+    right = rng.random((runs, TEST)) < accuracy[:, None]
+    sure = 0.5 + 0.5 * rng.beta(2, 1.2, (runs, TEST))
+    probability = np.where(right == (target == 1), sure, 1 - sure).astype(np.float32)
+    probability[gone] = np.nan
+    arrays: dict[str, Any] = {
+        "probability": probability,
+        "target": target,
+        "setting": np.array([""] * runs),
+        "repeat": np.arange(runs),
+    }
+    if digits:
+        arrays["digits"] = shown.astype(np.uint8)
+        arrays["digit_targets"] = shown.astype(np.uint8)
+    return arrays
+
+
+def _showcase(rng: np.random.Generator) -> dict[str, Any]:
+    rows, columns = np.mgrid[0:14, 0:14]
+    images = np.zeros((24, 2, 14, 14), np.uint8)
+    for number in range(24):
+        for half in range(2):
+            centre = rng.uniform(4, 9, 2)
+            ring = np.hypot(rows - centre[0], columns - centre[1]) - rng.uniform(2, 4)
+            images[number, half] = (255 * np.exp(-(ring**2))).astype(np.uint8)
+    labels = rng.integers(0, 10, (24, 2))
+    return {
+        "images": images,
+        "target": (labels[:, 0] <= labels[:, 1]).astype(np.uint8),
+        "repeat": rng.integers(0, 10, 24),
+        "row": rng.integers(0, TEST, 24),
+        "labels": labels,
+        "wrong_share": np.linspace(1, 0.7, 24),
+    }
