@@ -20,16 +20,17 @@ class Dropout(nn.Module):
     Args:
         rate: probability of zeroing an element (or a channel), in [0, 1].
         key: 63-bit seed of the masks.
-        whole_channels: zero whole channels (axis 1), as ``nn.Dropout2d`` does.
+        channel_axes: how many axes one channel has, to zero whole channels as ``nn.Dropout2d`` (2) does; 0 zeroes
+            single elements.
     """
 
     rate: Tensor
     key: Tensor
     calls: Tensor
 
-    def __init__(self, rate: float, *, key: int = 0, whole_channels: bool = False) -> None:
+    def __init__(self, rate: float, *, key: int = 0, channel_axes: int = 0) -> None:
         super().__init__()
-        self.whole_channels = whole_channels
+        self.channel_axes = channel_axes
         self.register_buffer("rate", torch.tensor(rate, dtype=torch.float64), persistent=False)
         self.register_buffer("key", torch.tensor(key, dtype=torch.int64), persistent=False)
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64), persistent=False)
@@ -38,8 +39,12 @@ class Dropout(nn.Module):
         if not self.training:
             return inputs
         shape = inputs.shape
-        if self.whole_channels:
-            shape = shape[:2] + (1,) * (inputs.dim() - 2)
+        if self.channel_axes:
+            # As torch.nn: (channels, length) and (channels, depth, height, width) are single examples, but
+            # (n, channels, length) is a batch for Dropout2d too.
+            single = self.channel_axes != 2 and inputs.dim() == self.channel_axes + 1
+            kept_axes = 1 if single else 2
+            shape = shape[:kept_axes] + (1,) * (inputs.dim() - kept_axes)
         count = shape.numel()
         kept = (uniform(self.key, self.calls, count) >= self.rate).reshape(shape).to(inputs.dtype)
         self.calls.add_(1)
@@ -48,4 +53,4 @@ class Dropout(nn.Module):
         return inputs * (kept / keep_rate.clamp(min=1e-12))
 
     def extra_repr(self) -> str:
-        return f"rate={self.rate.tolist()}, whole_channels={self.whole_channels}"
+        return f"rate={self.rate.tolist()}, channel_axes={self.channel_axes}"

@@ -13,11 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tenfold.errors import RequestError
+from tenfold.errors import RequestError, ShapeError
 
 __all__ = ["GRU", "LSTM", "RNN", "from_torch"]
-
-_GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 
 
 class _Recurrent(nn.Module):
@@ -29,17 +27,25 @@ class _Recurrent(nn.Module):
             raise RequestError(
                 f"proj_size={like.proj_size} of {type(like).__name__} is not supported in a stack; use 0"
             )
-        self.kind = type(like).__name__
+        # Not the class's name, which may be a user's own; the mode is one of RNN_TANH, RNN_RELU, GRU, LSTM.
+        self.mode = like.mode
+        self.kind = like.mode.split("_")[0]
         self.nonlinearity: str = getattr(like, "nonlinearity", "tanh")
+        self.input_size = like.input_size
         self.hidden_size = like.hidden_size
         self.num_layers = like.num_layers
         self.bidirectional = like.bidirectional
         self.batch_first = like.batch_first
         self.bias = like.bias
+        self.dropout = like.dropout
+        self.proj_size = 0
         for name, parameter in like.named_parameters(recurse=False):
             self.register_parameter(name, parameter)
         # Dropout between layers is a child so that its masks follow the same rule as all others.
         self.between = nn.Dropout(like.dropout)
+
+    def flatten_parameters(self) -> None:
+        """Nothing: there for modules that call it on ``torch.nn``'s layers in their forward pass."""
 
     def _weights(self, layer: int, reverse: bool) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         suffix = f"_l{layer}{'_reverse' if reverse else ''}"
@@ -78,10 +84,26 @@ class _Recurrent(nn.Module):
         new = torch.tanh(new_in + reset * new_hidden)
         return new + update * (hidden - new), None
 
+    def _check(self, inputs: Tensor, hidden: Tensor | None, cell: Tensor | None) -> None:
+        """The shapes that torch.nn refuses; broadcasting would compute something from them."""
+        if inputs.dim() not in (2, 3) or inputs.shape[-1] != self.input_size:
+            batch = "batch, steps" if self.batch_first else "steps, batch"
+            raise ShapeError(
+                f"{self.kind}: expected inputs ({batch}, {self.input_size} features) or "
+                f"(steps, {self.input_size} features), got {tuple(inputs.shape)}"
+            )
+        expected: tuple[int, ...] = (self.num_layers * (2 if self.bidirectional else 1), self.hidden_size)
+        if inputs.dim() == 3:
+            expected = (expected[0], inputs.shape[0 if self.batch_first else 1], expected[1])
+        for word, state in (("hidden", hidden), ("cell", cell)):
+            if state is not None and tuple(state.shape) != expected:
+                raise ShapeError(f"{self.kind}: expected a {word} state of shape {expected}, got {tuple(state.shape)}")
+
     def _run(self, inputs: Tensor, hidden: Tensor | None, cell: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         if not isinstance(inputs, Tensor):
             raise RequestError(f"{self.kind} in a stack takes a padded tensor, got {type(inputs).__name__}")
         single = inputs.dim() == 2  # (steps, features): one sequence, as torch.nn allows
+        self._check(inputs, hidden, cell)
         if single:
             inputs = inputs.unsqueeze(1)
             hidden = None if hidden is None else hidden.unsqueeze(1)

@@ -23,12 +23,14 @@ def _exchange(module: nn.Module, *, key: int, recurrent: bool, path: str, done: 
         # PyTorch's own layer draws the dropout between its layers from the global generator: not replayable.
         module = _recurrent.from_torch(module).train(module.training)
     elif isinstance(module, (nn.Dropout, *_WHOLE_CHANNELS)):
-        whole_channels = isinstance(module, _WHOLE_CHANNELS)
-        module = Dropout(module.p, key=derive(key, path), whole_channels=whole_channels).train(module.training)
+        axes = next((axes for axes, kind in enumerate(_WHOLE_CHANNELS, start=1) if isinstance(module, kind)), 0)
+        module = Dropout(module.p, key=derive(key, path), channel_axes=axes).train(module.training)
     done[id(original)] = (original, module)  # the original is kept, so that its id stays taken
-    for name, child in module.named_children():
-        below = f"{path}.{name}" if path else name
-        setattr(module, name, _exchange(child, key=key, recurrent=recurrent, path=below, done=done))
+    # Not named_children: it leaves out the second name of a module that is used in two places.
+    for name, child in module._modules.items():
+        if child is not None:
+            below = f"{path}.{name}" if path else name
+            module._modules[name] = _exchange(child, key=key, recurrent=recurrent, path=below, done=done)
     return module
 
 
