@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tenfold.results._wording import repeats_range
 from tenfold.stats import Verdict
 
 __all__ = ["Rank", "groups_not_told_apart", "rank"]
@@ -30,6 +31,11 @@ class Rank:
     worse_than: tuple[str, ...]
     no_difference: tuple[str, ...]
     undecided: dict[str, int | None]
+
+    @property
+    def repeats_needed(self) -> str:
+        """Repeats that would settle the undecided pairs, as "24" or "24 to 60"; "" where not known."""
+        return repeats_range(self.undecided.values())
 
 
 def rank(order: Sequence[str], verdicts: Iterable[Verdict]) -> list[Rank]:

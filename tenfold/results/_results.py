@@ -19,6 +19,7 @@ from tenfold.results._ranking import Rank, rank
 from tenfold.results._sentences import VerdictWords
 from tenfold.results._slug import slugs
 from tenfold.results._snapshot import Arm, Curve, read_curves, read_snapshot
+from tenfold.results._wording import listed
 from tenfold.stats import (
     AgainstPublished,
     AgainstSingle,
@@ -252,7 +253,7 @@ class Results:
             counts = self.counts(arm)
             if counts["diverged"]:
                 which = sorted(r.repeat for r in self.runs if r.arm == arm and r.status == "diverged")
-                repeats = f"repeat{'s' if len(which) > 1 else ''} {sentences.listed([str(r) for r in which])}"
+                repeats = f"repeat{'s' if len(which) > 1 else ''} {listed([str(r) for r in which])}"
                 found.append(
                     f"{arm.label}: {counts['ended'] - counts['diverged']} of {counts['planned']} runs finished, "
                     f"{counts['diverged']} diverged ({repeats}) and count{'s' if len(which) == 1 else ''} in no mean."

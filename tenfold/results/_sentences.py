@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tenfold.results._ranking import Rank
+from tenfold.results._wording import listed, number, repeats_range
 from tenfold.stats import AgainstPublished, AgainstSingle, Summary, Verdict
 
 __all__ = [
@@ -15,9 +16,7 @@ __all__ = [
     "against_sentence",
     "headline",
     "in_words",
-    "listed",
     "note_of",
-    "number",
     "rank_sentence",
     "tally",
 ]
@@ -46,29 +45,6 @@ class VerdictWords:
         return [text for text in (self.headline, self.best, *self.others, self.tally, self.published) if text]
 
 
-def number(value: float, unit: str, *, bare: bool = False) -> str:
-    """A score as people read it.
-
-    Example:
-        >>> number(0.81934, "%"), number(0.51234, "nats"), number(float("nan"), "%")
-        ('81.9 %', '0.512 nats', 'none')
-    """
-    if not math.isfinite(value):
-        return "none"
-    text = f"{100 * value:.1f}" if unit == "%" else f"{value:.3g}"
-    return text if bare else f"{text} {unit}".rstrip()
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words as a list in a sentence.
-
-    Example:
-        >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
-        ('a', 'a and b', 'a, b and c')
-    """
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
 def in_words(metric: Mapping[str, Any]) -> str:
     """A metric's name inside a sentence: its label, with a small first letter unless it is an abbreviation."""
     label = str(metric.get("label") or metric["name"])
@@ -86,35 +62,41 @@ def headline(best: Rank, n_arms: int, summary: Summary, metric: Mapping[str, Any
     repeats = f"mean of {summary.n} repeats" if summary.n > 1 else "one repeat"
     value = f"{number(summary.mean, unit)} ({repeats}{interval})"
     if n_arms == 1:
-        return f"{best.label} reaches {value} {in_words(metric)}. With one model there is nothing to compare."
+        return f"{best.label}: {in_words(metric)} {value}. With one model there is nothing to compare."
     return f"{best.label} has the {word} {in_words(metric)}: {value}."
 
 
 def rank_sentence(rank: Rank, order: Sequence[str]) -> str:
     """What one arm is better than, among those ranked below it, and what it is not told apart from."""
     below = order[rank.place :]
-    beaten = [label for label in below if label in rank.better_than]
-    apart = [_open(label, rank) for label in below if label not in rank.better_than]
     if not below:
         return ""
-    others = "the only other" if len(order) == 2 else f"all {len(below)} {'others' if rank.place == 1 else 'below it'}"
-    if len(below) == 1 and len(order) > 2:
-        others = below[0]
+    beaten = [label for label in below if label in rank.better_than]
+    apart = _not_told_apart(rank, below)
+    everything = f"all {len(below)} {'others' if rank.place == 1 else 'below it'}" if len(below) > 1 else below[0]
     if not apart:
-        return f"{rank.label} is better than {others}."
+        return f"{rank.label} is better than {everything}."
     if not beaten:
-        return f"{rank.label} is not told apart from {listed(apart)}."
+        return f"{rank.label} is not told apart from {apart}."
     whom = listed(beaten) if len(beaten) <= 3 else f"{len(beaten)} of the {len(below)} below it"
-    return f"{rank.label} is better than {whom}; not told apart from {listed(apart)}."
+    return f"{rank.label} is better than {whom}; not told apart from {apart}."
 
 
-def _open(label: str, rank: Rank) -> str:
-    if label in rank.undecided:
-        needed = rank.undecided[label]
-        return f"{label} (cannot tell yet{f': about {needed} repeats would' if needed else ''})"
-    if label in rank.no_difference:
-        return f"{label} (no difference found)"
-    return f"{label} (the verdict goes the other way)"  # ranks and means disagree; the pair's own notes say so
+def _not_told_apart(rank: Rank, below: Sequence[str]) -> str:
+    """Those below an arm that it is not better than, by outcome."""
+    same = [label for label in below if label in rank.no_difference]
+    undecided = {label: needed for label, needed in rank.undecided.items() if label in below}
+    # Ranks and means can disagree; the notes of the pair say so.
+    reversed_ones = [label for label in below if label in rank.worse_than]
+    parts = [f"{listed(same)} (no difference found)"] if same else []
+    parts += [f"{listed(list(undecided))} (cannot tell yet{_would(undecided.values())})"] if undecided else []
+    parts += [f"{listed(reversed_ones)} (the verdict goes the other way)"] if reversed_ones else []
+    return ", nor from ".join(parts)
+
+
+def _would(needed: Iterable[int | None]) -> str:
+    counts = repeats_range(needed)
+    return f": about {counts} repeats would" if counts else ""
 
 
 def note_of(note: str, names: Sequence[str], n_all: int) -> str:

@@ -11,7 +11,8 @@ import pytest
 
 from tenfold import stats
 from tenfold.errors import RecordError, RequestError
-from tenfold.results import Arm, Record, Results, RunRow
+from tenfold.results import Arm, Rank, Record, Results, RunRow
+from tenfold.results._sentences import rank_sentence
 
 METRICS = [
     {"name": "accuracy", "label": "Accuracy", "unit": "%", "higher_is_better": True, "primary": True},
@@ -181,13 +182,13 @@ def test_one_model_has_nothing_to_compare_with(tmp_path):
     results = build(tmp_path, ("Small",))
     assert results.compare() == []
     assert len(results.verdict_sentences()) == 1
-    assert results.verdict_sentences()[0].startswith("Small reaches 7")
-    assert results.verdict_sentences()[0].endswith("accuracy. With one model there is nothing to compare.")
+    assert results.verdict_sentences()[0].startswith("Small: accuracy 7")
+    assert results.verdict_sentences()[0].endswith(". With one model there is nothing to compare.")
 
 
 def test_two_models_speak_of_the_other(tmp_path):
     sentences = build(tmp_path, ("Small", "Large")).verdict_sentences()
-    assert sentences[1] == "Large is better than the only other."
+    assert sentences[1] == "Large is better than Small."
     assert not any(sentence.startswith("Of ") for sentence in sentences)
 
 
@@ -251,3 +252,15 @@ def test_what_is_missing_or_wrong_is_named(tmp_path):
 def test_verdicts_travel_as_json(tmp_path):
     answers = [verdict.as_dict() for verdict in build(tmp_path).compare()]
     assert json.loads(json.dumps(answers, allow_nan=False))[0]["first"] == "Small"
+
+
+def test_many_undecided_pairs_do_not_drown_the_verdict():
+    rank = Rank(
+        label="a", place=1, groups=(0,), better_than=("b",), worse_than=(), no_difference=("c", "d"),
+        undecided={"e": 12, "f": 60, "g": None},
+    )  # fmt: skip
+    assert rank_sentence(rank, "abcdefg") == (
+        "a is better than b; not told apart from c and d (no difference found), "
+        "nor from e, f and g (cannot tell yet: about 12 to 60 repeats would)."
+    )
+    assert rank.repeats_needed == "12 to 60"
