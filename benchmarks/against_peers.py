@@ -172,7 +172,12 @@ class Tenfold:
         from dataclasses import replace
 
         parts = [
-            replace(job.of_runs(tuple(job.runs[at] for at in group)), how=plan.how, threads=plan.threads)
+            replace(
+                job.of_runs(tuple(job.runs[at] for at in group)),
+                how=plan.how,
+                threads=plan.threads,
+                compiled=plan.compiled,
+            )
             for group in plan.groups
         ]
         scores = np.zeros(len(job.runs))

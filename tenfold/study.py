@@ -180,6 +180,7 @@ def _run_model(
             job.of_runs(tuple(job.runs[at] for at in group)),
             how=plan.how,
             threads=plan.threads,
+            compiled=plan.compiled,
             checkpoint=record.checkpoint_path(job.model, number),
         )
         for number, group in enumerate(plan.groups)

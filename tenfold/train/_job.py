@@ -33,7 +33,7 @@ class Job:
         recipe: how to train.
         runs: lane and repeat of each run.
         seed: the study's.
-        how: see Stack.
+        how, compiled: see Stack.
         threads: for PyTorch's operations.
         device: "cpu" or "cuda".
         checkpoint: file of this job's state; None keeps none.
@@ -48,6 +48,7 @@ class Job:
     how: How
     threads: int
     device: str = "cpu"
+    compiled: bool = False
     checkpoint: Path | None = None
     checkpoint_seconds: float = 10.0
 
@@ -69,6 +70,7 @@ def prepare(job: Job, task: Task) -> State:
         model=job.model,
         seed=job.seed,
         how=job.how,
+        compiled=job.compiled,
         device=torch.device(job.device),
     )
 
@@ -77,11 +79,24 @@ def train(job: Job, task: Task) -> Iterator[Epoch | Outcome]:
     """Train a job from its start or its checkpoint: every epoch, then the outcome."""
     with use_threads(job.threads):
         started = time.monotonic()
+        if job.compiled and not _compiles(job, task):
+            job = replace(job, compiled=False)
         state = prepare(job, task)
         if job.checkpoint is not None and job.checkpoint.is_file():
             restore(state, job.checkpoint)
         yield from fit(state, checkpoint=job.checkpoint, every_seconds=job.checkpoint_seconds)
         yield finish(state, seconds=time.monotonic() - started)
+
+
+def _compiles(job: Job, task: Task) -> bool:
+    """Whether a step can be compiled here: a record may have been begun on a machine with a compiler and go on without one."""
+    state = prepare(job, task)
+    state.stack.train()
+    try:
+        step(state, epoch_order(state)[:, : job.recipe.batch_size])
+    except Exception:  # a compiler fails in many ways; without it there is nothing to lose but time
+        return False
+    return True
 
 
 def time_steps(job: Job, task: Task, *, seconds: float = 0.25, at_least: int = 3, hopeless: float = math.inf) -> float:

@@ -22,6 +22,8 @@ Placement = Literal["auto", "stack", "spread", "loop"]
 
 # Share of the free memory that a model may fill.
 _MEMORY_SHARE = 0.6
+# Compiling a step takes 5 to 25 s; it is tried where that is at most a few percent of the training left.
+_COMPILE_FROM_SECONDS = 300.0
 # A candidate whose first step takes so many times the best one's is not timed further.
 _HOPELESS = 4.0
 
@@ -35,6 +37,7 @@ class Plan:
         how: computing within a process, see Stack.
         threads: of each process.
         groups: positions of the runs trained together. In turn, or with "spread" side by side.
+        compiled: with torch.compile.
         milliseconds: measured time of one step of one run, by candidate.
         bytes_per_run: estimated.
         reason: in words.
@@ -44,6 +47,7 @@ class Plan:
     how: How
     threads: int
     groups: tuple[tuple[int, ...], ...]
+    compiled: bool = False
     milliseconds: dict[str, float] = field(default_factory=dict)
     bytes_per_run: int = 0
     reason: str = ""
@@ -87,6 +91,7 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
         candidates = chosen or {"stack": candidates["stack"]}
     times: dict[str, float] = {}
     failures: list[TenfoldError] = []
+    compile_note = ""
     for name, (placement, how, n_threads) in candidates.items():
         if len(candidates) == 1 and wanted != "auto":
             times[name] = 0.0
@@ -101,6 +106,15 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
         raise failures[0]
     name = min(times, key=lambda key: times[key])
     placement, how, n_threads = candidates[name]
+    compiled = False
+    if how == "vmap" and _worth_compiling(job, task, times[name]):
+        candidate = replace(job, how=how, threads=n_threads, compiled=True)
+        try:
+            times["compiled"] = _time(candidate, task, placement, alike, per_run, memory, workers, math.inf)
+        except Exception as error:  # no compiler, or one that fails: whatever it raises, there is a way without it
+            compile_note = f"; torch.compile failed: {str(error).splitlines()[0]}"
+        else:
+            compiled = job.recipe.compile == "always" or times["compiled"] < times[name]
     sized = _groups(placement, how, alike, per_run, memory, workers)
     reason = f"placement '{wanted}' was asked for" if wanted != "auto" else "fastest of those timed"
     if wanted == "spread" and not spread:
@@ -116,10 +130,19 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
         how=how,
         threads=n_threads,
         groups=sized,
+        compiled=compiled,
         milliseconds={key: round(value * 1e3, 4) for key, value in times.items() if value},
         bytes_per_run=per_run,
-        reason=reason,
+        reason=reason + compile_note,
     )
+
+
+def _worth_compiling(job: Job, task: Task, seconds_per_step: float) -> bool:
+    if job.recipe.compile != "auto":
+        return job.recipe.compile == "always"
+    n_examples = task.examples([job.runs[0].repeat], seed=job.seed)["train"].n_examples
+    steps = job.recipe.epochs * math.ceil(n_examples / job.recipe.batch_size)
+    return seconds_per_step * steps * len(job.runs) > _COMPILE_FROM_SECONDS
 
 
 def _alike(job: Job, task: Task) -> list[list[int]]:

@@ -53,7 +53,8 @@ class Recipe(BaseModel):
         patience: stop a run where its validation loss has not improved for so many epochs, and keep its best weights.
         augment: random changes of the training images.
         dtype: of parameters and inputs.
-        compile: use torch.compile where it is measured to pay; a missing compiler is never a failure.
+        compile: torch.compile for stacks: "auto" tries it where more training is left than compiling costs and keeps it where it is
+            measured to be faster; "always", "never". A missing compiler is never a failure.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,7 +76,7 @@ class Recipe(BaseModel):
     patience: Annotated[int, Field(ge=1)] | None = None
     augment: Augmentation | None = None
     dtype: Literal["float32", "float64"] = "float32"
-    compile: bool = False
+    compile: Literal["auto", "always", "never"] = "auto"
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:

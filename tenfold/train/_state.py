@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -60,6 +61,10 @@ class State:
     held: dict[Part, Tensor | None] = field(default_factory=dict)  # inputs for evaluation, see evaluate
     history: list[dict[str, dict[str, list[float]]]] = field(default_factory=list)  # epoch -> part -> metric -> runs
 
+    def __post_init__(self) -> None:
+        # One object for all steps: a compiled stack keeps what it compiled by it.
+        self.loss_and_output = partial(_loss_and_output, self.task)
+
     @property
     def n_runs(self) -> int:
         return len(self.runs)
@@ -75,6 +80,7 @@ def init(
     seed: int,
     how: How,
     device: torch.device,
+    compiled: bool = False,
 ) -> State:
     """Build the runs from their seeds and lay out everything that training them needs.
 
@@ -85,14 +91,14 @@ def init(
         recipe: budget and optimiser.
         model: name in the study, part of every seed.
         seed: the study's.
-        how: see Stack.
+        how, compiled: see Stack.
         device: where to train.
     """
     dtype = getattr(torch, recipe.dtype)
     runs = tuple(runs)
     modules = [build(run.lane, derive(seed, model, run.repeat, "weights")) for run in runs]
     keys = [derive(seed, model, run.repeat, "dropout") for run in runs]
-    stack = Stack(modules, keys=keys, how=how).to(device=device, dtype=dtype)
+    stack = Stack(modules, keys=keys, how=how, compiled=compiled).to(device=device, dtype=dtype)
     repeats = [run.repeat for run in runs]
     parts = {part: value.to(device, dtype) for part, value in task.examples(repeats, seed=seed).items()}
     flat = stack.flatten_()
@@ -164,15 +170,16 @@ def freeze(state: State, which: Tensor) -> None:
         state.rows[run].grad = None
 
 
+def _loss_and_output(task: Task, output: Any, targets: dict[str, Tensor], weights: Tensor) -> tuple[Tensor, Any]:
+    return task.loss(output, targets, weights), output
+
+
 def _gradients(state: State, inputs: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, Any]:
     """Fill ``state.gradient`` with the gradient of every run's loss."""
     if state.stack.how == "loop":
         return _gradients_in_a_loop(state, inputs, targets)
 
-    def loss_and_output(output: Any, targets: dict[str, Tensor], weights: Tensor) -> tuple[Tensor, Any]:
-        return state.task.loss(output, targets, weights), output
-
-    losses, outputs = state.stack.map(loss_and_output, (inputs,), (targets, state.loss_weights))
+    losses, outputs = state.stack.map(state.loss_and_output, (inputs,), (targets, state.loss_weights))
     parameters = list(state.stack.parameters())
     grads = torch.autograd.grad(losses.sum(), parameters, allow_unused=True, materialize_grads=True)
     torch.cat([grad.reshape(state.n_runs, -1) for grad in grads], dim=1, out=state.gradient)

@@ -43,6 +43,7 @@ def verify(
         recipe=job.recipe.model_copy(update={"dtype": "float64"}),
         runs=tuple(job.runs[at] for at in group),
         how=plan.how,
+        compiled=plan.compiled,
     )
     with use_threads(plan.threads):
         double = _double(precise, task, group.index(0))
@@ -81,4 +82,4 @@ def _double(job: Job, task: Task, run: int) -> float:
         state.epochs_done += 1
     together = dict(state.stack.run(run).named_parameters())
     alone = dict(train_alone(job, task, run, max_steps=steps).named_parameters())
-    return max((float((alone[name] - together[name]).abs().max()) for name in together), default=0.0)
+    return max((float((alone[name] - together[name]).detach().abs().max()) for name in together), default=0.0)
