@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -10,12 +11,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.utils import parametrize
 
-from tenfold.errors import RequestError, ShapeError, TrainingError
+from tenfold.errors import RequestError, ShapeError, TenfoldError, TrainingError
 from tenfold.stack._layout import channels_last_hooks
-from tenfold.stack._swap import replayable, stackable
+from tenfold.stack._swap import DROPOUT, replayable, stackable
 
-__all__ = ["How", "Stack"]
+__all__ = ["How", "Stack", "signature"]
 
 How = Literal["vmap", "loop"]
 
@@ -24,6 +26,8 @@ _RANDOM_INSIDE = (
     "instead of functional dropout, and draw other random numbers outside of the module."
 )
 
+
+_MISSING = "not there"
 
 # What a copy of a stack builds anew when it needs it.
 _FRESH: dict[str, Callable[[], Any]] = {"_lanes": list, "_flat": lambda: None, "_compiled": dict}
@@ -73,30 +77,40 @@ class Stack(nn.Module):
         self.n_runs = len(modules)
         self.how: How = how
         self.compiled = compiled
-        self._compiled: dict[Callable, Callable] = {}
+        self._compiled: dict[tuple[Callable, bool], Callable] = {}
         exchange = stackable if how == "vmap" else replayable
         singles = [exchange(module, key=key) for module, key in zip(modules, keys, strict=True)]
         # In a list so that nn.Module does not register it: the module as the user wrote it, to hand a run back as.
         self._plain = [copy.deepcopy(modules[0])]
-        self._lanes: list[list[nn.Module]] = []
+        # As given: the buffers hold them in the precision of the stack.
+        self._rates = [
+            {name: layer.p for name, layer in module.named_modules() if isinstance(layer, DROPOUT)}
+            for module in modules
+        ]
+        self._lanes: list[nn.Module] = []
         self._flat: Tensor | None = None
         self.runs = copy.deepcopy(singles[0])
+        self.training = self.runs.training
         _put_stacked(self.runs, singles)
         self.flatten_()
 
     # -- memory ---------------------------------------------------------------------------------------------------------
 
     def flatten_(self) -> Tensor:
-        """Lay all parameters of a run side by side in memory and return them, shape (runs, parameters of one run).
+        """Lay the trainable parameters of a run side by side in memory: shape (runs, trainable parameters of one run).
 
         The stacked parameters become views of it, so that writing to a row changes that run. An optimiser can then treat a run as
-        one long vector: few large operations instead of many small ones, and a learning rate for each row.
+        one long vector: few large operations instead of many small ones, and a learning rate for each row. Parameters that do not
+        require gradients stay out of it: weight decay would change them too.
         """
-        parameters = [parameter for _, parameter in self.runs.named_parameters()]
-        if self._flat is not None and all(_shares(parameter, self._flat) for parameter in parameters):
-            return self._flat
+        parameters = self.trainable()
+        size = sum(parameter[0].numel() for parameter in parameters)
+        if self._flat is not None and self._flat.shape[1] == size:
+            if all(_shares(parameter, self._flat) for parameter in parameters):
+                return self._flat
+        self._lanes = []
         if not parameters:
-            self._flat = torch.zeros(self.n_runs, 0)
+            self._flat = next((p.new_zeros(self.n_runs, 0) for p in self.parameters()), torch.zeros(self.n_runs, 0))
             return self._flat
         kinds = {(parameter.dtype, parameter.device) for parameter in parameters}
         if len(kinds) > 1:
@@ -108,8 +122,11 @@ class Stack(nn.Module):
             parameter.data = flat[:, start : start + size].view(parameter.shape)
             start += size
         self._flat = flat
-        self._lanes = []
         return flat
+
+    def trainable(self) -> list[nn.Parameter]:
+        """The stacked parameters that require gradients, in the order of ``flatten_``."""
+        return [parameter for parameter in self.runs.parameters() if parameter.requires_grad]
 
     def _apply(self, fn: Callable, recurse: bool = True) -> Stack:  # .to(), .double(), .cuda()
         super()._apply(fn, recurse)
@@ -137,7 +154,7 @@ class Stack(nn.Module):
             ShapeError: if an input's first axis is not the number of runs.
             RequestError: if the module draws random numbers of its own.
         """
-        return self.map(lambda output: output, inputs, (), shared=shared)
+        return self.map(_as_it_is, inputs, (), shared=shared)
 
     def map(self, then: Callable, inputs: Sequence[Tensor], extras: Sequence[Any], *, shared: bool = False) -> Any:
         """``then(module(*inputs), *extras)`` of every run; ``then`` is written for one run and its results are stacked."""
@@ -160,8 +177,10 @@ class Stack(nn.Module):
         tensors = dict(self.runs.named_parameters()) | dict(self.runs.named_buffers())
         try:
             return self._all_runs(then, shared)(tensors, tuple(inputs), tuple(extras))
-        except RuntimeError as error:
-            raise _explain(error, type(self._plain[0]).__name__) from error
+        except TenfoldError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            raise _explain(error, _class(self._plain[0])) from error
 
     def _all_runs(self, then: Callable, shared: bool) -> Callable:
         """The vmapped (and, while training, perhaps compiled) function of all runs; compiled ones are kept, by ``then``."""
@@ -172,9 +191,10 @@ class Stack(nn.Module):
         every = torch.func.vmap(one, in_dims=(0, None if shared else 0, 0), randomness="error")
         if not (self.compiled and self.training):
             return every
-        if then not in self._compiled:
-            self._compiled[then] = torch.compile(every)
-        return self._compiled[then]
+        key = (then, shared)
+        if key not in self._compiled:
+            self._compiled[key] = torch.compile(every)
+        return self._compiled[key]
 
     def lanes(self) -> list[nn.Module]:
         """R modules, one a run, whose parameters and buffers are views of the stack's: what changes one changes the other."""
@@ -185,7 +205,9 @@ class Stack(nn.Module):
                 if flat.device.type == "cpu":
                     channels_last_hooks(lane)
         for lane in self._lanes:
-            lane.train(self.training)
+            # One by one and not lane.train(): part of a module may have been set to eval.
+            for layer, stacked in zip(lane.modules(), self.runs.modules(), strict=True):
+                layer.training = stacked.training
         return self._lanes
 
     # -- taking one out -----------------------------------------------------------------------------------------------------
@@ -201,10 +223,12 @@ class Stack(nn.Module):
             for name, tensor in own.items():
                 # .data, so that a module that was built in another dtype or device takes the stack's.
                 tensor.data = tensors[name][run].detach().clone()
+        training = {name: layer.training for name, layer in self.runs.named_modules()}
         for name, layer in module.named_modules():
-            if isinstance(layer, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
-                layer.p = float(tensors[f"{name}.rate" if name else "rate"][run])
-        return module.train(self.training)
+            layer.training = training[name]
+            if isinstance(layer, DROPOUT):
+                layer.p = self._rates[run][name]
+        return module
 
     def extra_repr(self) -> str:
         return f"n_runs={self.n_runs}, how={self.how}"
@@ -213,24 +237,66 @@ class Stack(nn.Module):
 # -- helpers ----------------------------------------------------------------------------------------------------------------
 
 
+def _as_it_is(output: Any) -> Any:
+    return output
+
+
+def _class(module: nn.Module) -> str:
+    return parametrize.type_before_parametrizations(module).__name__  # weight_norm gives each module a class of its own
+
+
+def signature(module: nn.Module) -> dict[str, Any]:
+    """What the runs of one stack have in common: the shape and type of every tensor, the class and the settings of every layer.
+
+    Settings are attributes that are plain values, such as the slope of a LeakyReLU: a stack computes all runs with those of the first.
+    Dropout rates are not among them, they may differ from run to run.
+    """
+    found: dict[str, Any] = {
+        name: (tuple(tensor.shape), tensor.dtype)
+        for name, tensor in [*module.named_parameters(), *module.named_buffers()]
+    }
+    for path, layer in module.named_modules():
+        found[f"class of {path or 'the module'}"] = _class(layer)
+        rate = "p" if isinstance(layer, DROPOUT) else "dropout" if isinstance(layer, nn.RNNBase) else ""
+        for name, value in vars(layer).items():
+            if not name.startswith("_") and name not in ("training", rate) and _is_setting(value):
+                found[f"{path}.{name}" if path else name] = value
+    return found
+
+
+def _is_setting(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(_is_setting(part) for part in value)
+    return value is None or isinstance(value, bool | int | float | str)
+
+
 def _check_alike(modules: Sequence[nn.Module]) -> None:
     if not modules:
         raise RequestError("a stack needs at least one module, got none")
-    first = modules[0]
-    expected = {name: tuple(t.shape) for name, t in [*first.named_parameters(), *first.named_buffers()]}
     for position, module in enumerate(modules):
-        if type(module) is not type(first):
+        if not isinstance(module, nn.Module):
+            raise RequestError(f"module {position}: expected an nn.Module, got {type(module).__name__}")
+    expected = signature(modules[0])
+    for position, module in enumerate(modules[1:], start=1):
+        if _class(module) != _class(modules[0]):
             raise RequestError(
-                f"all modules of a stack must be of one class: module 0 is {type(first).__name__}, "
-                f"module {position} is {type(module).__name__}"
+                f"all modules of a stack must be of one class: module 0 is {_class(modules[0])}, "
+                f"module {position} is {_class(module)}"
             )
-        got = {name: tuple(t.shape) for name, t in [*module.named_parameters(), *module.named_buffers()]}
-        if got != expected:
-            name = next(n for n in [*expected, *got] if expected.get(n) != got.get(n))
+        got = signature(module)
+        if got == expected:
+            continue
+        name = next(name for name in [*expected, *got] if expected.get(name, _MISSING) != got.get(name, _MISSING))
+        here, first = got.get(name, _MISSING), expected.get(name, _MISSING)
+        if isinstance(here, tuple) and isinstance(first, tuple) and here[-1:] == first[-1:]:
             raise ShapeError(
-                f"module {position}: '{name}' has shape {got.get(name)}, in module 0 it is {expected.get(name)}; "
+                f"module {position}: '{name}' has shape {here[0]}, in module 0 it is {first[0]}; "
                 "runs of different shapes need stacks of their own"
             )
+        raise RequestError(
+            f"module {position}: '{name}' is {here}, in module 0 it is {first}; runs of one stack differ in the values of "
+            "parameters, buffers and dropout rates only"
+        )
 
 
 def _put_stacked(target: nn.Module, singles: Sequence[nn.Module]) -> None:
@@ -261,7 +327,8 @@ def _lane(runs: nn.Module, run: int) -> nn.Module:
     lane = copy.deepcopy(runs, memo)
     lane_parameters = dict(lane.named_parameters())
     for name, stacked in runs.named_parameters():
-        lane_parameters[name].register_post_accumulate_grad_hook(partial(_hand_over_gradient, stacked, run))
+        if stacked.requires_grad:
+            lane_parameters[name].register_post_accumulate_grad_hook(partial(_hand_over_gradient, stacked, run))
     for module in lane.modules():
         if isinstance(module, nn.RNNBase):  # it keeps a second list of its weights, which deepcopy does not rebuild
             module._flat_weights = [getattr(module, name) for name in module._flat_weights_names]
@@ -296,19 +363,24 @@ def _stack_tree(results: list[Any]) -> Any:
     if isinstance(first, dict):
         return {name: _stack_tree([result[name] for result in results]) for name in first}
     if isinstance(first, tuple | list):
-        return type(first)(_stack_tree([result[i] for result in results]) for i in range(len(first)))
-    raise RequestError(
-        f"a module in a stack must return tensors (or tuples, lists, dicts of them), got {type(first).__name__}"
+        parts = [_stack_tree([result[i] for result in results]) for i in range(len(first))]
+        return type(first)(parts) if type(first) in (tuple, list) else type(first)(*parts)  # a namedtuple
+    raise _no_tensors(type(first).__name__)
+
+
+def _explain(error: RuntimeError | ValueError, module: str) -> Exception:
+    """A vmap failure in the words of the person who wrote the module."""
+    text = str(error)
+    if isinstance(error, ValueError):
+        returned = re.search(r"must only return Tensors, got type <class '(.+?)'>", text)
+        return _no_tensors(returned.group(1)) if returned else error
+    if "randomness" in text:
+        return RequestError(f"{module} {_RANDOM_INSIDE}")
+    return TrainingError(
+        f"{module} failed in a stack: {(text.splitlines() or [''])[0]} If it works alone, train it with placement 'loop' or "
+        "'spread'; in a loop of your own, with Stack(..., how='loop')."
     )
 
 
-def _explain(error: RuntimeError, module: str) -> Exception:
-    """A vmap failure in the words of the person who wrote the module."""
-    text = str(error)
-    if "randomness" in text:
-        return RequestError(f"{module} {_RANDOM_INSIDE}")
-    if "vmap" in text or "batching rule" in text or "functorch" in text:
-        return TrainingError(
-            f"{module} cannot be stacked: {text.splitlines()[0]} Train it with placement 'loop' or 'spread' instead."
-        )
-    return error
+def _no_tensors(got: str) -> RequestError:
+    return RequestError(f"a module in a stack must return tensors (or tuples, lists, dicts of them), got {got}")

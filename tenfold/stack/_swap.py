@@ -10,9 +10,10 @@ from tenfold.seeds import derive
 from tenfold.stack import _recurrent
 from tenfold.stack._dropout import Dropout
 
-__all__ = ["replayable", "stackable"]
+__all__ = ["DROPOUT", "replayable", "stackable"]
 
 _WHOLE_CHANNELS = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+DROPOUT = (nn.Dropout, *_WHOLE_CHANNELS)
 
 
 def _exchange(module: nn.Module, *, key: int, recurrent: bool, path: str, done: dict[int, tuple]) -> nn.Module:
@@ -22,7 +23,7 @@ def _exchange(module: nn.Module, *, key: int, recurrent: bool, path: str, done: 
     if isinstance(module, nn.RNNBase) and (recurrent or (module.dropout and module.num_layers > 1)):
         # PyTorch's own layer draws the dropout between its layers from the global generator: not replayable.
         module = _recurrent.from_torch(module).train(module.training)
-    elif isinstance(module, (nn.Dropout, *_WHOLE_CHANNELS)):
+    elif isinstance(module, DROPOUT):
         axes = next((axes for axes, kind in enumerate(_WHOLE_CHANNELS, start=1) if isinstance(module, kind)), 0)
         module = Dropout(module.p, key=derive(key, path), channel_axes=axes).train(module.training)
     done[id(original)] = (original, module)  # the original is kept, so that its id stays taken
