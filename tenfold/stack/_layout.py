@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -20,14 +22,17 @@ def channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
+_CONVERTED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+
+
 def _before(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     first, *rest = inputs
     return (channels_last(first), *rest) if first.dim() == 4 else inputs
 
 
-def _after(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+def _after(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
     # The flatten after the last pooling hands back a gradient in the slow layout, which then spreads down the whole backward pass.
-    if output.dim() == 4 and output.requires_grad:
+    if isinstance(output, Tensor) and output.dim() == 4 and output.requires_grad:
         output.register_hook(lambda grad: grad.contiguous(memory_format=torch.channels_last))
 
 
@@ -36,7 +41,10 @@ def channels_last_hooks(module: nn.Module) -> None:
 
     Max pooling with channels first is not vectorised on a CPU: measured 3.0 ms against 0.3 ms for (200, 16, 14, 14) on one core.
     """
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+    layers = [layer for layer in module.modules() if not list(layer.children())]
+    if not any(isinstance(layer, _CONVERTED) for layer in layers):
+        return
+    for layer in layers:
+        if isinstance(layer, _CONVERTED):
             layer.register_forward_pre_hook(_before)
-            layer.register_forward_hook(_after)
+        layer.register_forward_hook(_after)
