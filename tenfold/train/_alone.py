@@ -15,6 +15,7 @@ from tenfold.train._augment import augment
 from tenfold.train._job import Job
 from tenfold.train._recipe import Lane, Recipe
 from tenfold.train._schedules import factor
+from tenfold.train._state import seeded_forward
 
 __all__ = ["train_alone"]
 
@@ -53,7 +54,9 @@ def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = N
             for group in optimiser.param_groups:
                 group["lr"] = lane.lr * factor(done, n_steps, steps_per_epoch, recipe)
             optimiser.zero_grad()
-            loss = task.loss(module(inputs[0]), {name: value[0] for name, value in targets.items()}, weights)
+            with seeded_forward(job.seed, job.model, repeat, done):
+                output = module(inputs[0])
+            loss = task.loss(output, {name: value[0] for name, value in targets.items()}, weights)
             loss.backward()
             if lane.clip is not None:
                 nn.utils.clip_grad_norm_(module.parameters(), lane.clip)

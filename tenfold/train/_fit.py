@@ -99,6 +99,8 @@ def _one_epoch(state: State) -> Scores:
         outputs.append(batch_outputs)
     assert losses is not None
     state.epochs_done += 1
+    # A stopped run goes through the forward pass with the others, which moves its batch-norm statistics.
+    _return_to_best(state, state.frozen)
     targets = state.parts["train"].targets_of(order)
     scores: dict[str, dict[str, Tensor]] = {"train": state.task.measure(join_batches(outputs), targets)}
     for part in ("validation", "test"):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -180,23 +181,43 @@ def _gradients(state: State, inputs: Tensor, targets: dict[str, Tensor]) -> tupl
         return _gradients_in_a_loop(state, inputs, targets)
 
     losses, outputs = state.stack.map(state.loss_and_output, (inputs,), (targets, state.loss_weights))
-    parameters = list(state.stack.parameters())
-    grads = torch.autograd.grad(losses.sum(), parameters, allow_unused=True, materialize_grads=True)
-    torch.cat([grad.reshape(state.n_runs, -1) for grad in grads], dim=1, out=state.gradient)
+    parameters = state.stack.trainable()
+    if parameters:
+        grads = torch.autograd.grad(losses.sum(), parameters, allow_unused=True, materialize_grads=True)
+        torch.cat([grad.reshape(state.n_runs, -1) for grad in grads], dim=1, out=state.gradient)
     return losses.detach(), _detached(outputs)
 
 
 def _gradients_in_a_loop(state: State, inputs: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, Any]:
     losses, outputs = [], []
     for run, lane in enumerate(state.stack.lanes()):
-        output = lane(inputs[run])
+        with seeded_forward(state.seed, state.model, state.runs[run].repeat, state.steps_done):
+            output = lane(inputs[run])
         loss = state.task.loss(output, {name: value[run] for name, value in targets.items()}, state.loss_weights[run])
-        if not state.frozen[run]:
-            grads = torch.autograd.grad(loss, list(lane.parameters()), allow_unused=True, materialize_grads=True)
+        parameters = [parameter for parameter in lane.parameters() if parameter.requires_grad]
+        if parameters and not state.frozen[run]:
+            grads = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
             torch.cat([grad.reshape(-1) for grad in grads], out=state.gradient[run])
         losses.append(loss.detach())
         outputs.append(_detached(output))
     return torch.stack(losses), stack_outputs(outputs)
+
+
+@contextlib.contextmanager
+def seeded_forward(seed: int, model: str, repeat: int, step: int) -> Iterator[None]:
+    """PyTorch's own generator seeded for one step of one run, for modules that draw from it in their forward pass.
+
+    Only outside of vmap, which refuses such modules. Not torch.manual_seed, which is a hundred times slower.
+    """
+    number = derive(seed, model, repeat, "forward", step)
+    before = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(number)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed(number)
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(before)
 
 
 def _clip(state: State) -> None:
@@ -204,8 +225,8 @@ def _clip(state: State) -> None:
     limits = [run.lane.clip for run in state.runs]
     if all(limit is None for limit in limits):
         return
-    limit = torch.tensor([math.inf if value is None else value for value in limits])
-    limit = limit.to(state.gradient.dtype).to(state.gradient.device)
+    limit = torch.tensor([math.inf if value is None else value for value in limits], dtype=torch.float64)
+    limit = limit.to(state.gradient.device, state.gradient.dtype)
     norm = state.gradient.norm(dim=1)
     state.gradient.mul_((limit / (norm + 1e-6)).clamp(max=1.0)[:, None])
 
