@@ -27,6 +27,16 @@ from tenfold.train._job import Job, time_steps, train
 __all__ = ["Workers", "portable"]
 
 _KEY = "TENFOLD_WORKER_KEY"
+_PROGRAM = """
+import sys
+sys.path[:] = sys.argv[2:]
+from tenfold.train._workers import serve_at
+serve_at(sys.argv[1])
+"""
+_ENDED = (
+    "a worker process ended (out of memory?). The record keeps what was finished: run again to go on, "
+    "with --placement loop if it happens again."
+)
 # glibc gives large blocks back to the system after every step and asks for them again, page by page: measured 10 % of a
 # convolutional step. A worker lives for one study, so it may keep them.
 _KEEP_MEMORY = {
@@ -38,13 +48,11 @@ _KEEP_MEMORY = {
 
 def portable(job: Job) -> bool:
     """Whether another process can build the modules of a job: not where the class lives in the main script or in a function."""
-    if getattr(job.source.reference, "__module__", "") == "__main__":
-        return False
     try:
-        pickle.dumps(job)
+        data = pickle.dumps(job)
     except (pickle.PicklingError, AttributeError, TypeError):
         return False
-    return True
+    return b"__main__" not in data  # pickled by name, and the worker's main script is another one
 
 
 class Workers:
@@ -72,24 +80,26 @@ class Workers:
         with Listener(authkey=key) as listener:
             listener_address = listener.address
             environment = os.environ | _KEEP_MEMORY | {_KEY: key.hex(), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-            program = "import sys; from tenfold.train._workers import serve_at; serve_at(sys.argv[1])"
-            command = [sys.executable, "-c", program, str(listener_address)]
+            # The same search path, so that the worker finds what the caller's script imported.
+            command = [sys.executable, "-c", _PROGRAM, str(listener_address), *map(str, sys.path)]
             # A session of their own: Ctrl-C goes to the parent, which decides.
             self._processes = [
                 subprocess.Popen(command, env=environment, start_new_session=True, stdin=subprocess.DEVNULL)
                 for _ in range(self.count)
             ]
-            for process in self._processes:
-                self._connections.append(_accept(listener, process))
+            for _ in self._processes:
+                self._connections.append(_accept(listener, self._processes))
         for connection in self._connections:
-            _put(connection, self._task)
+            _ask(connection, self._task)
 
     def time_steps(self, jobs: Sequence[Job]) -> float:
         """Time jobs side by side, one a worker; the slowest, in seconds a step."""
         self.start()
         for connection, job in zip(self._connections, jobs, strict=False):
-            _put(connection, ("time", job))
-        return max(_answer(connection) for connection, _ in zip(self._connections, jobs, strict=False))
+            _ask(connection, ("time", job))
+        # All answers before any error: one left in its pipe would be taken for the answer to the next question.
+        answers = [_get_answer(connection) for connection, _ in zip(self._connections, jobs, strict=False)]
+        return max(_opened(answer) for answer in answers)
 
     def train(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Epoch | Outcome]]:
         """Train jobs, as many at a time as there are workers. Yields (position of the job, what it measured)."""
@@ -121,7 +131,7 @@ class Workers:
         self._connections, self._processes = [], []
 
 
-def _accept(listener: Listener, process: subprocess.Popen) -> Connection:
+def _accept(listener: Listener, processes: Sequence[subprocess.Popen]) -> Connection:
     """The next worker's connection; an error instead of waiting for ever where a process died at its start."""
     server = listener._listener._socket  # type: ignore[attr-defined]  # multiprocessing has no accept with a timeout
     server.settimeout(1.0)
@@ -130,9 +140,11 @@ def _accept(listener: Listener, process: subprocess.Popen) -> Connection:
         try:
             return listener.accept()  # type: ignore[return-value]
         except TimeoutError:
-            if process.poll() is not None or time.monotonic() - started > 120:
+            ended = [process.returncode for process in processes if process.poll() is not None]
+            if ended or time.monotonic() - started > 120:
                 raise TrainingError(
-                    f"a worker process did not start (exit code {process.poll()}); use --placement stack or loop"
+                    f"a worker process did not start (exit code {ended[0] if ended else None}); "
+                    "use --placement stack or loop"
                 ) from None
 
 
@@ -145,19 +157,31 @@ def _get(connection: Connection) -> Any:
     return pickle.loads(connection.recv_bytes())
 
 
+def _ask(connection: Connection, question: Any) -> None:
+    try:
+        _put(connection, question)
+    except OSError:
+        raise TrainingError(_ENDED) from None
+
+
 def _send(connection: Connection, numbered: tuple[int, Job]) -> int:
-    _put(connection, ("train", numbered[1]))
+    _ask(connection, ("train", numbered[1]))
     return numbered[0]
 
 
-def _answer(connection: Connection) -> Any:
+def _get_answer(connection: Connection) -> tuple[str, Any]:
     try:
-        kind, value = _get(connection)
+        return _get(connection)
     except (EOFError, OSError):
-        raise TrainingError(
-            "a worker process ended (out of memory?). The record keeps what was finished: run again to go on, "
-            "with --placement loop if it happens again."
-        ) from None
+        return "known error", TrainingError(_ENDED)
+
+
+def _answer(connection: Connection) -> Any:
+    return _opened(_get_answer(connection))
+
+
+def _opened(answer: tuple[str, Any]) -> Any:
+    kind, value = answer
     if kind == "known error":
         raise value
     if kind == "error":
@@ -172,8 +196,9 @@ def _serve(connection: Connection) -> None:
     torch.set_num_threads(1)
     task = _get(connection)
     while True:
-        verb, job = _get(connection)
+        data = connection.recv_bytes()
         try:
+            verb, job = pickle.loads(data)  # inside: it imports the job's module
             if verb == "time":
                 _put(connection, ("time", time_steps(job, task)))
             else:
@@ -192,6 +217,6 @@ def serve_at(address: str) -> None:
     key = bytes.fromhex(os.environ.pop(_KEY))
     with (
         Client(address, authkey=key) as connection,
-        contextlib.suppress(EOFError, ConnectionResetError, KeyboardInterrupt),
+        contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt),
     ):
         _serve(connection)  # type: ignore[arg-type]
