@@ -101,7 +101,8 @@ class Study:
 
     def quickened(self) -> Study:
         """The same study cut to a few minutes on two cores, as its own ``[quick]`` says; marked as such."""
-        task = self.task.model_copy(update={key: self.quick[key] for key in ("train", "test") if key in self.quick})
+        amounts = {key: min(getattr(self.task, key), self.quick[key]) for key in ("train", "test") if key in self.quick}
+        task = self.task.model_copy(update=amounts)
         epochs = self.quick.get("epochs")
         models = tuple(
             model
@@ -111,6 +112,15 @@ class Study:
         )
         repeats = min(self.repeats, self.quick.get("repeats", self.repeats))
         return replace(self, task=task, models=models, repeats=repeats, is_quick=True)
+
+    def with_epochs(self, epochs: int) -> Study:
+        """Every model trained for so many epochs."""
+        return replace(
+            self,
+            models=tuple(
+                replace(model, recipe=model.recipe.model_copy(update={"epochs": epochs})) for model in self.models
+            ),
+        )
 
     def with_models(self, names: Sequence[str]) -> Study:
         """Only the named models, in the study's order."""

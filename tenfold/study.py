@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ import torch
 from tenfold import data
 from tenfold.environment import describe_environment
 from tenfold.errors import RequestError, StudyError, TenfoldError
+from tenfold.models import ModuleSource
 from tenfold.results import Record, Results, RunRow
 from tenfold.settings import ModelSettings, Study, to_toml
 from tenfold.tasks import TASKS, Task
@@ -107,9 +109,7 @@ def run(
     task = load_task(study)
     jobs = {model.name: _job(study, model, device) for model in study.models}
     _try_modules(study, jobs, task)
-    folder = (
-        Path(out) if out is not None else Path("tenfold-runs") / (study.name + ("-quick" if study.is_quick else ""))
-    )
+    folder = record_folder(study, out)
     memory = None if memory_gib is None else int(memory_gib * 2**30)
     for text in task.notes:
         watch(Note(text))
@@ -134,6 +134,11 @@ def quick_study(study: Study) -> Study:
             f"study '{study.name}' has no [quick] part; say there which repeats, epochs, train and test are quick"
         )
     return study.quickened()
+
+
+def record_folder(study: Study, out: str | Path | None = None) -> Path:
+    """Where the record of a study goes: ``out``, by default a folder of the study's name under ``tenfold-runs``."""
+    return Path(out) if out is not None else Path("tenfold-runs") / (study.name + ("-quick" if study.is_quick else ""))
 
 
 def load_task(study: Study) -> Task:
@@ -298,7 +303,8 @@ def _certify(record: Record, job: Job, task: Task, watch: Callable[[Event], None
     assert plan is not None
     results = Results(record.folder)
     label = next(arm.label for arm in results.arms if arm.model == job.model)
-    scores = {metric.name: float(results.scores(metric.name)[label][0]) for metric in task.metrics}
+    found = {metric.name: results.scores(metric.name) for metric in task.metrics}
+    scores = {name: float(values[label][0]) for name, values in found.items() if label in values}
     certificates[job.model] = verify(job, task, Plan.from_json(plan), weights, scores)
     record.save_note("certificate", certificates)
     found = certificates[job.model]
@@ -316,14 +322,18 @@ def _job(study: Study, model: ModelSettings, device: str) -> Job:
     return Job(model.name, model.source, model.recipe, runs, study.seed, "vmap", cores(), device)
 
 
+def informed(source: ModuleSource, task: Task) -> ModuleSource:
+    """The source with what its constructor asks of the task, such as the image size."""
+    accepted = source.accepts() or set()
+    facts = {name: value for name, value in task.facts().items() if name in accepted}
+    return replace(source, options=facts | dict(source.options))
+
+
 def _try_modules(study: Study, jobs: dict[str, Job], task: Task) -> None:
     """Give every module what it asks for, pass two examples through it, and say all that is wrong at once."""
     problems = []
     for name, job in jobs.items():
-        accepted = job.source.accepts()
-        facts = {k: v for k, v in task.facts().items() if accepted is not None and k in accepted}
-        source = replace(job.source, options=facts | dict(job.source.options))
-        jobs[name] = replace(job, source=source)
+        jobs[name] = replace(job, source=informed(job.source, task))
         try:
             try_module(jobs[name], task)
         except TenfoldError as error:
@@ -358,7 +368,7 @@ def _open_record(folder: Path, study: Study, task: Task, device: str, command: s
     }
     if Record.exists(folder):
         return Record.open(folder, write=True, study=content)
-    return Record.create(
+    record = Record.create(
         folder,
         study_toml=to_toml(study),
         study=content,
@@ -367,3 +377,7 @@ def _open_record(folder: Path, study: Study, task: Task, device: str, command: s
         command=command or f"tenfold.run({study.name!r})",
         quick=study.is_quick,
     )
+    # Where the files that the study names are; relative, so that they and the record may be moved together.
+    with contextlib.suppress(ValueError):  # another drive
+        record.save_note("base", os.path.relpath(study.base.resolve(), folder.resolve()))
+    return record

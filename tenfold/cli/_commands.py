@@ -1,0 +1,235 @@
+"""The commands. Each imports what it needs inside, since ``tenfold --help`` must not wait for torch."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tenfold import __version__
+from tenfold.cli._group import Group, out, say, typed
+
+if TYPE_CHECKING:
+    from tenfold.results import Results
+    from tenfold.settings import Study
+
+__all__ = ["main"]
+
+_FOLDER = click.argument("folder", metavar="DIR")
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="tenfold")
+def main() -> None:
+    """Compare small neural networks honestly.
+
+    Every repeat of every model is trained at once, and a verdict says which differences are real.
+
+    Start with: tenfold run quickstart
+
+    Exit codes: 0 done, 1 failed, 2 the request was wrong, 130 interrupted, 143 terminated. TENFOLD_DEBUG=1 shows the
+    traceback of an error that nobody expected.
+    """
+
+
+@main.command("list")
+def list_everything() -> None:
+    """Show the built-in studies, tasks, models and data sets."""
+    from tenfold.cli._describe import listing_text
+
+    out(listing_text())
+
+
+@main.command()
+@click.argument("study", metavar="STUDY")
+def show(study: str) -> None:
+    """Show a study as resolved: protocol, task, models, published figures.
+
+    STUDY is a built-in name, a TOML file, or the folder of a record.
+    """
+    from tenfold.cli._describe import study_text
+    from tenfold.cli._request import read_study
+
+    out(study_text(read_study(study)))
+
+
+@main.command()
+@click.argument("study", metavar="STUDY")
+@click.option("--repeats", type=int, metavar="N", help="Repeats of every model.")
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model; may be given several times.")
+@click.option("--data", metavar="NAME|PATH", help="Another data set, .npz file or folder of images by class.")
+@click.option("--epochs", type=int, metavar="N", help="Epochs of every model.")
+@click.option("--quick", is_flag=True, help="Cut to a few minutes as the study says; marked as such.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key, such as models.lr=0.01.")
+@click.option(
+    "--placement",
+    type=click.Choice(["auto", "stack", "spread", "loop"]),
+    default="auto",
+    show_default=True,
+    help="Where the repeats are trained; auto times a few steps of each.",
+)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--seed", type=int, metavar="N", help="Seed of the study.")
+@click.option("--out", "folder", metavar="DIR", help="Folder of the record; by default tenfold-runs/NAME.")
+@click.option("--verify", is_flag=True, help="Retrain one run of each model alone, and print how far it is.")
+@click.option(
+    "--memory", type=float, metavar="GIB", help="Memory that a model may fill; by default a share of what is free."
+)
+@click.pass_context
+def run(
+    ctx: click.Context,
+    study: str,
+    *,
+    repeats: int | None,
+    models: tuple[str, ...],
+    data: str | None,
+    epochs: int | None,
+    quick: bool,
+    settings: tuple[str, ...],
+    placement: Any,
+    device: str,
+    seed: int | None,
+    folder: str | None,
+    verify: bool,
+    memory: float | None,
+) -> None:
+    """Train every repeat of every model of a study, then say which differences are real.
+
+    STUDY is a built-in name, a TOML file, or the folder of a record that is not finished: it goes on where it stopped.
+    Results go to stdout, progress to stderr.
+    """
+    where: Path | None = None
+    try:
+        from tenfold.cli._request import is_record, overrides_of, read_study
+        from tenfold.study import record_folder
+
+        changes = (*settings, *models, repeats, epochs, data, seed, folder, quick or None, verify or None)
+        if all(change is None for change in changes) and is_record(study) and _show_finished(Path(study)):
+            return
+        overrides = overrides_of(study, settings=settings, repeats=repeats, epochs=epochs, data=data, seed=seed)
+        asked = read_study(study, overrides, models=models, quick=quick, repeats=repeats, epochs=epochs)
+        where = Path(study) if folder is None and is_record(study) else record_folder(asked, folder)
+        command = shlex.join(["tenfold", *typed(ctx)])
+        _train(asked, where, placement=placement, device=device, verify=verify, memory=memory, command=command)
+    except KeyboardInterrupt:
+        say(_interrupted(where, typed(ctx), study, folder))
+        raise
+
+
+@main.command()
+@_FOLDER
+@click.option("--metric", metavar="NAME", help="The metric that decides; by default the study's primary one.")
+@click.option("--json", "as_json", is_flag=True, help="A list of verdicts, one a pair.")
+def compare(folder: str, *, metric: str | None, as_json: bool) -> None:
+    """Say which models of a record differ, pair by pair."""
+    from tenfold.cli._tables import pairs_text, terminal_width
+    from tenfold.results import Results
+
+    results = Results(folder)
+    if as_json:
+        out(json.dumps([verdict.as_dict() for verdict in results.compare(metric)], indent=2, ensure_ascii=False))
+    else:
+        out(pairs_text(results, metric, terminal_width()))
+
+
+@main.command()
+@_FOLDER
+def report(folder: str) -> None:
+    """Write the HTML report of a record, with figures (PDF, PNG) and tables (CSV, LaTeX) beside it."""
+    from tenfold.report import write_report
+
+    out(str(write_report(folder)))
+
+
+@main.group()
+def data() -> None:
+    """Data sets: what there is, get one, where they are kept."""
+
+
+@data.command("list")
+def list_data() -> None:
+    """Show the known data sets and whether they are at hand."""
+    from tenfold.cli._describe import datasets_text
+
+    out(datasets_text())
+
+
+@data.command()
+@click.argument("name", metavar="NAME")
+def fetch(name: str) -> None:
+    """Download a data set, check it, prepare it; print the path of its file."""
+    from tenfold.data import fetch as fetch_data
+
+    out(str(fetch_data(name)))
+
+
+@data.command()
+def path() -> None:
+    """Print the folder of the prepared data sets. TENFOLD_CACHE names another; TENFOLD_DATA is looked into first."""
+    from tenfold.data import cache_folder
+
+    out(str(cache_folder()))
+
+
+def _train(
+    study: Study, folder: Path, *, placement: Any, device: str, verify: bool, memory: float | None, command: str
+) -> None:
+    from tenfold.cli._progress import progress
+    from tenfold.study import run as run_study
+    from tenfold.tasks import TASKS
+
+    primary = next(metric for metric in TASKS[study.task.kind].metrics if metric.primary)
+    with progress(primary) as watch:
+        results = run_study(
+            study,
+            out=folder,
+            placement=placement,
+            device=device,
+            verify=verify,
+            memory_gib=memory,
+            command=command,
+            watch=watch,
+        )
+    _conclude(results)
+
+
+def _show_finished(folder: Path) -> bool:
+    """Show a finished record as it is, without its data and modules: they may be gone. False where not finished."""
+    from tenfold.results import Record, Results
+
+    if not Record.exists(folder):
+        return False
+    results = Results(folder)
+    if results.status != "finished":
+        return False
+    say(f"{folder} is finished: nothing to train.")
+    _conclude(results)
+    return True
+
+
+def _conclude(results: Results) -> None:
+    """The table, the verdicts, and the report last: drawing its figures takes a while."""
+    from tenfold.cli._tables import certificate_text, results_table, terminal_width, verdict_text
+    from tenfold.report import write_report
+
+    width = terminal_width()
+    certificates = certificate_text(results.note("certificate") or {}, width)
+    out(
+        "\n\n".join(
+            part for part in (results_table(results, width), verdict_text(results, width), certificates) if part
+        )
+    )
+    out(f"\nReport: {write_report(results.folder)}")
+
+
+def _interrupted(where: Path | None, arguments: list[str], study: str, folder: str | None) -> str:
+    from tenfold.results import Record
+
+    if where is None or not Record.exists(where):
+        return "Interrupted before anything was recorded."
+    if folder is None and Path(study) != where:
+        arguments = [*arguments, "--out", str(where)]
+    return f"Interrupted. The record in {where} is kept; go on with: {shlex.join(['tenfold', *arguments])}"

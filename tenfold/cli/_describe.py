@@ -1,0 +1,144 @@
+"""What there is, and what a study says, as text."""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tenfold.settings import ModelSettings, Study
+    from tenfold.tasks import Task
+
+__all__ = ["datasets_text", "listing_text", "study_text"]
+
+
+def listing_text() -> str:
+    """Built-in studies, models and data sets, a line each."""
+    from tenfold.models import MODELS
+    from tenfold.settings import BUILT_IN, built_in_studies
+    from tenfold.tasks import TASKS
+
+    titles = {
+        name: str(tomllib.loads((BUILT_IN / f"{name}.toml").read_text(encoding="utf-8")).get("title", ""))
+        for name in built_in_studies()
+    }
+    sections = {
+        "Studies (tenfold show NAME)": titles,
+        "Tasks": {name: _first_line(task) for name, task in TASKS.items()},
+        "Models": {name: _first_line(model) for name, model in MODELS.items()},
+    }
+    return "\n\n".join(
+        [*(_section(title, lines) for title, lines in sections.items()), f"Data sets\n{datasets_text()}"]
+    )
+
+
+def datasets_text() -> str:
+    """The known data sets with their state and licence."""
+    from tenfold.data import DATASETS, available
+
+    size = max(len(dataset.name) for dataset in DATASETS)
+    return "\n".join(
+        f"  {each.name:<{size}}  {each.title}\n  {'':<{size}}  {available(each)}; licence {each.licence}"
+        for each in DATASETS
+    )
+
+
+def study_text(study: Study) -> str:
+    """A study as resolved: protocol, task, and each model with its size, recipe and published figures."""
+    head = f"{study.name}: {study.title}" if study.title else study.name
+    task, without_task = _task(study)
+    settings = {"repeats": study.repeats, "seed": study.seed}
+    parts = [
+        head,
+        study.description.strip(),
+        "\n".join(
+            [
+                _pairs("study", settings),
+                _pairs("task", {key: value for key, value in study.task.model_dump().items() if value is not None}),
+                *([_pairs("quick", study.quick)] if study.quick else []),
+                *([f"  design  {task.design().note}"] if task is not None else []),
+            ]
+        ),
+        *("\n".join(_model(model, task)) for model in study.models),
+        without_task,
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _model(model: ModelSettings, task: Task | None) -> Iterator[str]:
+    options = _values(model.source.options)
+    yield model.name
+    yield f"  module      {model.source.name}{f' ({options})' if options else ''}"
+    if task is not None:
+        yield f"  parameters  {_parameters(model, task)}"
+    yield f"  training    {_values(_recipe(model))}"
+    if model.published:
+        yield f"  published   {_published(model)}"
+
+
+def _recipe(model: ModelSettings) -> dict[str, Any]:
+    """The settings that say something: the budget always, the others where they are not the default."""
+    always = ("optimizer", "lr", "batch_size", "epochs")
+    fields, values = type(model.recipe).model_fields, model.recipe.model_dump()
+    return {key: values[key] for key in always} | {
+        key: value for key, value in values.items() if key not in always and value != fields[key].default
+    }
+
+
+def _published(model: ModelSettings) -> str:
+    figures = ", ".join(
+        f"{metric} {mean:g}" + ("" if std is None else f" +- {std:g}")
+        for metric, (mean, std) in model.published.items()
+    )
+    repeats = "" if model.published_repeats is None else f" over {model.published_repeats} repeats"
+    note = f"; {model.published_note}" if model.published_note else ""
+    return f"{figures}{repeats}{note}"
+
+
+def _task(study: Study) -> tuple[Task | None, str]:
+    """The task, or why there is none: showing a study must not start a download."""
+    from tenfold.data import DATASETS, available
+    from tenfold.study import load_task
+
+    name = study.task.data
+    if any(each.name == name for each in DATASETS) and available(name).startswith("to download"):
+        return None, f"Parameters are not counted before the data are there: tenfold data fetch {name}"
+    return load_task(study), ""
+
+
+def _parameters(model: ModelSettings, task: Task) -> str:
+    from tenfold.study import informed
+
+    dropout = model.recipe.lanes()[0].dropout
+    try:
+        module = informed(model.source, task).build(0, **({} if dropout is None else {"dropout": dropout}))
+        return f"{sum(parameter.numel() for parameter in module.parameters()):,}"
+    except Exception as error:  # whatever a user's module raises; `run` refuses it, `show` still shows the rest
+        return f"cannot be built: {type(error).__name__}: {error}"
+
+
+def _first_line(thing: object) -> str:
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def _section(title: str, lines: Mapping[str, str]) -> str:
+    size = max(map(len, lines), default=0)
+    return "\n".join([title, *(f"  {name:<{size}}  {text}".rstrip() for name, text in lines.items())])
+
+
+def _pairs(title: str, values: Mapping[str, Any]) -> str:
+    return f"  {title:<6}  {_values(values)}"
+
+
+def _values(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {_value(value)}" for key, value in values.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"({_values(value)})"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "/".join(_value(each) for each in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

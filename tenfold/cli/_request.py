@@ -1,0 +1,121 @@
+"""From STUDY and options to a study and a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tenfold.errors import RecordError, RequestError, StudyError
+
+if TYPE_CHECKING:
+    from tenfold.settings import Study
+
+__all__ = ["is_record", "overrides_of", "read_study"]
+
+
+def is_record(name: str) -> bool:
+    """Whether STUDY means a folder that may hold a record; a built-in study's name never does."""
+    from tenfold.settings import built_in_studies
+
+    return name not in built_in_studies() and Path(name).is_dir()
+
+
+def overrides_of(
+    name: str, *, settings: Sequence[str], repeats: int | None, epochs: int | None, data: str | None, seed: int | None
+) -> list[str]:
+    """Every option that changes the study as "key=value", so that all problems come in one message."""
+    found = list(settings)
+    found += [] if repeats is None else [f"repeats={repeats}"]
+    found += [] if seed is None else [f"seed={seed}"]
+    found += [] if epochs is None else [f"models.epochs={epochs}"]
+    found += [] if data is None else [f"task.data={json.dumps(_data(data, _base(name)))}"]
+    return found
+
+
+def read_study(
+    name: str,
+    overrides: Sequence[str] = (),
+    *,
+    models: Sequence[str] = (),
+    quick: bool = False,
+    repeats: int | None = None,
+    epochs: int | None = None,
+) -> Study:
+    """The study that STUDY names: built in, a TOML file, or the folder of a record, which goes on as it was begun.
+
+    Args:
+        name: as typed.
+        overrides: from ``overrides_of``.
+        models: only these, where any is named.
+        quick: cut as the study says.
+        repeats, epochs: asked for by name, so that they win over the cut.
+    """
+    from tenfold.settings import load_study
+    from tenfold.study import quick_study
+
+    study = _recorded(Path(name), overrides) if is_record(name) else load_study(name, overrides=overrides)
+    if models:
+        study = study.with_models(models)
+    if quick:
+        study = quick_study(study)
+        study = replace(study, repeats=study.repeats if repeats is None else repeats)
+        study = study if epochs is None else study.with_epochs(epochs)
+    return study
+
+
+def _recorded(folder: Path, overrides: Sequence[str]) -> Study:
+    from tenfold.results import Results
+    from tenfold.settings import parse_study
+
+    _expect_record(folder)
+    path = folder / "study.toml"
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror or error}. Restore it from a copy.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(str(path), [f"not a TOML file: {error}"]) from error
+    study = parse_study(raw, overrides=overrides, where=str(path), base=_base(str(folder)))
+    return replace(study, is_quick=Results(folder).quick)
+
+
+def _expect_record(folder: Path) -> None:
+    from tenfold.results import Record
+    from tenfold.settings import built_in_studies
+
+    if not Record.exists(folder):
+        raise RequestError(
+            f"folder '{folder}' holds no record to go on with. Expected a study file, the folder of a record, "
+            f"or a built-in study: {', '.join(built_in_studies())}"
+        )
+
+
+def _base(name: str) -> Path:
+    """The folder that file names in the study are relative to."""
+    from tenfold.results import Results
+    from tenfold.settings import built_in_studies
+
+    if name in built_in_studies():
+        return Path.cwd()
+    path = Path(name)
+    if not path.is_dir():
+        return path.resolve().parent
+    _expect_record(path)
+    return (path / (Results(path).note("base") or Path.cwd())).resolve()
+
+
+def _data(name: str, base: Path) -> str:
+    """What is typed is relative to the current folder, what stands in a study to the study's."""
+    from tenfold.data import DATASETS
+
+    if any(dataset.name == name for dataset in DATASETS) or not Path(name).exists() or base == Path.cwd():
+        return name
+    try:
+        return os.path.relpath(Path.cwd() / name, base)
+    except ValueError:  # another drive
+        return str(Path(name).resolve())
