@@ -9,7 +9,7 @@ from typing import Any
 
 from tenfold.results import Results
 
-__all__ = ["duration", "flat", "memory", "placement_rows", "what_was_run"]
+__all__ = ["certificate_table", "duration", "flat", "memory", "placement_rows", "what_was_run"]
 
 
 def what_was_run(results: Results) -> str:
@@ -58,8 +58,8 @@ def placement_rows(results: Results) -> list[dict[str, str]]:
                 "epochs": "–" if not epochs else _range(min(epochs), max(epochs)),
                 "seconds": duration(sum(seconds)) if seconds else "–",
                 "per_run": duration(sum(seconds) / len(seconds)) if seconds else "–",
-                "memory": memory(sum(peaks) / len(peaks)) if peaks else "–",
-                "probe": _probe(plan.get("probe")),
+                "memory": memory(max(peaks)) if peaks else "–",
+                "probe": _probe(plan.get("milliseconds")),
                 "reason": str(plan.get("reason") or ""),
             }
         )
@@ -68,6 +68,24 @@ def placement_rows(results: Results) -> list[dict[str, str]]:
 
 def _range(low: int, high: int) -> str:
     return str(low) if low == high else f"{low} to {high}"
+
+
+def certificate_table(certificate: Any) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of what ``--verify`` found, one row a model; empty where it was not asked for."""
+    if not isinstance(certificate, Mapping):
+        return [], []
+    entries = {
+        str(model): found if isinstance(found, Mapping) else {"value": found} for model, found in certificate.items()
+    }
+    keys = list(dict.fromkeys(key for found in entries.values() for key in found))
+    rows = [[model, *(_plain(found.get(key)) for key in keys)] for model, found in entries.items()]
+    return ["Model", *(str(key).replace("_", " ") for key in keys)], rows
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.2g}"
+    return "–" if value is None else ", ".join(f"{name} {text}" for name, text in flat(value)).strip()
 
 
 def _how(plan: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from markupsafe import Markup
 from tenfold import __version__
 from tenfold.errors import RecordError
 from tenfold.files import atomic_write
-from tenfold.report._facts import flat, placement_rows, what_was_run
+from tenfold.report._facts import certificate_table, flat, placement_rows, what_was_run
 from tenfold.report._render import draw, inline_svg, save_files
 from tenfold.report._tables import metric_rows, pair_rows, save_tables
 from tenfold.report.figures import FIGURES, FigureEntry
@@ -55,6 +54,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["bound"] = _bound
     return environment.get_template("report.html.j2")
 
 
@@ -84,7 +84,7 @@ def _content(results: Results, figures: list[dict[str, Any]], problems: list[str
     primary = results.primary
     others = [metric for metric in results.metrics if metric["name"] != primary and results.scores(metric["name"])]
     study_file = results.folder / "study.toml"
-    certificate = results.note("certificate")
+    certificate_head, certificate = certificate_table(results.note("certificate"))
     try:
         environment = list(flat(results.environment))
     except RecordError as error:
@@ -94,7 +94,7 @@ def _content(results: Results, figures: list[dict[str, Any]], problems: list[str
         "version": __version__,
         "results": results,
         "title": results.study.get("title") or results.study.get("name") or "Study",
-        "description": results.study.get("description") or "",
+        "description": [" ".join(part.split()) for part in (results.study.get("description") or "").split("\n\n")],
         "what": what_was_run(results),
         "main": _metric_content(results, primary),
         "others": [_metric_content(results, metric["name"]) for metric in others],
@@ -104,7 +104,8 @@ def _content(results: Results, figures: list[dict[str, Any]], problems: list[str
         "missing": results.missing_sentences(),
         "limits": [*problems, *results.limits()],
         "environment": environment,
-        "certificate": list(flat(certificate)) if certificate is not None else [],
+        "certificate_head": certificate_head,
+        "certificate": certificate,
         "study_toml": study_file.read_text(encoding="utf-8") if study_file.is_file() else "",
     }
 
@@ -115,12 +116,14 @@ def _metric_content(results: Results, name: str) -> dict[str, Any]:
     ranks = results.ranking(name)
     pairs = results.compare(name)
     rows = metric_rows(results, name)
+    bars = _bars([entry.groups for entry in ranks])
     return {
         "metric": metric,
         "unit": metric["unit"],
         "words": results.verdict_words(name),
         "ranks": ranks,
-        "bars": _bars([entry.groups for entry in ranks]),
+        "bars": bars,
+        "has_gap": any("via" in pieces for pieces in bars),
         "rows": rows,
         "by_label": {row.label: row for row in rows},
         "has_published": any(row.published for row in rows),
@@ -132,20 +135,25 @@ def _metric_content(results: Results, name: str) -> dict[str, Any]:
 
 
 def _bars(groups: list[tuple[int, ...]]) -> list[list[str]]:
-    """For each rank its pieces of the bars that join models not told apart, as CSS classes; "" where a bar is not.
+    """For each rank its pieces of the bars that join models not told apart, as CSS classes.
 
+    "on" with "top" and "end" for the ends of a bar; "via" where a bar goes on further down; "" where there is none.
     A group of one needs no bar. The list of a rank is empty where there is no bar at all.
     """
-    members = Counter(number for mine in groups for number in mine)
-    drawn = [number for number in sorted(members) if members[number] > 1]
-    pieces = []
+    members: dict[int, list[int]] = {}
     for row, mine in enumerate(groups):
-        above = groups[row - 1] if row else ()
-        below = groups[row + 1] if row + 1 < len(groups) else ()
-        pieces.append(
-            [
-                f"on{'' if group in above else ' top'}{'' if group in below else ' end'}" if group in mine else ""
-                for group in drawn
-            ]
-        )
-    return pieces
+        for group in mine:
+            members.setdefault(group, []).append(row)
+    drawn = [rows for _, rows in sorted(members.items()) if len(rows) > 1]
+    return [[_piece(row, rows) for rows in drawn] for row in range(len(groups))]
+
+
+def _piece(row: int, rows: list[int]) -> str:
+    if row not in rows:
+        return "via" if rows[0] < row < rows[-1] else ""
+    return f"on{'' if row - 1 in rows else ' top'}{'' if row + 1 in rows else ' end'}"
+
+
+def _bound(text: str) -> str:
+    """Text whose percent signs stay on the line of their numbers."""
+    return text.replace(" %", "\u00a0%")

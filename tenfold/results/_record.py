@@ -42,7 +42,7 @@ class RunRow:
         epochs: epochs trained.
         best_epoch: the epoch whose weights were scored; None where that is the last.
         train_seconds: this run's share of the training time (a stack's time divided by its runs).
-        peak_bytes: this run's share of the peak memory, None where not measured.
+        peak_bytes: most memory that the process which trained it had held by then, None where not measured.
         message: why it diverged or stopped, else "".
         scores: metric name -> final test score, as fractions (loss in nats).
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
@@ -120,9 +121,10 @@ class Results:
     def summaries(self, metric: str | None = None, *, level: float = 0.95) -> dict[str, Summary]:
         """Mean, deviation and interval by arm label."""
         ratio, key = self._test_over_train(), (self.metric(metric)["name"], level)
+        bounds = (0.0, 1.0) if self.metric(metric)["unit"] == "%" else None
         if key not in self._summaries:  # a bootstrap each: made once
             self._summaries[key] = {
-                label: summarise(scores, level=level, test_over_train=ratio)
+                label: summarise(scores, level=level, test_over_train=ratio, bounds=bounds)
                 for label, scores in self.scores(metric).items()
             }
         return self._summaries[key]
@@ -265,7 +267,7 @@ class Results:
 
     def limits(self, metric: str | None = None, *, level: float = 0.95) -> list[str]:
         """What a reader has to know about the verdicts, each limit once."""
-        found = ["This is a quick study, cut down to fit a few minutes: its scores are below those of the full one."]
+        found = ["This is a quick study, cut down to fit a few minutes: its scores are not those of the full one."]
         found = found if self.quick else []
         if self.status != "finished":
             found.append("The study has not finished: what is shown is what had ended by now.")
@@ -275,7 +277,10 @@ class Results:
         pairs = self.compare(metric, level=level)
         for verdict in pairs:
             for note in verdict.notes:
-                whose.setdefault(note, []).append(f"{verdict.first} and {verdict.second}")
+                # Without its p-value the same note of several pairs is one line.
+                whose.setdefault(re.sub(r" \(p [=<] [\d.]+\)", "", note), []).append(
+                    f"{verdict.first} and {verdict.second}"
+                )
         found += [sentences.note_of(note, names, len(pairs)) for note, names in whose.items()]
         whose, against = {}, self.against(metric, level=level)
         for label, answer in against.items():

@@ -78,7 +78,11 @@ def rank_sentence(rank: Rank, order: Sequence[str]) -> str:
         return f"{rank.label} is better than {everything}."
     if not beaten:
         return f"{rank.label} is not told apart from {apart}."
-    whom = listed(beaten) if len(beaten) <= 3 else f"{len(beaten)} of the {len(below)} below it"
+    whom = (
+        listed(beaten)
+        if len(beaten) <= 3
+        else f"{len(beaten)} of the {len(below)} {'others' if rank.place == 1 else 'below it'}"
+    )
     return f"{rank.label} is better than {whom}; not told apart from {apart}."
 
 

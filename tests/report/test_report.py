@@ -115,7 +115,7 @@ def test_size_stays_small_and_all_figures_have_a_name(page):
 def test_placement_runs_limits_environment_and_command_are_there(page):
     assert "stack" in page.text("placement")
     assert "loop 9.7 ms" in page.text("placement")
-    assert "1.2e-07" in page.text("placement")
+    assert "Model weights float64 steps float64 Baseline 1.2e-13 20" in page.text("placement")
     assert "Siamese RNN 2 , repeat 6: diverged after 12 epochs (loss is NaN)." in page.text("runs")
     assert "9 of 10 runs finished, 1 diverged (repeat 6)" in page.text("runs")
     assert "after a stop in epoch 31" in page.text("runs")
@@ -145,6 +145,15 @@ def test_figures_and_tables_lie_beside_the_page(report):
         columns = len(re.search(r"tabular}\{(l+)\}", tex)[1])
         assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {columns - 1}
         assert re.findall(r"(?<!\\)[%_#]", "\n".join(rows)) == []
+
+
+def test_bars_join_exactly_the_models_of_a_group():
+    from tenfold.report._write import _bars
+
+    assert _bars([(0, 1), (1,), (2,), (1,)]) == [["on top"], ["on end"], ["via"], ["on top end"]]
+    assert _bars([(0,), (0,)]) == [["on top"], ["on end"]]
+    assert _bars([(0,), (1,)]) == [[], []]
+    assert _bars([]) == []
 
 
 def test_the_same_record_gives_the_same_files(page_of, tmp_path):

@@ -107,7 +107,7 @@ def test_the_table_holds_the_numbers_of_stats_and_published_as_fractions(tmp_pat
     ]
     assert len(table) == 3 + 2 + 3  # no digit accuracy for the model without digits
     row = table[(table.model == "Large") & (table.metric == "accuracy")].iloc[0]
-    expected = stats.summarise(scores_of("Large"))
+    expected = stats.summarise(scores_of("Large"), bounds=(0, 1))
     assert (row["mean"], row["std"], row["low"], row["high"]) == (
         expected.mean, expected.std, expected.low, expected.high
     )  # fmt: skip
@@ -264,3 +264,19 @@ def test_many_undecided_pairs_do_not_drown_the_verdict():
         "nor from e, f and g (cannot tell yet: about 12 to 60 repeats would)."
     )
     assert rank.repeats_needed == "12 to 60"
+
+
+def test_an_interval_of_a_share_ends_at_100_percent(tmp_path):
+    study = {"name": "s", "repeats": 3, "models": [{"name": "a"}]}
+    with Record.create(
+        tmp_path, study_toml="", study=study, environment={}, metrics=METRICS, command="", quick=False
+    ) as record:
+        values = (0.999, 1.0, 0.95)
+        rows = [
+            RunRow(setting="", repeat=r, status="finished", epochs=1, scores={"accuracy": v, "loss": 10 * v})
+            for r, v in enumerate(values)
+        ]
+        record.finish_runs("a", rows)
+    results = Results(tmp_path)
+    assert results.summaries()["a"].high == 1.0
+    assert results.summaries("loss")["a"].high > 10.0
