@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,7 +17,7 @@ from tenfold.train._state import State, freeze
 
 __all__ = ["restore", "save_checkpoint"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 def save_checkpoint(state: State, path: Path) -> None:
@@ -28,10 +29,7 @@ def save_checkpoint(state: State, path: Path) -> None:
     tensors |= {"frozen": state.frozen, "best_loss": state.best_loss}
     if state.plateau is not None:
         tensors |= {f"plateau.{name}": getattr(state.plateau, name) for name in ("factors", "best", "waited")}
-    facts = {
-        "version": _VERSION,
-        "model": state.model,
-        "runs": [[run.lane.setting, run.repeat] for run in state.runs],
+    facts = _identity(state) | {
         "steps_done": state.steps_done,
         "epochs_done": state.epochs_done,
         "diverged_at": state.diverged_at,
@@ -48,7 +46,7 @@ def restore(state: State, path: Path) -> None:
     """Bring a freshly initialised ``state`` to where the file at ``path`` was written.
 
     Raises:
-        TrainingError: if the file is damaged or of other runs.
+        TrainingError: if the file is damaged, of other runs, or of a module that has changed since.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -56,11 +54,22 @@ def restore(state: State, path: Path) -> None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"checkpoint {path} cannot be read ({error}); delete it to train its runs anew") from error
-    expected = [[run.lane.setting, run.repeat] for run in state.runs]
-    if facts["version"] != _VERSION or facts["model"] != state.model or facts["runs"] != expected:
-        raise TrainingError(f"checkpoint {path} is of other runs; delete it to train its runs anew")
+    for name, expected in _identity(state).items():
+        if facts.get(name) != expected:
+            raise TrainingError(
+                f"checkpoint {path} is of other runs: its {name} is {facts.get(name)!r}, expected {expected!r}; "
+                "delete it to train its runs anew"
+            )
+    own = _stack_tensors(state)
+    stored = {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("stack.")}
+    for name in [*own, *stored]:
+        if name not in own or name not in stored or own[name].shape != stored[name].shape:
+            raise TrainingError(
+                f"checkpoint {path} is of another version of the module ('{name}' differs); "
+                "delete it to train its runs anew"
+            )
     with torch.no_grad():
-        for name, tensor in _stack_tensors(state).items():
+        for name, tensor in own.items():
             tensor.copy_(tensors[f"stack.{name}"])
     _restore_optimiser(state, tensors)
     best = {name[5:]: tensor for name, tensor in tensors.items() if name.startswith("best.")}
@@ -73,6 +82,17 @@ def restore(state: State, path: Path) -> None:
     state.steps_done, state.epochs_done = facts["steps_done"], facts["epochs_done"]
     state.diverged_at, state.best_epoch = facts["diverged_at"], facts["best_epoch"]
     state.history = facts["history"]
+
+
+def _identity(state: State) -> dict[str, Any]:
+    """What a checkpoint and the state that it is restored to have in common, as JSON gives it back."""
+    return {
+        "version": _VERSION,
+        "model": state.model,
+        "seed": state.seed,
+        "runs": [[run.lane.setting, run.repeat] for run in state.runs],
+        "recipe": state.recipe.model_dump(mode="json"),
+    }
 
 
 def _restore_optimiser(state: State, tensors: dict[str, Tensor]) -> None:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from tenfold.errors import TenfoldError
-from tenfold.stack import How
+from tenfold.errors import RequestError, TenfoldError
+from tenfold.stack import How, signature
 from tenfold.tasks import Task
 from tenfold.train._job import Job, prepare, time_steps
 from tenfold.train._memory import bytes_available, bytes_per_run, groups
-from tenfold.train._state import RunId
+from tenfold.train._state import RunId, _gradients, epoch_order
 from tenfold.train._workers import Workers, portable
 
 __all__ = ["Placement", "Plan", "choose"]
@@ -152,11 +152,7 @@ def _alike(job: Job, task: Task) -> list[list[int]]:
     for at, run in enumerate(job.runs):
         if run.lane.setting not in shapes:
             options = {} if run.lane.dropout is None else {"dropout": run.lane.dropout}
-            module = job.source.build(0, **options)
-            shapes[run.lane.setting] = (
-                *((name, tuple(value.shape)) for name, value in module.state_dict().items()),
-                *((name, type(child)) for name, child in module.named_modules()),
-            )
+            shapes[run.lane.setting] = tuple(signature(job.source.build(0, **options)).items())
         found.setdefault(shapes[run.lane.setting], []).append(at)
     return list(found.values())
 
@@ -208,14 +204,34 @@ def _pick(runs: Sequence[RunId], at: Sequence[int]) -> tuple[RunId, ...]:
 
 
 def try_module(job: Job, task: Task) -> None:
-    """Build one module and pass two examples through it, so that what is wrong with it is said before anything trains.
+    """Build one module and pass examples through it, so that what is wrong with it is said before anything trains.
 
     Raises:
         ShapeError: if the output is not what the task needs.
-        RequestError: if the module cannot be built or its forward pass fails.
+        RequestError: if the module cannot be built, is not the same when built again, or fails in its forward or backward pass.
     """
-    state = prepare(replace(job, how="loop", runs=job.runs[:1]), task)
+    single = replace(job, how="loop", runs=job.runs[:1])
+    state, again = prepare(single, task), prepare(single, task)
+    built = again.stack.state_dict()
+    for name, tensor in state.stack.state_dict().items():
+        same = (tensor == built[name]) | ((tensor != tensor) & (built[name] != built[name]))  # NaN is the same as NaN
+        if not bool(same.all()):
+            raise RequestError(
+                f"'{name.removeprefix('runs.')}' of {job.source.name} differs between two modules built from one seed; draw initial "
+                "values from PyTorch's generator only, so that a run can be repeated"
+            )
     state.stack.eval()
     inputs, _ = state.parts["train"].span(0, 2)
     output = state.stack.lanes()[0](inputs[0])
     task.check(output, len(inputs[0]))
+    # The smallest batch of an epoch: what fails on small ones only, such as batch norm on one example, fails here.
+    n_examples = state.parts["train"].n_examples
+    smallest = n_examples % job.recipe.batch_size or min(job.recipe.batch_size, n_examples)
+    state.stack.train()
+    try:
+        _gradients(state, *state.parts["train"].batch(epoch_order(state)[:, :smallest]))
+    except (RuntimeError, ValueError) as error:
+        raise RequestError(
+            f"{job.source.name} failed in training on a batch of {smallest} ({n_examples} examples in batches of "
+            f"{job.recipe.batch_size}): {error}"
+        ) from error

@@ -101,7 +101,9 @@ def init(
     keys = [derive(seed, model, run.repeat, "dropout") for run in runs]
     stack = Stack(modules, keys=keys, how=how, compiled=compiled).to(device=device, dtype=dtype)
     repeats = [run.repeat for run in runs]
-    parts = {part: value.to(device, dtype) for part, value in task.examples(repeats, seed=seed).items()}
+    parts: dict[Part, Examples] = {
+        part: value.to(device, dtype) for part, value in task.examples(repeats, seed=seed).items()
+    }
     flat = stack.flatten_()
     gradient = torch.zeros_like(flat)
     rows = [nn.Parameter(row) for row in flat]
