@@ -161,7 +161,9 @@ def finish(state: State, *, seconds: float) -> Outcome:
         _return_to_best(state, torch.ones_like(state.frozen))
     outputs, targets = evaluate(state, "test")
     scores = {name: np.array(values, dtype=np.float64) for name, values in state.task.score(outputs, targets).items()}
-    diverged = [at is not None for at in state.diverged_at]
+    # Finite weights can still give a NaN, on examples of the test part only or through batch-norm statistics.
+    lost = ~_finite(outputs)
+    diverged = [at is not None or bool(bad) for at, bad in zip(state.diverged_at, lost, strict=True)]
     for values in scores.values():
         values[diverged] = math.nan
     stopped = [state.recipe.patience is not None and bool(frozen) for frozen in state.frozen]
@@ -178,9 +180,7 @@ def finish(state: State, *, seconds: float) -> Outcome:
             for at, best, early in zip(state.diverged_at, state.best_epoch, stopped, strict=True)
         ],
         best_epoch=[best if state.recipe.patience is not None and best else None for best in state.best_epoch],
-        messages=[
-            "" if at is None else f"loss or weights were no longer finite in epoch {at}" for at in state.diverged_at
-        ],
+        messages=[_why(at, bool(bad)) for at, bad in zip(state.diverged_at, lost, strict=True)],
         predictions=state.task.predictions(outputs, targets)
         | {
             "setting": np.array([run.lane.setting for run in state.runs], dtype=np.str_),
@@ -190,6 +190,19 @@ def finish(state: State, *, seconds: float) -> Outcome:
         seconds=seconds,
         peak_bytes=_peak_bytes(state.gradient.device),
     )
+
+
+def _finite(outputs: Any) -> Tensor:
+    """Which runs' outputs are finite throughout: bool, shape (runs,)."""
+    if isinstance(outputs, Tensor):
+        return torch.isfinite(outputs).flatten(1).all(dim=1).cpu()
+    return torch.stack([_finite(part) for part in outputs]).all(dim=0)
+
+
+def _why(diverged_at: int | None, lost: bool) -> str:
+    if diverged_at is not None:
+        return f"loss or weights were no longer finite in epoch {diverged_at}"
+    return "outputs on the test part are not finite" if lost else ""
 
 
 def _peak_bytes(device: torch.device) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 __all__ = ["LANE_VALUES", "Augmentation", "Lane", "Recipe"]
 
@@ -15,6 +15,9 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 # The settings that may differ from run to run in one stack. A list makes one lane group for each of its values.
 LANE_VALUES = ("lr", "momentum", "weight_decay", "clip", "dropout", "auxiliary")
+
+# Strict: "50" and true are no numbers. A whole number does where a float is expected.
+_CHECKED = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Augmentation(BaseModel):
@@ -27,7 +30,7 @@ class Augmentation(BaseModel):
         shear: degrees to either side.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _CHECKED
 
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     shift: NotNegative = 0.0
@@ -42,7 +45,8 @@ class Recipe(BaseModel):
         epochs: passes over the training examples.
         batch_size: examples a step.
         optimizer: as in torch.optim, with its defaults where nothing is set here.
-        lr, momentum, weight_decay: of the optimiser; momentum is for "sgd" and "rmsprop".
+        lr, momentum, weight_decay: of the optimiser; momentum is for "sgd" and "rmsprop". No weight decay unless set, for "adamw" too,
+            where torch.optim has 0.01.
         nesterov: Nesterov momentum, for "sgd".
         schedule: "constant"; "cosine" to 0 over all steps; "step" (times gamma every step_epochs epochs); "one-cycle" (Smith and Topin
             2018, as torch.optim.lr_scheduler.OneCycleLR without cycling momentum, lr at its top); "plateau" (times gamma where the
@@ -57,7 +61,7 @@ class Recipe(BaseModel):
             measured to be faster; "always", "never". A missing compiler is never a failure.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _CHECKED
 
     epochs: Annotated[int, Field(ge=1)] = 50
     batch_size: Annotated[int, Field(ge=1)] = 100
@@ -78,12 +82,21 @@ class Recipe(BaseModel):
     dtype: Literal["float32", "float64"] = "float32"
     compile: Literal["auto", "always", "never"] = "auto"
 
+    @field_validator(*LANE_VALUES, mode="before")
+    @classmethod
+    def _tuples_are_lists(cls, value: Any) -> Any:
+        return [cls._tuples_are_lists(part) for part in value] if isinstance(value, tuple | list) else value
+
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
         if self.optimizer in ("adam", "adamw") and self.momentum != 0.0:
             raise ValueError(f"momentum is not a setting of '{self.optimizer}'; use optimizer 'sgd' or 'rmsprop'")
         if self.nesterov and (self.optimizer != "sgd" or 0.0 in _as_list(self.momentum)):
             raise ValueError("nesterov needs optimizer 'sgd' and a momentum above 0")
+        for name in LANE_VALUES:
+            value = getattr(self, name)
+            if _is_sweep(value, name) and any(value.count(one) > 1 for one in value):
+                raise ValueError(f"{name}: the values of a sweep must differ, got {value}")
         for weights in self.auxiliary if _is_sweep(self.auxiliary) else [self.auxiliary]:  # type: ignore[union-attr]
             if weights is not None and len(weights) != 3:  # type: ignore[arg-type]
                 raise ValueError(f"auxiliary: expected three weights (first, second, comparison), got {weights}")
@@ -133,4 +146,7 @@ def _as_list(value: Any) -> list:
 
 
 def _short(value: Any) -> str:
-    return "/".join(f"{part:g}" for part in value) if isinstance(value, list) else f"{value:g}"
+    if isinstance(value, list):
+        return "/".join(_short(part) for part in value)
+    text = f"{value:g}"
+    return text if float(text) == value else repr(value)  # two values never share a label
