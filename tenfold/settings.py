@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -48,7 +49,7 @@ class TaskSettings(BaseModel):
         unreadable: what to do with image files that cannot be read: "refuse" or "skip".
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     kind: str = "compare-pairs"
     data: str
@@ -56,8 +57,8 @@ class TaskSettings(BaseModel):
     train: Annotated[int, Field(ge=2)] = 1000
     test: Annotated[int, Field(ge=2)] = 1000
     validation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    pixels: str = "unit"
-    unreadable: str = "refuse"
+    pixels: Literal["unit", "standardised", "raw"] = "unit"
+    unreadable: Literal["refuse", "skip"] = "refuse"
 
 
 @dataclass(frozen=True)
@@ -139,15 +140,17 @@ class Study:
         raw["models"] = []
         for model in self.models:
             entry: dict[str, Any] = {"name": model.name, "module": model.source.name}
-            entry |= {key: _plain_value(value) for key, value in model.source.options.items()} | _plain(model.recipe)
+            options = {key: value for key, value in model.source.options.items() if value is not None}
+            entry |= {key: _plain_value(value) for key, value in options.items()} | _plain(model.recipe)
             if model.published:
-                entry["published"] = {
+                published: dict[str, Any] = {
                     metric: mean if std is None else [mean, std] for metric, (mean, std) in model.published.items()
                 }
                 if model.published_repeats is not None:
-                    entry["published"]["repeats"] = model.published_repeats
+                    published["repeats"] = model.published_repeats
                 if model.published_note:
-                    entry["published"]["note"] = model.published_note
+                    published["note"] = model.published_note
+                entry["published"] = published
             raw["models"].append(entry)
         return raw
 
@@ -215,7 +218,7 @@ def parse_study(
     quick = raw.get("quick", {})
     if isinstance(quick, Mapping):
         _unknown(quick, _QUICK_KEYS, "quick.", problems)
-        quick = {key: _whole(quick, key, 1, 1, problems) for key in quick if key in _QUICK_KEYS}
+        quick = {key: _whole(quick, key, 1, 1, problems, "quick.") for key in quick if key in _QUICK_KEYS}
     else:
         problems.append(f"quick: expected a table, got {quick!r}")
     models = _models(raw, base, problems)
@@ -229,9 +232,9 @@ def parse_study(
             if model.recipe.needs_validation
         ]
     if problems or task is None:
-        raise StudyError(where, problems)
-    texts = {key: str(raw.get(key, "")) for key in ("title", "description")}
-    return Study(str(name), task, tuple(models), repeats, seed, quick=dict(quick), base=base, **texts)
+        raise StudyError(where, _once_for_all_models(problems, raw.get("models")))
+    title, description = str(raw.get("title", "")), str(raw.get("description", ""))
+    return Study(str(name), task, tuple(models), repeats, seed, title, description, dict(quick), base=base)
 
 
 # -- pieces -----------------------------------------------------------------------------------------------------------
@@ -258,6 +261,7 @@ def _models(raw: Mapping[str, Any], base: Path, problems: list[str]) -> list[Mod
         problems.append("models: expected at least one [[models]] table with a name and a module")
         return []
     models: list[ModelSettings] = []
+    names: set[str] = set()
     for position, entry in enumerate(entries):
         if not isinstance(entry, Mapping):
             problems.append(f"models[{position}]: expected a table, got {entry!r}")
@@ -266,8 +270,9 @@ def _models(raw: Mapping[str, Any], base: Path, problems: list[str]) -> list[Mod
         if not isinstance(name, str) or not name.strip():
             problems.append(f"models[{position}].name: expected a text, got {name!r}")
             continue
-        if any(model.name == name for model in models):
+        if name in names:
             problems.append(f"models: two models are named '{name}'; names must differ")
+        names.add(name)
         model = _model(name, dict(defaults) | dict(entry), base, problems)
         if model is not None:
             models.append(model)
@@ -358,11 +363,25 @@ def _override_models(changed: dict[str, Any], rest: str, value: Any, problems: l
     name, _, key = rest.rpartition(".")
     name = name.strip('"')
     chosen = [entry for entry in models if not name or entry.get("name") == name]
-    if not chosen:
-        names = [str(entry.get("name")) for entry in models]
+    if models and not chosen:
+        names = [str(entry["name"]) for entry in models if entry.get("name")]
         problems.append(f"--set models.{rest}: no model '{name}'; {nearest(name, names)}")
     for entry in chosen:
         entry[key] = value
+
+
+def _once_for_all_models(problems: Sequence[str], entries: Any) -> list[str]:
+    """What is wrong in the same way with every model is said once: it came from [train] or from --set."""
+    names = [str(entry.get("name", entry.get("module"))) for entry in entries or () if isinstance(entry, Mapping)]
+    shared: dict[str, list[str]] = {}
+    for problem in problems:
+        name = next((name for name in names if f"models.{name}." in problem), None)
+        shared.setdefault(problem.replace(f"models.{name}.", "models.", 1), []).append(problem)
+    return [
+        line
+        for general, found in shared.items()
+        for line in ([f"{general} (all models)"] if len(found) == len(names) > 1 else found)
+    ]
 
 
 def _validated(kind: Callable[..., Any], raw: Mapping[str, Any], where: str, problems: list[str]) -> Any:
@@ -372,12 +391,12 @@ def _validated(kind: Callable[..., Any], raw: Mapping[str, Any], where: str, pro
     try:
         return kind(**{key: value for key, value in raw.items() if key in fields})
     except ValidationError as error:
-        seen: set[str] = set()
-        for entry in error.errors():
-            path = ".".join(str(part) for part in entry["loc"][:1])
-            if path in seen:  # a union reports one line for each of its members
+        for place, entry in _one_each(error.errors()).items():
+            path = ".".join(place)
+            if entry["type"] == "extra_forbidden":
+                inner = [part for part in get_args(fields[place[0]].annotation) if hasattr(part, "model_fields")]
+                _unknown({place[-1]: None}, tuple(inner[0].model_fields), f"{where}{place[0]}.", problems)
                 continue
-            seen.add(path)
             message = entry["msg"].removeprefix("Value error, ")
             got = "" if entry["type"] in ("value_error", "missing") else f", got {entry['input']!r}"
             problems.append(
@@ -386,14 +405,28 @@ def _validated(kind: Callable[..., Any], raw: Mapping[str, Any], where: str, pro
         return None
 
 
+def _one_each(errors: Sequence[Any]) -> dict[tuple[str, ...], Any]:
+    """Errors by field, one each: of those that a union reports for each of its members, the one that got furthest."""
+
+    def progress(entry: Any) -> tuple[int, bool]:
+        return len(entry["loc"]), not entry["type"].endswith("_type")
+
+    found: dict[tuple[str, ...], list[Any]] = {}
+    for entry in errors:
+        # Members of a union are named "list[...]" and "constrained-float", places in a list are numbers.
+        place = tuple(itertools.takewhile(lambda part: str(part).isidentifier(), entry["loc"]))
+        found.setdefault(place, []).append(entry)
+    return {place: max(entries, key=progress) for place, entries in found.items()}
+
+
 def _unknown(raw: Mapping[str, Any], known: Sequence[str], where: str, problems: list[str]) -> None:
     problems += [f"unknown key '{where}{key}'; {nearest(str(key), known)}" for key in raw if key not in known]
 
 
-def _whole(raw: Mapping[str, Any], key: str, default: int, least: int, problems: list[str]) -> int:
+def _whole(raw: Mapping[str, Any], key: str, default: int, least: int, problems: list[str], where: str = "") -> int:
     value = raw.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        problems.append(f"{key}: expected a whole number from {least}, got {value!r}")
+        problems.append(f"{where}{key}: expected a whole number from {least}, got {value!r}")
         return default
     return value
 
@@ -407,4 +440,9 @@ def _plain(model: BaseModel) -> dict[str, Any]:
 
 
 def _plain_value(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    """A module's option as TOML can hold it; what it cannot, such as a class, in words."""
+    if isinstance(value, list | tuple):
+        return [_plain_value(part) for part in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain_value(part) for key, part in value.items() if part is not None}
+    return value if isinstance(value, bool | int | float | str) else getattr(value, "__qualname__", repr(value))

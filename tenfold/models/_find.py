@@ -73,12 +73,15 @@ def find_module(reference: str | Callable[..., nn.Module], *, base: Path) -> Cal
     if ":" not in reference:
         if reference not in MODELS:
             raise RequestError(
-                f"module '{reference}' is not built in: {nearest(reference, MODELS)}. Your own: \"my_models.py:MyNet\""
+                f"module '{reference}' is not built in; {nearest(reference, MODELS)} A module of your own: \"my_models.py:MyNet\""
             )
         return MODELS[reference]
     file, _, name = reference.rpartition(":")
     path = (base / file).resolve()
-    namespace = vars(_import_file(path))
+    if not path.is_file():
+        beside = [other.name for other in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        raise RequestError(f"module file {path} does not exist; {nearest(path.name, beside)}")
+    namespace = vars(_import_file(path, path.stat().st_mtime_ns))
     if name not in namespace:
         classes = [key for key, value in namespace.items() if isinstance(value, type) and issubclass(value, nn.Module)]
         raise RequestError(f"module '{reference}': {path.name} has no '{name}'; {nearest(name, classes)}")
@@ -88,10 +91,8 @@ def find_module(reference: str | Callable[..., nn.Module], *, base: Path) -> Cal
 
 
 @functools.cache
-def _import_file(path: Path) -> Any:
-    if not path.is_file():
-        beside = [other.name for other in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise RequestError(f"module file {path} does not exist; {nearest(path.name, beside)}")
+def _import_file(path: Path, changed_ns: int) -> Any:
+    """The file as a module; imported again where it has changed since, as it does in a notebook's session."""
     # A name of its own, so that a user's file cannot hide an installed package or another user's file.
     name = f"_tenfold_user_{hashlib.blake2b(str(path).encode(), digest_size=6).hexdigest()}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -103,7 +104,7 @@ def _import_file(path: Path) -> Any:
     sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that ends itself must not end the study without a word
         del sys.modules[name]
         raise RequestError(f"module file {path} cannot be imported: {type(error).__name__}: {error}") from error
     finally:
