@@ -104,8 +104,18 @@ class ComparePairs:
         return 0.0 if (self._part == 1).any() else _TEST_SHARE
 
     def _check_amounts(self) -> None:
+        n_validation = round(self.train * self.validation)
+        if self.validation and not 0 < n_validation < self.train:
+            raise RequestError(
+                f"validation: {self.validation} of train = {self.train} pairs leaves {n_validation} for validation and "
+                f"{self.train - n_validation} for training; both need at least one"
+            )
         train, test = self._pools(0, 0)
-        for word, pool, wanted in (("train", train, self.train), ("test", test, self.test)):
+        parts = [("train", train, self.train), ("test", test, self.test)]
+        if n_validation and not self._ready:
+            held_back, train = self._held_back(train, 0, 0)
+            parts += [("train", train, self.train - n_validation), ("validation", held_back, n_validation)]
+        for word, pool, wanted in parts:
             if self._ready and wanted > len(pool):
                 raise DataError(
                     f"{self._data.name}: {word} = {wanted} pairs asked for, {len(pool)} there; lower {word}"
@@ -136,12 +146,26 @@ class ComparePairs:
         drawn: dict[Part, list[Tensor]] = {"train": [], "validation": [], "test": []}
         for repeat in repeats:
             train_pool, test_pool = self._pools(repeat, seed)
-            train = self._draw(train_pool, self.train, generator(seed, repeat, "train pairs"))
             n_validation = round(self.train * self.validation)
-            drawn["validation"].append(train[:n_validation])
-            drawn["train"].append(train[n_validation:])
+            held_back, train_pool = self._held_back(train_pool, repeat, seed)
+            held_back = self._draw(held_back, n_validation, generator(seed, repeat, "validation pairs"))
+            drawn["validation"].append(held_back)
+            drawn["train"].append(
+                self._draw(train_pool, self.train - n_validation, generator(seed, repeat, "train pairs"))
+            )
             drawn["test"].append(self._draw(test_pool, self.test, generator(seed, repeat, "test pairs")))
         return {part: self._part_examples(torch.stack(index)) for part, index in drawn.items() if len(index[0])}
+
+    def _held_back(self, pool: Tensor, repeat: int, seed: int) -> tuple[Tensor, Tensor]:
+        """A share of the training items for validation, and the others: no image is in pairs of both."""
+        if not self.validation:
+            return pool[:0], pool
+        pool = pool[torch.randperm(len(pool), generator=generator(seed, repeat, "validation"))]
+        count = round(len(pool) * self.validation)
+        if self._ready:  # at least what is asked for, of either
+            n_validation = round(self.train * self.validation)
+            count = min(max(count, n_validation), len(pool) - (self.train - n_validation))
+        return pool[:count], pool[count:]
 
     def _draw(self, pool: Tensor, count: int, numbers: torch.Generator) -> Tensor:
         """``count`` examples: ready pairs (count,), or two different images each (count, 2), no pair twice.
@@ -150,15 +174,11 @@ class ComparePairs:
         """
         if self._ready:
             return pool[torch.randperm(len(pool), generator=numbers)[:count]]
-        pairs: list[Tensor] = []
-        seen: set[tuple[int, int]] = set()
+        pairs: dict[tuple[int, int], None] = {}
         while len(pairs) < count:
-            for pair in pool[torch.randperm(len(pool), generator=numbers)][: len(pool) // 2 * 2].view(-1, 2):
-                key = (int(pair[0]), int(pair[1]))
-                if key not in seen and len(pairs) < count:
-                    seen.add(key)
-                    pairs.append(pair)
-        return torch.stack(pairs)
+            dealt = pool[torch.randperm(len(pool), generator=numbers)].tolist()
+            pairs |= dict.fromkeys(zip(dealt[::2], dealt[1::2], strict=False))
+        return torch.tensor(list(pairs)[:count], dtype=torch.int64).view(-1, 2)
 
     def _part_examples(self, index: Tensor) -> Examples:
         if isinstance(self._data, data.Pairs):
