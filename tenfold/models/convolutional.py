@@ -92,8 +92,10 @@ class DeepSiameseCNN(nn.Module):
             before, side = 1, size
             for depth in range(6):
                 after = first_channels * 2**depth
-                layers.append(nn.Conv2d(before, after, 3, padding=1))
-                if depth in (2, 3):
+                normalised = depth in (2, 3)
+                # Batch norm has the bias. One before it has a gradient of 0 but for rounding, which Adam turns into steps of its size.
+                layers.append(nn.Conv2d(before, after, 3, padding=1, bias=not normalised))
+                if normalised:
                     layers.append(nn.BatchNorm2d(after))
                 if depth % 2:
                     layers.append(nn.MaxPool2d(2))
