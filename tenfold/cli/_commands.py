@@ -206,11 +206,11 @@ def _show_finished(folder: Path) -> bool:
     if results.status != "finished":
         return False
     say(f"{folder} is finished: nothing to train.")
-    _conclude(results)
+    _conclude(results, redraw=False)
     return True
 
 
-def _conclude(results: Results) -> None:
+def _conclude(results: Results, *, redraw: bool = True) -> None:
     """The table, the verdicts, and the report last: drawing its figures takes a while."""
     from tenfold.cli._tables import certificate_text, results_table, terminal_width, verdict_text
     from tenfold.report import write_report
@@ -222,7 +222,8 @@ def _conclude(results: Results) -> None:
             part for part in (results_table(results, width), verdict_text(results, width), certificates) if part
         )
     )
-    out(f"\nReport: {write_report(results.folder)}")
+    report = results.folder / "report.html"
+    out(f"\nReport: {report if report.is_file() and not redraw else write_report(results.folder)}")
 
 
 def _interrupted(where: Path | None, arguments: list[str], study: str, folder: str | None) -> str:
