@@ -148,7 +148,8 @@ def _started(event: ModelStarted) -> str:
     times = ", ".join(f"{name} {_milliseconds(value)}" for name, value in plan.milliseconds.items())
     measured = f"; ms a run-step: {times}" if times else ""
     runs = f"{event.n_runs} run{'s' if event.n_runs > 1 else ''}"
-    return f"{event.model}: {runs}, {event.epochs} epochs, placement {plan.placement} ({plan.reason}{measured})"
+    how = f"{plan.placement}, compiled" if plan.compiled else plan.placement
+    return f"{event.model}: {runs}, {event.epochs} epochs, placement {how} ({plan.reason}{measured})"
 
 
 def _underway(event: EpochDone, epochs: int, metric: Metric, left: float | None) -> str:
