@@ -1,0 +1,273 @@
+"""The house rules that a machine can check, each with a twin that proves that its check can fail."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from torch import nn
+
+import tenfold
+from tenfold.data import DATASETS, Dataset
+from tenfold.errors import StudyError
+from tenfold.models import MODELS
+from tenfold.settings import built_in_studies, load_study
+from tenfold.tasks import TASKS
+
+PACKAGE = Path(tenfold.__file__).parent
+
+# Who may import whom: arrows go one way. "tenfold" is the version and nothing else.
+ARROWS = {
+    "errors": "",
+    "files": "errors",
+    "seeds": "",
+    "data": "errors seeds files",
+    "models": "errors",
+    "tasks": "data errors seeds",
+    "stack": "seeds errors",
+    "train": "models files stack data tasks seeds errors",
+    "stats": "errors",
+    "results": "errors files stats",
+    "report": "errors files results stats tenfold",
+    "environment": "train tenfold",
+    "settings": "tasks models train errors",
+    "study": "tasks models stack train stats results seeds errors data settings environment",
+    "cli": "study settings report results stats tasks models data errors tenfold",
+    "__init__": "errors report results settings stack study",
+    "__main__": "cli",
+}
+NO_TORCH = ("errors", "files", "data", "stats", "results", "report", "cli")
+
+
+# -- arrows -----------------------------------------------------------------------------------------------------------
+
+
+def imports(path: Path, root: Path) -> Iterator[str]:
+    """Dotted names of all that a file imports, also inside functions and for type checkers only."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relative to itself: the arrows could not be read"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if node.module == "tenfold" and is_unit(root, alias.name) else str(node.module)
+
+
+def is_unit(root: Path, name: str) -> bool:
+    return (root / name).is_dir() or (root / f"{name}.py").is_file()
+
+
+def unit(path: Path, root: Path) -> str:
+    return path.relative_to(root).parts[0].removesuffix(".py")
+
+
+def wrong_arrows(root: Path) -> list[str]:
+    """Imports against the table, and units that the table does not know."""
+    found = []
+    for path in sorted(root.rglob("*.py")):
+        mine = unit(path, root)
+        if mine not in ARROWS:
+            found.append(f"{mine} has no line in the table")
+            continue
+        for name in imports(path, root):
+            top, _, rest = name.partition(".")
+            other = rest.partition(".")[0] or "tenfold"
+            if top == "torch" and mine in NO_TORCH:
+                found.append(f"{mine} imports torch ({path.name})")
+            elif top == "tenfold" and other != mine and other not in ARROWS[mine].split():
+                found.append(f"{mine} imports {other} ({path.name})")
+    return found
+
+
+def test_imports_follow_the_arrows() -> None:
+    assert wrong_arrows(PACKAGE) == []
+
+
+def test_arrows_have_no_circle() -> None:
+    left = {name: set(allowed.split()) - {"tenfold"} for name, allowed in ARROWS.items()}
+    while free := [name for name, allowed in left.items() if not allowed & left.keys()]:
+        for name in free:
+            del left[name]
+    assert left == {}
+
+
+def test_wrong_arrows_are_found(tmp_path: Path) -> None:
+    (tmp_path / "stats").mkdir()
+    (tmp_path / "study.py").write_text("from tenfold import stats, results\nfrom tenfold.report import write_report\n")
+    (tmp_path / "report.py").touch()
+    (tmp_path / "results.py").touch()
+    (tmp_path / "stats" / "_a.py").write_text("def f():\n    import torch.nn\n    from tenfold import study\n")
+    (tmp_path / "stats" / "_b.py").write_text("if 0:\n    import tenfold.data\nfrom tenfold import __version__\n")
+    (tmp_path / "helpers.py").touch()
+    assert sorted(wrong_arrows(tmp_path)) == [
+        "helpers has no line in the table",
+        "stats imports data (_b.py)",
+        "stats imports study (_a.py)",
+        "stats imports tenfold (_b.py)",
+        "stats imports torch (_a.py)",
+        "study imports report (study.py)",
+    ]
+
+
+# -- cheap import -----------------------------------------------------------------------------------------------------
+
+
+def loads_torch(program: str) -> bool:
+    """Whether torch is loaded in a fresh process after a program."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{program}\nprint('torch' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.split()[-1] == "True"
+
+
+@pytest.mark.parametrize("name", ["tenfold", "tenfold.cli", "tenfold.data", "tenfold.stats", "tenfold.report"])
+def test_import_loads_no_torch(name: str) -> None:
+    assert not loads_torch(f"import {name}")
+
+
+def test_a_public_name_that_needs_torch_loads_it() -> None:
+    assert loads_torch("from tenfold import Stack")
+
+
+# -- public names -----------------------------------------------------------------------------------------------------
+
+
+def all_modules() -> list[ModuleType]:
+    names = [found.name for found in pkgutil.walk_packages(tenfold.__path__, "tenfold.")]
+    return [tenfold, *(importlib.import_module(name) for name in names if not name.endswith("__main__"))]
+
+
+def unresolved(modules: Iterable[ModuleType]) -> list[str]:
+    """Names in ``__all__`` that are not there."""
+    found = []
+    for module in modules:
+        for name in getattr(module, "__all__", ()):
+            try:
+                getattr(module, name)
+            except AttributeError:
+                found.append(f"{module.__name__}.{name}")
+    return found
+
+
+def undocumented(modules: Iterable[ModuleType]) -> list[str]:
+    """Modules, public classes and functions without a docstring of their own."""
+    found = []
+    for module in modules:
+        found += [] if module.__doc__ else [module.__name__]
+        for name in getattr(module, "__all__", ()):
+            value = getattr(module, name, None)
+            # A class without a docstring would show that of its parent.
+            text = vars(value).get("__doc__") if inspect.isclass(value) else getattr(value, "__doc__", None)
+            generated = inspect.isclass(value) and (text or "").startswith(f"{value.__name__}(")  # by dataclass
+            if (inspect.isclass(value) or inspect.isfunction(value)) and (not text or generated):
+                found.append(f"{module.__name__}.{name}")
+    return found
+
+
+def test_every_public_name_resolves() -> None:
+    modules = all_modules()
+    assert sum(len(getattr(module, "__all__", ())) for module in modules) > 100
+    assert unresolved(modules) == []
+
+
+def test_every_public_name_is_documented() -> None:
+    assert undocumented(all_modules()) == []
+
+
+def test_missing_names_and_docstrings_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bare_names.py").write_text(
+        "from dataclasses import dataclass\n__all__ = ['A', 'B', 'f', 'g', 'gone', 'C']\n"
+        "class A(ValueError): pass\n@dataclass\nclass B:\n    x: int\ndef f(): pass\ndef g(): 'Says.'\nC = (1, 2)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("bare_names")
+    assert unresolved([module]) == ["bare_names.gone"]
+    assert undocumented([module]) == ["bare_names", "bare_names.A", "bare_names.B", "bare_names.f"]
+
+
+# -- lists equal what is on disk --------------------------------------------------------------------------------------
+
+
+def public_modules(package: str) -> list[ModuleType]:
+    """The modules of a package that are no helpers."""
+    paths = sorted((PACKAGE / package).rglob("*.py"))
+    stems = [path.relative_to(PACKAGE).with_suffix("").parts for path in paths if not path.stem.startswith("_")]
+    return [importlib.import_module(".".join(("tenfold", *parts))) for parts in stems]
+
+
+def classes_in(modules: Iterable[ModuleType], kind: type) -> set[type]:
+    """Public classes of a kind that are defined in the modules."""
+    return {
+        value
+        for module in modules
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, kind) and value.__module__ == module.__name__ and name[0] != "_"
+    }
+
+
+def test_the_list_of_models_is_what_the_files_hold() -> None:
+    found = classes_in(public_modules("models"), nn.Module)
+    assert found
+    assert set(MODELS.values()) == found
+    assert len(MODELS) == len(found)
+
+
+def test_the_list_of_tasks_is_what_the_files_hold() -> None:
+    modules = public_modules("tasks")
+    assert modules
+    assert {kind.replace("-", "_") for kind in TASKS} == {module.__name__.rpartition(".")[2] for module in modules}
+    for kind, task in TASKS.items():
+        assert task.kind == kind
+        assert task.__module__ == f"tenfold.tasks.{kind.replace('-', '_')}"
+
+
+def test_the_list_of_data_sets_is_what_the_files_hold() -> None:
+    found = {
+        value.name: value
+        for module in public_modules("data")
+        for value in vars(module).values()
+        if isinstance(value, Dataset)
+    }
+    assert found
+    assert {dataset.name: dataset for dataset in DATASETS} == found
+
+
+def test_a_class_that_is_in_no_list_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "more_models.py").write_text(
+        "from torch import nn\nclass Listed(nn.Module): pass\nclass Forgotten(nn.Module): pass\n"
+        "class _Part(nn.Module): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("more_models")
+    assert classes_in([module], nn.Module) == {module.Listed, module.Forgotten}
+
+
+# -- studies ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_built_in_study_loads() -> None:
+    files = {path.stem for path in (PACKAGE / "studies").rglob("*.toml")}
+    assert files
+    assert set(built_in_studies()) == files
+    for name in files:
+        study = load_study(name)
+        assert (study.name, bool(study.title), bool(study.description), bool(study.quick)) == (name, True, True, True)
+
+
+def test_a_study_with_a_fault_does_not_load(tmp_path: Path) -> None:
+    text = (PACKAGE / "studies" / "quickstart.toml").read_text().replace("epochs", "epoch", 1)
+    (tmp_path / "quickstart.toml").write_text(text)
+    with pytest.raises(StudyError, match="unknown key 'train.epoch'; did you mean 'epochs'"):
+        load_study(tmp_path / "quickstart.toml")
