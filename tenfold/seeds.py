@@ -12,6 +12,7 @@ Two kinds of numbers:
 from __future__ import annotations
 
 import hashlib
+import operator
 
 import torch
 from torch import Tensor
@@ -33,7 +34,9 @@ def derive(seed: int, *address: str | int) -> int:
         >>> derive(0, "a", 1) == derive(0, "a1")
         False
     """
-    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in (seed, *address))
+    # Through index: a NumPy integer is the number that it is, and a float is refused.
+    parts = [f"str:{part}" if isinstance(part, str) else f"int:{operator.index(part)}" for part in (seed, *address)]
+    text = "\x1f".join(parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 

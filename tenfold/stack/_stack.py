@@ -142,6 +142,14 @@ class Stack(nn.Module):
         new.flatten_()
         return new
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Pickled lanes would come back without the hooks that hand their gradients over.
+        return {name: _FRESH[name]() if name in _FRESH else value for name, value in self.__dict__.items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.flatten_()
+
     # -- computing --------------------------------------------------------------------------------------------------------
 
     def forward(self, *inputs: Tensor, shared: bool = False) -> Any:
