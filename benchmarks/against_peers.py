@@ -1,16 +1,22 @@
-"""Claim: ten repeats of a small network train at least 4 times faster than with skorch or Lightning, and never slower than a plain loop.
+"""Claim: ten repeats of a small network train at least 4 times faster than with skorch or Lightning, and never
+slower than a plain loop.
 
     python benchmarks/against_peers.py [--rounds 3] [--epochs 5]        # needs: pip install skorch lightning
 
-Every contender trains the nine networks of the study mnist-pairs, 10 repeats each, and scores the test pairs after every epoch:
+Every contender trains the nine networks of the study mnist-pairs, 10 repeats each, and scores the test pairs after
+every epoch:
 
 * loop: plain PyTorch, tensors on the device indexed by a random permutation, torch.optim, one repeat after the other;
-* skorch, lightning: as their documentation shows, without progress bars, loggers and checkpoints, which would only cost them time;
+* skorch, lightning: as their documentation shows, without progress bars, loggers and checkpoints, which would only
+cost them time;
 * tenfold: the placement that its probe chooses.
 
-Each contender runs in a process of its own with PyTorch's default threads, in turn, several rounds; the median counts. A warm-up of one
-epoch of every model comes first and is not counted; neither are imports, tenfold's probe and the start of its workers. Milliseconds are wall time of
-training and scoring, divided by steps and repeats. Scores must agree: tenfold with the plain loop run by run, the others in the mean.
+Each contender runs in a process of its own with PyTorch's default threads, in turn, several rounds; the median
+counts. A warm-up of one
+epoch of every model comes first and is not counted; neither are imports, tenfold's probe and the start of its
+workers. Milliseconds are wall time of
+training and scoring, divided by steps and repeats. Scores must agree: tenfold with the plain loop run by run, the
+others in the mean.
 """
 
 from __future__ import annotations
@@ -254,7 +260,8 @@ def report(found: dict[str, list[dict]], options: argparse.Namespace) -> None:
             assert mean_apart <= 0.05, f"{model}: mean accuracy of {peer} differs by {mean_apart} from the plain loop"
     lines = ["# Milliseconds per run-step", ""]
     lines += [
-        f"{options.repeats} repeats, {options.epochs} epochs with scoring, median of {options.rounds} rounds in turn; batches of 100 pairs.",
+        f"{options.repeats} repeats, {options.epochs} epochs with scoring, median of {options.rounds} rounds in "
+        "turn; batches of 100 pairs.",
         "",
     ]
     lines += ["| model | " + " | ".join(CONTENDERS) + " | loop / tenfold | faster peer / tenfold | placement |"]
@@ -276,7 +283,8 @@ def report(found: dict[str, list[dict]], options: argparse.Namespace) -> None:
         "Peak memory, MiB, all processes: " + ", ".join(f"{name} {peak:.0f}" for name, peak in peaks.items()) + ".",
     ]
     lines += [
-        "Scores agree: tenfold with the plain loop within 2 points in every repeat, the peers within 5 points in the mean."
+        "Scores agree: tenfold with the plain loop within 2 points in every repeat, the peers within 5 points "
+        "in the mean."
     ]
     claims = {
         "at least 2 times faster than the plain loop": loop_mean >= 2,

@@ -2,8 +2,10 @@
 
     python benchmarks/scaling.py [--device cpu|cuda]
 
-One dense, one convolutional and one recurrent network of the study mnist-pairs, R = 1, 2, 5, 10, 20, 50 repeats. Every size runs in a process of its
-own (for its peak memory), with the placement that the probe chooses; probe, start of the workers and a warm-up are not counted. The first
+One dense, one convolutional and one recurrent network of the study mnist-pairs, R = 1, 2, 5, 10, 20, 50 repeats.
+Every size runs in a process of its
+own (for its peak memory), with the placement that the probe chooses; probe, start of the workers and a warm-up are
+not counted. The first
 repeat's accuracy must be the same whatever R is.
 """
 

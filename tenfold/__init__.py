@@ -1,7 +1,9 @@
 """tenfold compares small neural networks honestly.
 
-A study is one task, several models and R repeats of each. All repeats of a model are trained at once, as one network with a leading ``runs``
-axis, each of them being the run that it would be alone. Statistics then say which differences are real, published figures are set
+A study is one task, several models and R repeats of each. All repeats of a model are trained at once, as one network
+with a leading ``runs``
+axis, each of them being the run that it would be alone. Statistics then say which differences are real, published
+figures are set
 beside the measured ones, and a report shows it.
 
     import tenfold
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Where each public name lives. Imported when first used: `tenfold --help` and `import tenfold` stay fast, without torch.
+# Where each public name lives. Imported when first used: `tenfold --help` and `import tenfold` stay fast, without
+# torch.
 _HOMES = {
     "Results": "tenfold.results",
     "Stack": "tenfold.stack",

@@ -4,7 +4,8 @@ Two kinds of numbers:
 
 * ``generator``: a PyTorch generator for what is drawn once or once an epoch (initial weights, splits, order).
 * ``uniform``: counter-based numbers for what is drawn inside a step (dropout masks, augmentation). They are a
-  pure function of (key, counter, position), made of integer arithmetic only, so that a run in a stack, a run alone and a
+  pure function of (key, counter, position), made of integer arithmetic only, so that a run in a stack, a run alone
+  and a
   run on another device get the same numbers. ``torch.func.vmap``'s own ``randomness="different"`` cannot give that:
   its numbers depend on how many runs share the stack.
 """
@@ -67,7 +68,8 @@ def key_words(key: Tensor, calls: Tensor) -> tuple[Tensor, Tensor]:
 def hash_bits(first: Tensor, second: Tensor, count: int) -> Tensor:
     """``count`` hashed 32-bit words for the key words ``first`` and ``second``.
 
-    A murmur3-style mixer over the position with the second word added between its rounds (Appleby 2011): three multiplications
+    A murmur3-style mixer over the position with the second word added between its rounds (Appleby 2011): three
+    multiplications
     and three xor-shifts an element, all in int32, which vectorise and fuse on every device.
 
     Args:

@@ -227,7 +227,8 @@ def parse_study(
         problems.append(f"name: expected letters, digits, '-', '_', '.', got {name!r}")
     if task is not None and task.validation == 0:
         problems += [
-            f"models.{model.name}: patience and the plateau schedule look at validation data; set task.validation, such as 0.1"
+            f"models.{model.name}: patience and the plateau schedule look at validation data; set "
+            "task.validation, such as 0.1"
             for model in models
             if model.recipe.needs_validation
         ]

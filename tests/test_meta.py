@@ -39,8 +39,10 @@ ARROWS = {
     "report": "errors files results stats tenfold",
     "environment": "train tenfold",
     "settings": "tasks models train errors",
-    "study": "tasks models stack train stats results seeds errors data settings environment",
-    "cli": "study settings report results stats tasks models data errors tenfold",
+    "events": "train",
+    "one_model": "events results tasks train",
+    "study": "tasks models stack train stats results seeds errors data settings environment events one_model",
+    "cli": "study events settings report results stats tasks models data errors tenfold",
     "__init__": "errors report results settings stack study",
     "__main__": "cli",
 }

@@ -13,7 +13,7 @@ import numpy as np
 from tenfold.cli._group import say
 
 if TYPE_CHECKING:
-    from tenfold.study import EpochDone, Event, ModelDone, ModelStarted
+    from tenfold.events import EpochDone, Event, ModelDone, ModelStarted
     from tenfold.tasks import Metric
 
 __all__ = ["Progress", "progress"]
@@ -47,7 +47,7 @@ class _Plain:
         return None
 
     def __call__(self, event: Event) -> None:
-        from tenfold.study import EpochDone, ModelDone, ModelStarted
+        from tenfold.events import EpochDone, ModelDone, ModelStarted
 
         if isinstance(event, ModelStarted):
             self.pace, self.said, self.epochs = _Pace(self.clock), self.clock(), event.epochs
@@ -88,7 +88,7 @@ class _Live:
         self.bars.stop()
 
     def __call__(self, event: Event) -> None:
-        from tenfold.study import EpochDone, ModelDone, ModelStarted
+        from tenfold.events import EpochDone, ModelDone, ModelStarted
 
         if isinstance(event, ModelStarted):
             self._begin(event)

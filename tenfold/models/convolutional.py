@@ -12,7 +12,8 @@ __all__ = ["DeepSiameseCNN", "SiameseCNN"]
 class SiameseCNN(nn.Module):
     """Three convolutional layers a branch: (batch, 2, size, size) -> logits, or logits and class logits.
 
-    Kernels are 3 x 3. Pooling comes before the ReLU, which gives the same numbers for a quarter of the work. The published text leaves
+    Kernels are 3 x 3. Pooling comes before the ReLU, which gives the same numbers for a quarter of the work. The
+    published text leaves
     channels and units open: 16, 32, 64 channels (8, 16, 32 without pooling, where the maps stay large) are our choice.
 
     Args:
@@ -63,7 +64,8 @@ class SiameseCNN(nn.Module):
 class DeepSiameseCNN(nn.Module):
     """Six convolutional layers that double the channels, batch norm in the middle, dropout, auxiliary outputs.
 
-    (batch, 2, size, size) -> logits (batch, 2) and class logits (batch, 2, classes). Channels ``first_channels`` x 1, 2, 4, ... 32;
+    (batch, 2, size, size) -> logits (batch, 2) and class logits (batch, 2, classes). Channels ``first_channels`` x
+    1, 2, 4, ... 32;
     pooling after the second, fourth and sixth layer. The published text leaves the sizes open; these are our choice.
 
     Args:
@@ -93,7 +95,8 @@ class DeepSiameseCNN(nn.Module):
             for depth in range(6):
                 after = first_channels * 2**depth
                 normalised = depth in (2, 3)
-                # Batch norm has the bias. One before it has a gradient of 0 but for rounding, which Adam turns into steps of its size.
+                # Batch norm has the bias. One before it has a gradient of 0 but for rounding, which Adam turns into
+                # steps of its size.
                 layers.append(nn.Conv2d(before, after, 3, padding=1, bias=not normalised))
                 if normalised:
                     layers.append(nn.BatchNorm2d(after))

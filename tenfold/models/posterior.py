@@ -12,7 +12,8 @@ class PosteriorComparison(nn.Module):
     """(batch, 2, size, size) -> log P(greater), log P(less or equal) (batch, 2) and class logits (batch, 2, classes).
 
     Nothing about "<=" has to be learned: with p and q the class posteriors of the two images,
-    P(first <= second) = sum over i <= j of p_i q_j. Each image is a training example, and the comparison is as good as the classes.
+    P(first <= second) = sum over i <= j of p_i q_j. Each image is a training example, and the comparison is as good
+    as the classes.
 
     Args:
         size: side of an image in pixels.

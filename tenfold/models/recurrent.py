@@ -10,7 +10,9 @@ __all__ = ["SiameseRNN"]
 
 
 class _RowReader(nn.Module):
-    """Reads an image row by row with an Elman network: (batch, 1, height, width) -> last hidden state (batch, hidden)."""
+    """Reads an image row by row with an Elman network: (batch, 1, height, width) -> last hidden state (batch,
+    hidden).
+    """
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()

@@ -1,7 +1,9 @@
 """RNN, GRU and LSTM that work under ``torch.func.vmap``, where PyTorch's own have no batching rule.
 
-Parameter names, shapes, initial values and results are those of ``torch.nn.RNN``, ``GRU`` and ``LSTM``; only the loop over steps is
-written out. The input products of all steps are one matrix product; the steps are taken apart with ``unbind``, since slicing
+Parameter names, shapes, initial values and results are those of ``torch.nn.RNN``, ``GRU`` and ``LSTM``; only the
+loop over steps is
+written out. The input products of all steps are one matrix product; the steps are taken apart with ``unbind``, since
+slicing
 ``inputs[t]`` step by step makes the backward pass quadratic in time.
 """
 
@@ -54,7 +56,9 @@ class _Recurrent(nn.Module):
         return parts[0], parts[1], parts[2], parts[3]
 
     def _scan(self, inputs: Tensor, hidden: Tensor, cell: Tensor | None, layer: int, reverse: bool):
-        """One direction of one layer: inputs (steps, batch, features) -> outputs (steps, batch, hidden), last states."""
+        """One direction of one layer: inputs (steps, batch, features) -> outputs (steps, batch, hidden), last
+        states.
+        """
         weight_ih, weight_hh, bias_ih, bias_hh = self._weights(layer, reverse)
         if bias_ih is not None and bias_hh is not None and self.kind != "GRU":
             bias_ih, bias_hh = bias_ih + bias_hh, None  # a GRU applies its hidden bias inside the reset gate
@@ -152,7 +156,9 @@ class GRU(_Recurrent):
 
 
 class LSTM(_Recurrent):
-    """Long short-term memory; shapes, names and numbers of ``torch.nn.LSTM``. Source: Hochreiter and Schmidhuber 1997."""
+    """Long short-term memory; shapes, names and numbers of ``torch.nn.LSTM``. Source: Hochreiter and Schmidhuber
+    1997.
+    """
 
     def forward(
         self, inputs: Tensor, states: tuple[Tensor, Tensor] | None = None

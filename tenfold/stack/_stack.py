@@ -22,7 +22,8 @@ __all__ = ["How", "Stack", "signature"]
 How = Literal["vmap", "loop"]
 
 _RANDOM_INSIDE = (
-    "draws random numbers inside forward, which a stack cannot replay run by run. Use the modules nn.Dropout, nn.Dropout1d/2d/3d "
+    "draws random numbers inside forward, which a stack cannot replay run by run. Use the modules nn.Dropout, "
+    "nn.Dropout1d/2d/3d "
     "instead of functional dropout, and draw other random numbers outside of the module."
 )
 
@@ -36,16 +37,20 @@ _FRESH: dict[str, Callable[[], Any]] = {"_lanes": list, "_flat": lambda: None, "
 class Stack(nn.Module):
     """R runs of one architecture, trained at once; each is the run that it would be alone.
 
-    Parameters and buffers are those of the single modules with ``runs`` as the first axis, under the single module's names behind
-    ``runs.``. Any ``torch.optim`` optimiser takes ``stack.parameters()``: elementwise rules act on each run by itself. Sum the
+    Parameters and buffers are those of the single modules with ``runs`` as the first axis, under the single module's
+    names behind
+    ``runs.``. Any ``torch.optim`` optimiser takes ``stack.parameters()``: elementwise rules act on each run by
+    itself. Sum the
     losses over runs before ``backward``: no run's loss reaches another run's parameters.
 
     Args:
         modules: R modules for one run, same parameter and buffer names and shapes.
         keys: R 63-bit seeds for the dropout masks; drawn from the global generator where not given.
-        how: "vmap" computes all runs in one call of each operation; "loop" runs them one after the other through PyTorch's own
+        how: "vmap" computes all runs in one call of each operation; "loop" runs them one after the other through
+            PyTorch's own
             layers, with the same parameters and results.
-        compiled: with "vmap", compile training passes with torch.compile: fewer and larger kernels for seconds of compiling.
+        compiled: with "vmap", compile training passes with torch.compile: fewer and larger kernels for seconds of
+            compiling.
     Raises:
         RequestError: if there is no module, or the modules are of different classes.
         ShapeError: if the modules differ in names or shapes of parameters or buffers.
@@ -94,13 +99,15 @@ class Stack(nn.Module):
         _put_stacked(self.runs, singles)
         self.flatten_()
 
-    # -- memory ---------------------------------------------------------------------------------------------------------
+    # -- memory -------------------------------------------------------------------------------------------------------
 
     def flatten_(self) -> Tensor:
         """Lay the trainable parameters of a run side by side in memory: shape (runs, trainable parameters of one run).
 
-        The stacked parameters become views of it, so that writing to a row changes that run. An optimiser can then treat a run as
-        one long vector: few large operations instead of many small ones, and a learning rate for each row. Parameters that do not
+        The stacked parameters become views of it, so that writing to a row changes that run. An optimiser can then
+        treat a run as
+        one long vector: few large operations instead of many small ones, and a learning rate for each row.
+            Parameters that do not
         require gradients stay out of it: weight decay would change them too.
         """
         parameters = self.trainable()
@@ -150,7 +157,7 @@ class Stack(nn.Module):
         super().__setstate__(state)
         self.flatten_()
 
-    # -- computing --------------------------------------------------------------------------------------------------------
+    # -- computing ----------------------------------------------------------------------------------------------------
 
     def forward(self, *inputs: Tensor, shared: bool = False) -> Any:
         """Outputs of all runs, runs first: whatever one module returns, with an axis of length R before each tensor.
@@ -165,7 +172,9 @@ class Stack(nn.Module):
         return self.map(_as_it_is, inputs, (), shared=shared)
 
     def map(self, then: Callable, inputs: Sequence[Tensor], extras: Sequence[Any], *, shared: bool = False) -> Any:
-        """``then(module(*inputs), *extras)`` of every run; ``then`` is written for one run and its results are stacked."""
+        """``then(module(*inputs), *extras)`` of every run; ``then`` is written for one run and its results are
+        stacked.
+        """
         if not shared:
             for position, value in enumerate(inputs):
                 if value.dim() == 0 or value.shape[0] != self.n_runs:
@@ -191,7 +200,9 @@ class Stack(nn.Module):
             raise _explain(error, _class(self._plain[0])) from error
 
     def _all_runs(self, then: Callable, shared: bool) -> Callable:
-        """The vmapped (and, while training, perhaps compiled) function of all runs; compiled ones are kept, by ``then``."""
+        """The vmapped (and, while training, perhaps compiled) function of all runs; compiled ones are kept, by
+        ``then``.
+        """
 
         def one(tensors: dict[str, Tensor], inputs: Sequence[Tensor], extras: Sequence[Any]) -> Any:
             return then(functional_call(self.runs, tensors, tuple(inputs)), *extras)
@@ -205,7 +216,9 @@ class Stack(nn.Module):
         return self._compiled[key]
 
     def lanes(self) -> list[nn.Module]:
-        """R modules, one a run, whose parameters and buffers are views of the stack's: what changes one changes the other."""
+        """R modules, one a run, whose parameters and buffers are views of the stack's: what changes one changes
+        the other.
+        """
         flat = self.flatten_()
         if not self._lanes:
             self._lanes = [_lane(self.runs, run) for run in range(self.n_runs)]
@@ -218,10 +231,12 @@ class Stack(nn.Module):
                 layer.training = stacked.training
         return self._lanes
 
-    # -- taking one out -----------------------------------------------------------------------------------------------------
+    # -- taking one out -----------------------------------------------------------------------------------------------
 
     def run(self, run: int) -> nn.Module:
-        """Run ``run`` as the plain module it was: the user's own class, with copies of that run's parameters and buffers."""
+        """Run ``run`` as the plain module it was: the user's own class, with copies of that run's parameters and
+        buffers.
+        """
         if not -self.n_runs <= run < self.n_runs:
             raise RequestError(f"run {run}: expected 0 to {self.n_runs - 1}")
         module = copy.deepcopy(self._plain[0])
@@ -242,7 +257,7 @@ class Stack(nn.Module):
         return f"n_runs={self.n_runs}, how={self.how}"
 
 
-# -- helpers ----------------------------------------------------------------------------------------------------------------
+# -- helpers ----------------------------------------------------------------------------------------------------------
 
 
 def _as_it_is(output: Any) -> Any:
@@ -254,9 +269,11 @@ def _class(module: nn.Module) -> str:
 
 
 def signature(module: nn.Module) -> dict[str, Any]:
-    """What the runs of one stack have in common: the shape and type of every tensor, the class and the settings of every layer.
+    """What the runs of one stack have in common: the shape and type of every tensor, the class and the settings of
+        every layer.
 
-    Settings are attributes that are plain values, such as the slope of a LeakyReLU: a stack computes all runs with those of the first.
+    Settings are attributes that are plain values, such as the slope of a LeakyReLU: a stack computes all runs with
+        those of the first.
     Dropout rates are not among them, they may differ from run to run.
     """
     found: dict[str, Any] = {
@@ -302,7 +319,8 @@ def _check_alike(modules: Sequence[nn.Module]) -> None:
                 "runs of different shapes need stacks of their own"
             )
         raise RequestError(
-            f"module {position}: '{name}' is {here}, in module 0 it is {first}; runs of one stack differ in the values of "
+            f"module {position}: '{name}' is {here}, in module 0 it is {first}; runs of one stack differ in the "
+            "values of "
             "parameters, buffers and dropout rates only"
         )
 
@@ -385,8 +403,8 @@ def _explain(error: RuntimeError | ValueError, module: str) -> Exception:
     if "randomness" in text:
         return RequestError(f"{module} {_RANDOM_INSIDE}")
     return TrainingError(
-        f"{module} failed in a stack: {(text.splitlines() or [''])[0]} If it works alone, train it with placement 'loop' or "
-        "'spread'; in a loop of your own, with Stack(..., how='loop')."
+        f"{module} failed in a stack: {(text.splitlines() or [''])[0]} If it works alone, train it "
+        "with placement 'loop' or 'spread'; in a loop of your own, with Stack(..., how='loop')."
     )
 
 

@@ -48,5 +48,7 @@ def replayable(module: nn.Module, *, key: int) -> nn.Module:
 
 
 def stackable(module: nn.Module, *, key: int) -> nn.Module:
-    """A copy of ``module`` that works under ``torch.func.vmap``: recurrent layers and dropout are exchanged for ours."""
+    """A copy of ``module`` that works under ``torch.func.vmap``: recurrent layers and dropout are exchanged for
+    ours.
+    """
     return _exchange(copy.deepcopy(module), key=key, recurrent=True, path="", done={})

@@ -28,7 +28,8 @@ _MUCH_TRAINING, _MUCH_TEST = 0.1, 0.5
 class ComparePairs:
     """Two images, target 1 where the class of the first <= the class of the second.
 
-    A module takes (batch, 2, height, width) and gives logits (batch, 2) for "greater" and "less or equal", or a tuple of those and
+    A module takes (batch, 2, height, width) and gives logits (batch, 2) for "greater" and "less or equal", or a
+    tuple of those and
     class logits (batch, 2, classes) for the two images. Loss weights are (first class, second class, comparison).
 
     Args:
@@ -87,7 +88,7 @@ class ComparePairs:
         self.train, self.test, self.validation = train, test, validation
         self._check_amounts()
 
-    # -- data ------------------------------------------------------------------------------------------------------------
+    # -- data ---------------------------------------------------------------------------------------------------------
 
     def _pools(self, repeat: int, seed: int) -> tuple[Tensor, Tensor]:
         """Items for training and for testing of one repeat; nothing is in both."""
@@ -190,7 +191,7 @@ class ComparePairs:
         digits = self._labels[index]  # (runs, examples, 2)
         return Examples(self._items, index, {"target": (digits[..., 0] <= digits[..., 1]).long(), "digits": digits})
 
-    # -- module ------------------------------------------------------------------------------------------------------------
+    # -- module -------------------------------------------------------------------------------------------------------
 
     def facts(self) -> dict[str, int]:
         return {"size": self.size, "n_classes": self.n_classes}
@@ -205,12 +206,14 @@ class ComparePairs:
         logits, digit_logits = _parts(output)
         if logits.shape != (n_examples, 2):
             raise ShapeError(
-                f"expected logits of shape ({n_examples} pairs, 2) for a batch of ({n_examples}, 2, {self.size}, {self.size}), "
+                f"expected logits of shape ({n_examples} pairs, 2) for a batch of ({n_examples}, 2, "
+                f"{self.size}, {self.size}), "
                 f"got {tuple(logits.shape)}"
             )
         if digit_logits is not None and digit_logits.shape != (n_examples, 2, self.n_classes):
             raise ShapeError(
-                f"expected class logits of shape ({n_examples} pairs, 2, {self.n_classes}), got {tuple(digit_logits.shape)}"
+                f"expected class logits of shape ({n_examples} pairs, 2, {self.n_classes}), got "
+                f"{tuple(digit_logits.shape)}"
             )
 
     def loss(self, output: Any, targets: dict[str, Tensor], weights: Tensor) -> Tensor:
@@ -221,7 +224,7 @@ class ComparePairs:
                 total = total + weights[image] * F.cross_entropy(digit_logits[:, image], targets["digits"][:, image])
         return total
 
-    # -- scores --------------------------------------------------------------------------------------------------------------
+    # -- scores -------------------------------------------------------------------------------------------------------
 
     def measure(self, outputs: Any, targets: dict[str, Tensor]) -> dict[str, Tensor]:
         logits, digit_logits = _parts(outputs)  # (runs, examples, 2), (runs, examples, 2, classes)

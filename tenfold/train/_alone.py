@@ -23,7 +23,8 @@ __all__ = ["train_alone"]
 def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = None) -> nn.Module:
     """Train run ``run`` of a job as anyone would: one module, torch.optim on its parameters, a loop over batches.
 
-    Nothing of the stack is used; only seeds, order of examples and dropout masks are the study's. For recipes without early
+    Nothing of the stack is used; only seeds, order of examples and dropout masks are the study's. For recipes
+    without early
     stopping and without a plateau schedule, whose steps depend on validation scores.
 
     Args:

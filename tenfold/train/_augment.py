@@ -17,7 +17,8 @@ __all__ = ["augment"]
 def augment(images: Tensor, how: Augmentation, keys: Tensor, step: int) -> Tensor:
     """``images`` (runs, batch, channels, height, width), each channel turned, moved, scaled and sheared by itself.
 
-    The channels of a pair are two different images, hence one transformation a channel. Outside is 0, sampling is bilinear.
+    The channels of a pair are two different images, hence one transformation a channel. Outside is 0, sampling is
+    bilinear.
 
     Args:
         images: floating point.

@@ -12,7 +12,8 @@ from tenfold.train._state import State, join_batches
 
 __all__ = ["evaluate"]
 
-# Examples of a run in one forward pass: measured best or nearly so for dense, convolutional and recurrent networks on a CPU.
+# Examples of a run in one forward pass: measured best or nearly so for dense, convolutional and recurrent networks
+# on a CPU.
 _CHUNK = 200
 # Inputs that are looked at again after every epoch are gathered once, if all runs' fit into this.
 _HOLD_BYTES = 2**28

@@ -50,7 +50,8 @@ class Outcome:
         messages: why a run diverged, "" otherwise.
         predictions, weights: to be kept in the record.
         seconds: of training and evaluating, all runs together.
-        peak_bytes: most memory that the process (on a GPU: the device) has held so far; None where the system does not say.
+        peak_bytes: most memory that the process (on a GPU: the device) has held so far; None where the system does
+            not say.
     """
 
     scores: dict[str, np.ndarray]
@@ -67,7 +68,8 @@ class Outcome:
 def fit(state: State, *, checkpoint: Path | None = None, every_seconds: float = 10.0) -> Iterator[Epoch]:
     """Train ``state`` to the end of its budget, an epoch a step of the iterator.
 
-    A state that was restored from a checkpoint first yields the epochs it has behind it, so that whoever keeps curves has them all.
+    A state that was restored from a checkpoint first yields the epochs it has behind it, so that whoever keeps
+    curves has them all.
 
     Args:
         state: from ``init``, possibly restored.
@@ -145,7 +147,9 @@ def _look_at_validation(state: State, losses: Tensor) -> None:
 
 
 def _return_to_best(state: State, which: Tensor) -> None:
-    """Give these runs the weights and buffers of their best epoch (batch-norm statistics of a frozen run drift on otherwise)."""
+    """Give these runs the weights and buffers of their best epoch (batch-norm statistics of a frozen run drift on
+    otherwise).
+    """
     if state.best is None:
         return
     keep = torch.tensor([at is None for at in state.diverged_at])  # a diverged run stays as it is, to be seen

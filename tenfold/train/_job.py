@@ -89,7 +89,9 @@ def train(job: Job, task: Task) -> Iterator[Epoch | Outcome]:
 
 
 def _compiles(job: Job, task: Task) -> bool:
-    """Whether a step can be compiled here: a record may have been begun on a machine with a compiler and go on without one."""
+    """Whether a step can be compiled here: a record may have been begun on a machine with a compiler and go on
+    without one.
+    """
     state = prepare(job, task)
     state.stack.train()
     try:

@@ -15,7 +15,8 @@ __all__ = ["make_optimiser", "set_rates"]
 def make_optimiser(rows: Sequence[nn.Parameter], lanes: Sequence[Lane], recipe: Recipe) -> torch.optim.Optimizer:
     """PyTorch's own optimiser with a parameter group for each different lane.
 
-    Elementwise update rules do not care how a run's parameters are cut into tensors, so a run updated as one vector is updated as
+    Elementwise update rules do not care how a run's parameters are cut into tensors, so a run updated as one vector
+    is updated as
     its separate tensors would be; and PyTorch's fused kernels then do a whole step of a run in one pass over memory.
 
     Args:
@@ -44,7 +45,9 @@ def make_optimiser(rows: Sequence[nn.Parameter], lanes: Sequence[Lane], recipe: 
 
 
 def set_rates(optimiser: torch.optim.Optimizer, common: float, own: Tensor | None) -> None:
-    """Set every group's learning rate to its base times ``common`` times, with a plateau schedule, its run's ``own``."""
+    """Set every group's learning rate to its base times ``common`` times, with a plateau schedule, its run's
+    ``own``.
+    """
     for group in optimiser.param_groups:
         rate = group["base_lr"] * common
         group["lr"] = rate if own is None else rate * float(own[group["runs"][0]])

@@ -30,7 +30,8 @@ _HOPELESS = 4.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How the runs of one model are trained. Kept in the record: a study that goes on keeps it, and with it every number.
+    """How the runs of one model are trained. Kept in the record: a study that goes on keeps it, and with it every
+    number.
 
     Args:
         placement: "stack", "spread" or "loop".
@@ -189,7 +190,9 @@ def _time(
     workers: Workers | None,
     hopeless: float,
 ) -> float:
-    """Seconds of wall time that one step of one run costs under a candidate, from its first group (or first of each worker)."""
+    """Seconds of wall time that one step of one run costs under a candidate, from its first group (or first of
+    each worker).
+    """
     cut = _groups(placement, job.how, alike, per_run, memory, workers)
     if placement == "spread":
         assert workers is not None
@@ -208,7 +211,8 @@ def try_module(job: Job, task: Task) -> None:
 
     Raises:
         ShapeError: if the output is not what the task needs.
-        RequestError: if the module cannot be built, is not the same when built again, or fails in its forward or backward pass.
+        RequestError: if the module cannot be built, is not the same when built again, or fails in its forward or
+            backward pass.
     """
     single = replace(job, how="loop", runs=job.runs[:1])
     state, again = prepare(single, task), prepare(single, task)
@@ -217,7 +221,8 @@ def try_module(job: Job, task: Task) -> None:
         same = (tensor == built[name]) | ((tensor != tensor) & (built[name] != built[name]))  # NaN is the same as NaN
         if not bool(same.all()):
             raise RequestError(
-                f"'{name.removeprefix('runs.')}' of {job.source.name} differs between two modules built from one seed; draw initial "
+                f"'{name.removeprefix('runs.')}' of {job.source.name} differs between two modules built from "
+                "one seed; draw initial "
                 "values from PyTorch's generator only, so that a run can be repeated"
             )
     state.stack.eval()

@@ -45,11 +45,14 @@ class Recipe(BaseModel):
         epochs: passes over the training examples.
         batch_size: examples a step.
         optimizer: as in torch.optim, with its defaults where nothing is set here.
-        lr, momentum, weight_decay: of the optimiser; momentum is for "sgd" and "rmsprop". No weight decay unless set, for "adamw" too,
+        lr, momentum, weight_decay: of the optimiser; momentum is for "sgd" and "rmsprop". No weight decay unless
+            set, for "adamw" too,
             where torch.optim has 0.01.
         nesterov: Nesterov momentum, for "sgd".
-        schedule: "constant"; "cosine" to 0 over all steps; "step" (times gamma every step_epochs epochs); "one-cycle" (Smith and Topin
-            2018, as torch.optim.lr_scheduler.OneCycleLR without cycling momentum, lr at its top); "plateau" (times gamma where the
+        schedule: "constant"; "cosine" to 0 over all steps; "step" (times gamma every step_epochs epochs);
+            "one-cycle" (Smith and Topin
+            2018, as torch.optim.lr_scheduler.OneCycleLR without cycling momentum, lr at its top); "plateau" (times
+            gamma where the
             validation loss has not improved for plateau_epochs epochs, each run by itself).
         clip: largest gradient norm of a run; None for no clipping.
         dropout: passed on to the module's constructor.
@@ -57,7 +60,8 @@ class Recipe(BaseModel):
         patience: stop a run where its validation loss has not improved for so many epochs, and keep its best weights.
         augment: random changes of the training images.
         dtype: of parameters and inputs.
-        compile: torch.compile for stacks: "auto" tries it where more training is left than compiling costs and keeps it where it is
+        compile: torch.compile for stacks: "auto" tries it where more training is left than compiling costs and keeps
+            it where it is
             measured to be faster; "always", "never". A missing compiler is never a failure.
     """
 

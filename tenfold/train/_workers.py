@@ -1,6 +1,7 @@
 """Processes that train jobs side by side, one thread each.
 
-Not multiprocessing's own pools: those import the caller's main script again, so that a script without a ``__main__`` guard would start
+Not multiprocessing's own pools: those import the caller's main script again, so that a script without a ``__main__``
+guard would start
 itself, and a forked child cannot use autograd once its parent has.
 """
 
@@ -47,7 +48,9 @@ _KEEP_MEMORY = {
 
 
 def portable(job: Job) -> bool:
-    """Whether another process can build the modules of a job: not where the class lives in the main script or in a function."""
+    """Whether another process can build the modules of a job: not where the class lives in the main script or in a
+    function.
+    """
     try:
         data = pickle.dumps(job)
     except (pickle.PicklingError, AttributeError, TypeError):
@@ -56,7 +59,8 @@ def portable(job: Job) -> bool:
 
 
 class Workers:
-    """``count`` processes that hold a task and train jobs. Use as a context manager; they end with the process that made them.
+    """``count`` processes that hold a task and train jobs. Use as a context manager; they end with the process that
+    made them.
 
     Args:
         task: sent to each once.

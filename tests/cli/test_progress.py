@@ -9,7 +9,7 @@ import pytest
 
 from tenfold.cli import _progress
 from tenfold.cli._progress import progress
-from tenfold.study import EpochDone, ModelDone, ModelStarted, Note
+from tenfold.events import EpochDone, ModelDone, ModelStarted, Note
 from tenfold.tasks import TASKS
 from tenfold.train import Plan
 

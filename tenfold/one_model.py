@@ -1,0 +1,181 @@
+"""One model of a study: trained, as far as the record does not hold it yet, and kept in the record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tenfold.events import EpochDone, Event, ModelDone, ModelStarted, Note
+from tenfold.results import Record, Results, RunRow
+from tenfold.tasks import Task
+from tenfold.train import Epoch, Job, Outcome, Placement, Plan, Workers, choose, train, verify
+
+__all__ = ["certify", "train_model"]
+
+
+def train_model(
+    record: Record,
+    job: Job,
+    task: Task,
+    workers: Workers | None,
+    placement: Placement,
+    memory: int | None,
+    watch: Callable[[Event], None],
+) -> None:
+    """Train what the record does not hold yet of one model."""
+    primary = next(metric.name for metric in task.metrics if metric.primary)
+    done = record.finished(job.model)
+    if {(run.lane.setting, run.repeat) for run in job.runs} <= done:
+        watch(ModelDone(job.model, _recorded_scores(record, job.model, primary), 0.0, from_record=True))
+        return
+    stored = record.plan(job.model)
+    plan = Plan.from_json(stored) if stored else choose(job, task, workers, wanted=placement, memory=memory)
+    if plan.placement == "spread" and workers is None:
+        # The record was begun where it could be spread: the same computing in this process gives the same numbers.
+        plan = replace(plan, threads=1)
+    if not stored:
+        record.save_plan(job.model, plan.to_json())
+        if "split into" in plan.reason:
+            record.event("group split", plan.reason, job.model)
+    watch(ModelStarted(job.model, plan, len(job.runs), job.recipe.epochs))
+    started = time.monotonic()
+    outcomes: dict[int, Outcome] = {}
+    curves = _Curves(record, job, plan, primary, watch)
+    parts = [
+        replace(
+            job.of_runs(tuple(job.runs[at] for at in group)),
+            how=plan.how,
+            threads=plan.threads,
+            compiled=plan.compiled,
+            checkpoint=record.checkpoint_path(job.model, number),
+        )
+        for number, group in enumerate(plan.groups)
+    ]
+    try:
+        for number, event in _train_parts(parts, task, plan, workers):
+            if isinstance(event, Outcome):
+                outcomes[number] = event
+            else:
+                curves.add(number, event)
+    finally:
+        curves.flush()
+    _keep(record, job, plan, outcomes, watch)
+    scores = _recorded_scores(record, job.model, primary)
+    watch(ModelDone(job.model, scores, time.monotonic() - started))
+
+
+def _train_parts(
+    parts: Sequence[Job], task: Task, plan: Plan, workers: Workers | None
+) -> Iterator[tuple[int, Epoch | Outcome]]:
+    if plan.placement == "spread" and workers is not None:
+        yield from workers.train(parts)
+        return
+    for number, part in enumerate(parts):
+        for event in train(part, task):
+            yield number, event
+
+
+class _Curves:
+    """Takes epochs from the parts of a model; saves them now and then, and says how far all of them are."""
+
+    save_seconds = 1.0
+
+    def __init__(self, record: Record, job: Job, plan: Plan, primary: str, watch: Callable[[Event], None]) -> None:
+        self.record, self.job, self.plan, self.primary, self.watch = record, job, plan, primary, watch
+        self.latest: dict[int, Epoch] = {}
+        self.said = 0
+        self.waiting: list[tuple[str, int, int, str, str, float]] = []
+        self.saved = time.monotonic()
+
+    def add(self, number: int, epoch: Epoch) -> None:
+        runs = [self.job.runs[at] for at in self.plan.groups[number]]
+        self.waiting += [
+            (run.lane.setting, run.repeat, epoch.epoch, part, metric, value)
+            for part, metrics in epoch.scores.items()
+            for metric, values in metrics.items()
+            for run, value in zip(runs, values, strict=True)
+        ]
+        self.latest[number] = epoch
+        reached = min(epoch.epoch for epoch in self.latest.values())
+        together = len(self.latest) == len(self.plan.groups) or self.plan.placement != "spread"
+        if together and reached > self.said:
+            values = [value for part in self.latest.values() for value in part.scores["test"][self.primary]]
+            self.watch(EpochDone(self.job.model, epoch.epoch, np.array(values)))
+            self.said = reached
+        if time.monotonic() - self.saved > self.save_seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.waiting:
+            self.record.save_epochs(self.job.model, self.waiting)
+        self.waiting, self.saved = [], time.monotonic()
+
+
+def _keep(
+    record: Record, job: Job, plan: Plan, outcomes: Mapping[int, Outcome], watch: Callable[[Event], None]
+) -> None:
+    """Predictions, weights and scores of all runs of a model, in the order of ``job.runs``; the scores last, as
+    they count.
+    """
+    order = np.argsort([at for group in plan.groups for at in group])
+    parts = [outcomes[number] for number in range(len(plan.groups))]
+
+    def joined(pieces: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        return {name: np.concatenate([piece[name] for piece in pieces])[order] for name in pieces[0]}
+
+    record.save_predictions(job.model, joined([part.predictions for part in parts]))
+    record.save_weights(job.model, joined([part.weights for part in parts]), {"module": job.source.name})
+    rows = []
+    for number, group in enumerate(plan.groups):
+        part = outcomes[number]
+        for i, at in enumerate(group):
+            run = job.runs[at]
+            rows.append(
+                RunRow(
+                    setting=run.lane.setting,
+                    repeat=run.repeat,
+                    status=part.status[i],
+                    epochs=part.epochs[i],
+                    best_epoch=part.best_epoch[i],
+                    train_seconds=part.seconds / len(group),
+                    peak_bytes=part.peak_bytes,
+                    message=part.messages[i],
+                    scores={name: float(values[i]) for name, values in part.scores.items()},
+                )
+            )
+            if part.status[i] == "diverged":
+                text = f"repeat {run.repeat}{f' ({run.lane.setting})' if run.lane.setting else ''}: {part.messages[i]}"
+                record.event("diverged", text, job.model)
+                watch(Note(f"diverged: {text}; the other runs go on", job.model))
+    record.finish_runs(job.model, rows)
+    record.drop_checkpoints(job.model)
+
+
+def _recorded_scores(record: Record, model: str, metric: str) -> np.ndarray:
+    results = Results(record.folder)
+    scores = results.scores(metric)
+    return np.concatenate([scores[arm.label] for arm in results.arms if arm.model == model])
+
+
+def certify(record: Record, job: Job, task: Task, watch: Callable[[Event], None]) -> None:
+    """Retrain the first run of a model alone and keep the largest difference as a note; once for each model."""
+    certificates = record.note("certificate") or {}
+    if job.model in certificates:
+        return
+    weights, _ = record.read_weights(job.model)
+    plan = record.plan(job.model)
+    assert plan is not None
+    results = Results(record.folder)
+    label = next(arm.label for arm in results.arms if arm.model == job.model)
+    found = {metric.name: results.scores(metric.name) for metric in task.metrics}
+    scores = {name: float(values[label][0]) for name, values in found.items() if label in values}
+    certificates[job.model] = verify(job, task, Plan.from_json(plan), weights, scores)
+    record.save_note("certificate", certificates)
+    found = certificates[job.model]
+    apart, steps = found["weights_float64"], found["steps_float64"]
+    watch(
+        Note(f"verified: no weight is further than {apart:.1e} from the run alone (float64, {steps} steps)", job.model)
+    )
