@@ -48,7 +48,12 @@ def test_refuses_what_is_not_quite_idx(write, content: bytes, words: str) -> Non
         read_idx(write(gzip.compress(content)), n_axes=3)
 
 
-@pytest.mark.parametrize("content", [b"plain", GOOD, gzip.compress(GOOD)[:-9], gzip.compress(GOOD)[:20]])
+# Names of their own: a gzip file holds the time, and parallel test processes must agree on the names of tests.
+@pytest.mark.parametrize(
+    "content",
+    [b"plain", GOOD, gzip.compress(GOOD)[:-9], gzip.compress(GOOD)[:20]],
+    ids=["plain", "not packed", "without its end", "only its start"],
+)
 def test_refuses_what_is_not_whole_gzip(write, content: bytes) -> None:
     with pytest.raises(DataError, match="not a whole gzip file"):
         read_idx(write(content), n_axes=3)
