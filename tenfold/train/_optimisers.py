@@ -36,7 +36,8 @@ def make_optimiser(rows: Sequence[nn.Parameter], lanes: Sequence[Lane], recipe: 
             group["momentum"] = lane.momentum
     parameters = list(groups.values())
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(parameters, nesterov=recipe.nesterov, fused=True)
+        # Its constructor looks at this momentum where Nesterov's is asked for; every group has its own.
+        return torch.optim.SGD(parameters, momentum=lanes[0].momentum, nesterov=recipe.nesterov, fused=True)
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, fused=True)
     if recipe.optimizer == "adamw":
