@@ -30,8 +30,8 @@ def main() -> None:
 
     Start with: tenfold run quickstart
 
-    Exit codes: 0 done, 1 failed, 2 the request was wrong, 130 interrupted, 143 terminated. TENFOLD_DEBUG=1 shows the
-    traceback of an error that nobody expected.
+    Exit codes: 0 done, 1 failed, 2 the request was wrong, 130 interrupted, 143 terminated. TENFOLD_DEBUG=1 shows
+    the traceback of every error.
     """
 
 
@@ -46,7 +46,7 @@ def list_everything() -> None:
 @main.command()
 @click.argument("study", metavar="STUDY")
 def show(study: str) -> None:
-    """Show a study as resolved: protocol, task, models, published figures.
+    """Show a study: protocol, models, published figures.
 
     STUDY is a built-in name, a TOML file, or the folder of a record.
     """
@@ -96,7 +96,7 @@ def run(
     verify: bool,
     memory: float | None,
 ) -> None:
-    """Train every repeat of every model of a study, then say which differences are real.
+    """Train a study, then say which differences are real.
 
     STUDY is a built-in name, a TOML file, or the folder of a record that is not finished: it goes on where it stopped.
     Results go to stdout, progress to stderr.
@@ -138,7 +138,10 @@ def compare(folder: str, *, metric: str | None, as_json: bool) -> None:
 @main.command()
 @_FOLDER
 def report(folder: str) -> None:
-    """Write the HTML report of a record, with figures (PDF, PNG) and tables (CSV, LaTeX) beside it."""
+    """Write the HTML report of a record.
+
+    Figures (PDF, PNG) and tables (CSV, LaTeX) are written beside it. Prints the path of the report.
+    """
     from tenfold.report import write_report
 
     out(str(write_report(folder)))
@@ -181,6 +184,8 @@ def _train(
     from tenfold.study import run as run_study
     from tenfold.tasks import TASKS
 
+    repeats = f"{study.repeats} repeats" if study.repeats != 1 else "1 repeat"
+    say(f"{study.name}: {len(study.models)} model{'s' * (len(study.models) != 1)}, {repeats} of each, into {folder}")
     primary = next(metric for metric in TASKS[study.task.kind].metrics if metric.primary)
     with progress(primary) as watch:
         results = run_study(

@@ -47,9 +47,12 @@ def datasets_text() -> str:
 
 def study_text(study: Study) -> str:
     """A study as resolved: protocol, task, and each model with its size, recipe and published figures."""
+    from tenfold.tasks import TASKS
+
     head = f"{study.name}: {study.title}" if study.title else study.name
     task, without_task = _task(study)
     settings = {"repeats": study.repeats, "seed": study.seed}
+    units = {metric.name: metric.unit for metric in TASKS[study.task.kind].metrics}
     parts = [
         head,
         study.description.strip(),
@@ -61,13 +64,13 @@ def study_text(study: Study) -> str:
                 *([f"  design  {task.design().note}"] if task is not None else []),
             ]
         ),
-        *("\n".join(_model(model, task)) for model in study.models),
+        *("\n".join(_model(model, task, units)) for model in study.models),
         without_task,
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _model(model: ModelSettings, task: Task | None) -> Iterator[str]:
+def _model(model: ModelSettings, task: Task | None, units: Mapping[str, str]) -> Iterator[str]:
     options = _values(model.source.options)
     yield model.name
     yield f"  module      {model.source.name}{f' ({options})' if options else ''}"
@@ -75,7 +78,7 @@ def _model(model: ModelSettings, task: Task | None) -> Iterator[str]:
         yield f"  parameters  {_parameters(model, task)}"
     yield f"  training    {_values(_recipe(model))}"
     if model.published:
-        yield f"  published   {_published(model)}"
+        yield f"  published   {_published(model, units)}"
 
 
 def _recipe(model: ModelSettings) -> dict[str, Any]:
@@ -87,9 +90,9 @@ def _recipe(model: ModelSettings) -> dict[str, Any]:
     }
 
 
-def _published(model: ModelSettings) -> str:
+def _published(model: ModelSettings, units: Mapping[str, str]) -> str:
     figures = ", ".join(
-        f"{metric} {mean:g}" + ("" if std is None else f" +- {std:g}")
+        f"{metric} {mean:g}{'' if std is None else f' +- {std:g}'} {units[metric]}"
         for metric, (mean, std) in model.published.items()
     )
     repeats = "" if model.published_repeats is None else f" over {model.published_repeats} repeats"
@@ -141,4 +144,6 @@ def _value(value: Any) -> str:
         return f"({_values(value)})"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "/".join(_value(each) for each in value)
+    if isinstance(value, bool):
+        return str(value).lower()  # as in the study file
     return f"{value:g}" if isinstance(value, float) else str(value)

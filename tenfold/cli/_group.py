@@ -44,6 +44,8 @@ class Group(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except TenfoldError as error:
+            if os.environ.get(_DEBUG):
+                say(traceback.format_exc())
             say(f"Error: {error}")
             ctx.exit(error.exit_code)
         except KeyboardInterrupt as stop:

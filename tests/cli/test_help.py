@@ -66,8 +66,9 @@ def test_show_gives_the_study_as_resolved(tenfold, tiny, monkeypatch: pytest.Mon
     assert "repeats 2, seed 0" in text
     assert "data digits, size 8, train 100, test 50" in text
     assert "  parameters  16,770\n" in text
+    assert "  module      siamese-cnn (auxiliary_outputs true)\n" in text
     assert "  training    optimizer adam, lr 0.001, batch_size 50, epochs 2, auxiliary 0.8/0.8/1\n" in text
-    assert "  published   accuracy 60 +- 3, f1 61.5 over 10 repeats\n" in text
+    assert "  published   accuracy 60 +- 3 %, f1 61.5 % over 10 repeats\n" in text
 
 
 def test_show_downloads_nothing(tenfold, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:

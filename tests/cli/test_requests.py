@@ -175,3 +175,11 @@ def study(module: str) -> Path:
         f'models = [{{ name = "M", module = "{module}" }}]\n'
     )
     return path
+
+
+def test_the_traceback_is_there_for_who_asks(tenfold, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TENFOLD_DEBUG", "1")
+    result = tenfold("run", "quikstart")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Traceback (most recent call last)")
+    assert result.stderr.rstrip().endswith("did you mean 'quickstart'?")
