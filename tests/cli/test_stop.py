@@ -34,7 +34,7 @@ def study(tmp_path: Path) -> Path:
 
 
 def begin(study: Path, folder: Path) -> tuple[subprocess.Popen[str], list[str]]:
-    """A real process, in the middle of its second model."""
+    """A real process, held in the middle of its second model; ``stop`` lets it go with a signal."""
     command = [sys.executable, "-m", "tenfold", "run", str(study), "--out", str(folder), *OPTIONS]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
@@ -42,8 +42,15 @@ def begin(study: Path, folder: Path) -> tuple[subprocess.Popen[str], list[str]]:
     for line in process.stderr:
         seen.append(line)
         if line.startswith("Long: 2 runs"):
+            process.send_signal(signal.SIGSTOP)  # held there, however slow the machine or the test
             return process, seen
     raise AssertionError(f"the study never came to its second model: {seen}")
+
+
+def stop(process: subprocess.Popen[str], kind: signal.Signals) -> tuple[str, str]:
+    process.send_signal(kind)
+    process.send_signal(signal.SIGCONT)
+    return process.communicate(timeout=60)
 
 
 @pytest.mark.usefixtures("no_figures")
@@ -54,8 +61,7 @@ def test_ctrl_c_keeps_the_record_and_going_on_gives_the_same_scores(tenfold, stu
     assert second.exit_code == 1
     assert f"is in use by another process (pid {process.pid} on " in second.stderr
 
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = stop(process, signal.SIGINT)
     assert process.returncode == 130
     assert out == ""
     assert "Traceback" not in err
@@ -79,8 +85,7 @@ def test_ctrl_c_keeps_the_record_and_going_on_gives_the_same_scores(tenfold, stu
 
 def test_sigterm_is_like_ctrl_c(study: Path, tmp_path: Path) -> None:
     process, _ = begin(study, tmp_path / "broken")
-    process.terminate()
-    _, err = process.communicate(timeout=60)
+    _, err = stop(process, signal.SIGTERM)
     assert process.returncode == 143
     assert "Interrupted. The record in" in err
     assert "Traceback" not in err
