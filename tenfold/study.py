@@ -36,6 +36,7 @@ def run(
     device: str = "auto",
     verify: bool = False,
     memory_gib: float | None = None,
+    checkpoint_seconds: float = 10.0,
     command: str = "",
     watch: Callable[[Event], None] = lambda event: None,
 ) -> Results:
@@ -51,6 +52,7 @@ def run(
         device: "auto", "cpu" or "cuda".
         verify: retrain one run of each model alone and keep the largest difference in the record.
         memory_gib: memory that a model may fill; by default a share of what is free.
+        checkpoint_seconds: a study that is killed loses at most about so much of its training; 0 saves after every epoch.
         command: what the user typed, for the record.
         watch: called with what happens, for progress.
     Raises:
@@ -66,9 +68,13 @@ def run(
         raise RequestError(f"repeats: expected a whole number from 1, got {study.repeats}")
     if memory_gib is not None and memory_gib <= 0:
         raise RequestError(f"memory: expected a number of GiB above 0, got {memory_gib}")
+    if checkpoint_seconds < 0:
+        raise RequestError(f"checkpoint_seconds: expected 0 or more, got {checkpoint_seconds}")
     device = _device(device)
     task = load_task(study)
-    jobs = {model.name: _job(study, model, device) for model in study.models}
+    jobs = {
+        model.name: replace(_job(study, model, device), checkpoint_seconds=checkpoint_seconds) for model in study.models
+    }
     _try_modules(study, jobs, task)
     folder = record_folder(study, out)
     memory = None if memory_gib is None else int(memory_gib * 2**30)
