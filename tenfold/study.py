@@ -52,7 +52,8 @@ def run(
         device: "auto", "cpu" or "cuda".
         verify: retrain one run of each model alone and keep the largest difference in the record.
         memory_gib: memory that a model may fill; by default a share of what is free.
-        checkpoint_seconds: a study that is killed loses at most about so much of its training; 0 saves after every epoch.
+        checkpoint_seconds: a study that is killed loses at most about so much of its training; 0 saves after every
+            epoch.
         command: what the user typed, for the record.
         watch: called with what happens, for progress.
     Raises:
