@@ -13,8 +13,7 @@ class SiameseCNN(nn.Module):
     """Three convolutional layers a branch: (batch, 2, size, size) -> logits, or logits and class logits.
 
     Kernels are 3 x 3. Pooling comes before the ReLU, which gives the same numbers for a quarter of the work. The
-    published text leaves
-    channels and units open: 16, 32, 64 channels (8, 16, 32 without pooling, where the maps stay large) are our choice.
+    published text leaves channels and units open; the defaults are our choice.
 
     Args:
         size: side of an image in pixels.
@@ -23,6 +22,7 @@ class SiameseCNN(nn.Module):
         pooling: max pooling after the first two layers (3).
         auxiliary_outputs: also give class logits for both images (3).
         dropout: rate before the last layers (3); None for no dropout layer.
+        channels: of the three layers.
         features: units of the dense layer that ends a branch.
     """
 
@@ -35,10 +35,10 @@ class SiameseCNN(nn.Module):
         pooling: bool = False,
         auxiliary_outputs: bool = False,
         dropout: float | None = None,
+        channels: tuple[int, ...] = (8, 16, 32),
         features: int = 64,
     ) -> None:
         super().__init__()
-        channels = (16, 32, 64) if pooling else (8, 16, 32)
 
         def branch() -> nn.Module:
             layers: list[nn.Module] = []

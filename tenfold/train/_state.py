@@ -186,8 +186,21 @@ def _gradients(state: State, inputs: Tensor, targets: dict[str, Tensor]) -> tupl
     parameters = state.stack.trainable()
     if parameters:
         grads = torch.autograd.grad(losses.sum(), parameters, allow_unused=True, materialize_grads=True)
-        torch.cat([grad.reshape(state.n_runs, -1) for grad in grads], dim=1, out=state.gradient)
+        _lay_side_by_side(grads, state.gradient)
     return losses.detach(), _detached(outputs)
+
+
+def _lay_side_by_side(tensors: Sequence[Tensor], rows: Tensor) -> None:
+    """Copy tensors, (runs, ...) or of one run, into ``rows``, (runs, parameters) or (parameters,).
+
+    One copy each: gradients of dense layers come transposed, and a reshape before ``torch.cat`` would copy them twice.
+    """
+    start = 0
+    for tensor in tensors:
+        shape = tensor.shape[rows.dim() - 1 :]
+        size = shape.numel()
+        rows[..., start : start + size].view(tensor.shape).copy_(tensor)
+        start += size
 
 
 def _gradients_in_a_loop(state: State, inputs: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, Any]:
@@ -199,7 +212,7 @@ def _gradients_in_a_loop(state: State, inputs: Tensor, targets: dict[str, Tensor
         parameters = [parameter for parameter in lane.parameters() if parameter.requires_grad]
         if parameters and not state.frozen[run]:
             grads = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-            torch.cat([grad.reshape(-1) for grad in grads], out=state.gradient[run])
+            _lay_side_by_side(grads, state.gradient[run])
         losses.append(loss.detach())
         outputs.append(_detached(output))
     return torch.stack(losses), stack_outputs(outputs)
