@@ -91,6 +91,9 @@ def run(
         if record.status != "finished":
             predictions = {model.name: record.read_predictions(model.name) for model in study.models}
             record.save_showcase(task.showcase(predictions, seed=study.seed))
+            plans = {model.name: record.plan(model.name) or {} for model in study.models}
+            placements = {name: f"{plan.get('placement')} ({plan.get('how')})" for name, plan in plans.items()}
+            record.save_environment(describe_environment(device=device) | {"placements": placements})
             record.finish()
     return Results(folder)
 
