@@ -189,7 +189,8 @@ def _opened(answer: tuple[str, Any]) -> Any:
     if kind == "known error":
         raise value
     if kind == "error":
-        raise TrainingError(f"a worker process failed:\n{value}")
+        # What happened first, then where: some readers have room for one line.
+        raise TrainingError(f"a worker process failed: {value.strip().splitlines()[-1]}\n{value}")
     return value
 
 
