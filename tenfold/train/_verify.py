@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -49,13 +50,13 @@ def verify(
         compiled=plan.compiled,
     )
     with use_threads(plan.threads):
-        double = _double(precise, task, group.index(0))
+        steps, double = _double(precise, task, group.index(0))
         if job.recipe.needs_validation:
-            return {"weights_float64": double, "weights": None, "scores": None, "steps_float64": _STEPS}
+            return {"weights_float64": double, "weights": None, "scores": None, "steps_float64": steps}
         alone = train_alone(job, task)
         largest = max(
             (
-                float(np.abs(value.detach().cpu().numpy() - weights[name][0]).max())
+                _apart(value.detach().cpu(), torch.from_numpy(np.asarray(weights[name][0])))
                 for name, value in alone.named_parameters()
             ),
             default=0.0,
@@ -69,10 +70,17 @@ def verify(
         outputs = output[None] if isinstance(output, Tensor) else tuple(part[None] for part in output)
         again = task.score(outputs, targets)
     apart = {name: abs(float(again[name][0]) - scores[name]) for name in again if name in scores}
-    return {"weights_float64": double, "weights": largest, "scores": apart, "steps_float64": _STEPS}
+    return {"weights_float64": double, "weights": largest, "scores": apart, "steps_float64": steps}
 
 
-def _double(job: Job, task: Task, run: int) -> float:
+def _apart(one: Tensor, other: Tensor) -> float:
+    """Largest difference; 0 where both are NaN (a run that diverged alone too), infinite where one is."""
+    same = (one == other) | (one.isnan() & other.isnan())
+    return float(torch.where(same, 0.0, (one - other).abs()).nan_to_num(nan=math.inf).max()) if one.numel() else 0.0
+
+
+def _double(job: Job, task: Task, run: int) -> tuple[int, float]:
+    """Steps made, and the largest difference after them."""
     state = prepare(job, task)
     state.stack.train()
     steps = min(_STEPS, state.n_steps)
@@ -85,4 +93,4 @@ def _double(job: Job, task: Task, run: int) -> float:
         state.epochs_done += 1
     together = dict(state.stack.run(run).named_parameters())
     alone = dict(train_alone(job, task, run, max_steps=steps).named_parameters())
-    return max((float((alone[name] - together[name]).detach().abs().max()) for name in together), default=0.0)
+    return steps, max((_apart(alone[name].detach(), together[name].detach()) for name in together), default=0.0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,12 +14,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tenfold import built_in_studies, load_study
-from tenfold.models import MODELS, ModuleSource
+from tenfold.models import MODELS
 from tenfold.seeds import derive, generator
 from tenfold.settings import ModelSettings
 from tenfold.stack import replayable
 from tenfold.study import informed
-from tenfold.train import Job, Recipe, RunId, train_alone
+from tenfold.train import Job, RunId, train_alone
 
 TOLERANCE = 1e-10
 
@@ -366,6 +368,28 @@ def test_single_precision_stays_near(engine: Any) -> None:
         assert engine.distance(stack.run(run), train_alone(job, task, run, max_steps=20)) < 1e-5
 
 
-def test_recipes_are_validated_as_given() -> None:
-    assert Recipe().lanes()[0].setting == ""
-    assert ModuleSource("baseline").name == "baseline"
+class Dense(nn.Module):
+    """Small enough to compile in seconds."""
+
+    def __init__(self, *, size: int = 8, dropout: float = 0.3) -> None:
+        super().__init__()
+        layers = [nn.Flatten(), nn.Linear(2 * size * size, 8), nn.BatchNorm1d(8), nn.Dropout(dropout), nn.Linear(8, 2)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        return self.layers(pairs)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None and shutil.which("g++") is None, reason="needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore")  # of the compiler's own making
+def test_a_compiled_stack_is_the_run_that_it_would_be_alone(engine: Any) -> None:
+    """An uneven last batch, evaluation in between, dropout and batch norm."""
+    task = engine.task(train=44)
+    job = replace(engine.job(Dense, n_runs=2, epochs=4, clip=0.5, dropout=[0.2, 0.6]), compiled=True)
+    _, outcome = engine.train(job, task)
+    for run in range(len(job.runs)):
+        alone = train_alone(job, task, run)
+        for name, value in engine.tensors(alone).items():
+            found = torch.as_tensor(outcome.weights[name][run])
+            torch.testing.assert_close(found, value, rtol=0, atol=TOLERANCE, msg=lambda m, n=name: f"{n}: {m}")
