@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tenfold import __version__
-from tenfold.cli._group import Group, out, say, typed
+from tenfold.cli._group import Group, check_stopped, out, say, typed
 
 if TYPE_CHECKING:
+    from tenfold.events import Event
     from tenfold.results import Results
     from tenfold.settings import Study
 
@@ -113,7 +115,17 @@ def run(
         asked = read_study(study, overrides, models=models, quick=quick, repeats=repeats, epochs=epochs)
         where = Path(study) if folder is None and is_record(study) else record_folder(asked, folder)
         command = shlex.join(["tenfold", *typed(ctx)])
-        _train(asked, where, placement=placement, device=device, verify=verify, memory=memory, command=command)
+        results = _train(
+            asked,
+            where,
+            placement=placement,
+            device=device,
+            verify=verify,
+            memory=memory,
+            command=command,
+            check=lambda: check_stopped(ctx),
+        )
+        _conclude(results)
     except KeyboardInterrupt:
         say(_interrupted(where, typed(ctx), study, folder))
         raise
@@ -178,8 +190,16 @@ def path() -> None:
 
 
 def _train(
-    study: Study, folder: Path, *, placement: Any, device: str, verify: bool, memory: float | None, command: str
-) -> None:
+    study: Study,
+    folder: Path,
+    *,
+    placement: Any,
+    device: str,
+    verify: bool,
+    memory: float | None,
+    command: str,
+    check: Callable[[], None],
+) -> Results:
     from tenfold.cli._progress import progress
     from tenfold.study import run as run_study
     from tenfold.tasks import TASKS
@@ -188,7 +208,12 @@ def _train(
     say(f"{study.name}: {len(study.models)} model{'s' * (len(study.models) != 1)}, {repeats} of each, into {folder}")
     primary = next(metric for metric in TASKS[study.task.kind].metrics if metric.primary)
     with progress(primary) as watch:
-        results = run_study(
+
+        def attend(event: Event) -> None:
+            check()
+            watch(event)
+
+        return run_study(
             study,
             out=folder,
             placement=placement,
@@ -196,9 +221,8 @@ def _train(
             verify=verify,
             memory_gib=memory,
             command=command,
-            watch=watch,
+            watch=attend,
         )
-    _conclude(results)
 
 
 def _show_finished(folder: Path) -> bool:

@@ -8,18 +8,18 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
 from tenfold.errors import TenfoldError
 
-__all__ = ["INTERRUPTED", "Group", "Terminated", "out", "say", "typed"]
+__all__ = ["Group", "check_stopped", "out", "say", "typed"]
 
 INTERRUPTED, TERMINATED = 130, 143  # 128 + the signal's number, as shells have it
 _DEBUG = "TENFOLD_DEBUG"
-_TYPED = "tenfold.typed"
+_TYPED, _CHECK = "tenfold.typed", "tenfold.check"
 
 
 class Terminated(KeyboardInterrupt):
@@ -39,7 +39,8 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with _sigterm_raises():
+            with _stop_signals() as check:
+                ctx.meta[_CHECK] = check
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -60,6 +61,11 @@ class Group(click.Group):
 def typed(ctx: click.Context) -> list[str]:
     """The arguments after ``tenfold`` as they were typed."""
     return list(ctx.meta.get(_TYPED, []))
+
+
+def check_stopped(ctx: click.Context) -> None:
+    """Raise if a signal has asked to stop, even where a library has swallowed what it raised."""
+    ctx.meta[_CHECK]()
 
 
 def out(text: str = "") -> None:
@@ -95,16 +101,30 @@ def _unexpected(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    def stop(*_: object) -> None:
-        raise Terminated
+def _stop_signals() -> Iterator[Callable[[], None]]:
+    """SIGINT and SIGTERM raise; the function given raises again what was swallowed.
 
+    An exception out of a signal may come up inside a bare ``except`` of a library (copyreg has one, which every
+    ``copy.deepcopy`` of a new class goes through), and be lost there. What trains for long asks now and then.
+    """
+    pending: list[KeyboardInterrupt] = []
+
+    def stop(number: int, _: object) -> None:
+        pending.append(Terminated() if number == signal.SIGTERM else KeyboardInterrupt())
+        raise pending[-1]
+
+    def check() -> None:
+        if pending:
+            raise pending[-1]
+
+    before: dict[int, Any] = {}
     try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread: called from a program, whose signals are its own
-        yield
-        return
-    try:
-        yield
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # ignored for a job in the background of a script
+                # Not in the main thread: called from a program, whose signals are its own.
+                with contextlib.suppress(ValueError):
+                    before[number] = signal.signal(number, stop)
+        yield check
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -91,6 +91,41 @@ def test_sigterm_is_like_ctrl_c(study: Path, tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(("kind", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_that_a_library_swallows_stops_all_the_same(tenfold, tmp_path: Path, kind: str, code: int) -> None:
+    (tmp_path / "nets.py").write_text(SWALLOWS.replace("SIGINT", kind))
+    study = tmp_path / "study.toml"
+    study.write_text(
+        'name = "x"\ntask = { data = "digits", size = 8, train = 40, test = 20 }\ntrain = { epochs = 200 }\n'
+        'models = [{ name = "M", module = "nets.py:Swallows" }]\n'
+    )
+    before = signal.getsignal(signal.SIGINT)
+    result = tenfold("run", study, "--out", tmp_path / "record", *OPTIONS)
+    assert result.exit_code == code
+    assert "M: accuracy" not in result.stderr
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+SWALLOWS = """
+import os, signal
+from torch import nn
+
+class Swallows(nn.Module):
+    calls = 0
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(128, 2)
+    def forward(self, pairs):
+        Swallows.calls += 1
+        try:
+            if Swallows.calls == 8:
+                os.kill(os.getpid(), signal.SIGINT)
+        except BaseException:
+            pass
+        return self.layer(pairs.flatten(1))
+"""
+
+
 def test_interrupted_before_there_is_a_record(tenfold, study: Path, tmp_path: Path, monkeypatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
