@@ -194,7 +194,8 @@ class ComparePairs:
     # -- module -------------------------------------------------------------------------------------------------------
 
     def facts(self) -> dict[str, int]:
-        return {"size": self.size, "n_classes": self.n_classes}
+        # Pairs without labels: a module that also gives class logits keeps its own number, and nobody looks at them.
+        return {"size": self.size} | ({"n_classes": self.n_classes} if self.n_classes else {})
 
     def sample(self, n_examples: int) -> tuple[Tensor, dict[str, Tensor]]:
         targets = {"target": torch.zeros(n_examples, dtype=torch.int64)}
@@ -210,10 +211,13 @@ class ComparePairs:
                 f"{self.size}, {self.size}), "
                 f"got {tuple(logits.shape)}"
             )
-        if digit_logits is not None and digit_logits.shape != (n_examples, 2, self.n_classes):
+        if digit_logits is None:
+            return
+        n_classes = self.n_classes or (digit_logits.shape[-1] if digit_logits.dim() else 0)
+        if digit_logits.shape != (n_examples, 2, n_classes):
             raise ShapeError(
-                f"expected class logits of shape ({n_examples} pairs, 2, {self.n_classes}), got "
-                f"{tuple(digit_logits.shape)}"
+                f"expected class logits of shape ({n_examples} pairs, 2, {self.n_classes or 'classes'}), "
+                f"got {tuple(digit_logits.shape)}"
             )
 
     def loss(self, output: Any, targets: dict[str, Tensor], weights: Tensor) -> Tensor:

@@ -1,0 +1,454 @@
+"""compare-pairs: who is compared with whom, scores against scikit-learn, what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics
+from torch import Tensor
+from torch.nn import functional as F
+
+from tenfold import data
+from tenfold.errors import DataError, RequestError, ShapeError
+from tenfold.tasks import ComparePairs
+
+
+def random_images(n: int = 60, *, size: int = 6, part: list[int] | None = None, n_classes: int = 4) -> data.Images:
+    numbers = np.random.default_rng(0)
+    return data.Images(
+        images=numbers.integers(0, 256, (n, size, size), dtype=np.uint8),
+        labels=np.arange(n, dtype=np.int64) % n_classes,
+        part=np.array([2] * n if part is None else part, dtype=np.uint8),
+        class_names=tuple(map(str, range(n_classes))),
+        name="random",
+    )
+
+
+def ready_pairs(n: int = 50, *, part: list[int] | None = None, labels: bool = True) -> data.Pairs:
+    numbers = np.random.default_rng(1)
+    return data.Pairs(
+        pairs=numbers.random((n, 2, 6, 6), dtype=np.float32),
+        targets=np.arange(n, dtype=np.int64) % 2,
+        part=np.array([2] * n if part is None else part, dtype=np.uint8),
+        labels=numbers.integers(0, 3, (n, 2)) if labels else None,
+        class_names=("a", "b", "c") if labels else (),
+        name="ready",
+    )
+
+
+def items_of(examples: Any, run: int) -> set[int]:
+    return set(examples.index[run].flatten().tolist())
+
+
+def pairs_of(examples: Any, run: int) -> list[tuple[int, ...]]:
+    return [tuple(np.atleast_1d(pair).tolist()) for pair in examples.index[run].numpy()]
+
+
+# -- drawing ----------------------------------------------------------------------------
+
+
+@given(
+    train=st.integers(2, 200),
+    test=st.integers(2, 90),
+    validation=st.sampled_from([0.0, 0.1, 0.3, 0.5]),
+    official=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+@settings(deadline=None, max_examples=40)
+def test_no_image_in_two_parts_and_no_pair_twice(
+    train: int, test: int, validation: float, official: bool, seed: int
+) -> None:
+    n_validation = round(train * validation)
+    if validation and not 0 < n_validation < train:
+        return
+    images = random_images(100, part=[0] * 60 + [1] * 40 if official else None)
+    task = ComparePairs(images, train=train, test=test, validation=validation)
+    examples = task.examples(range(3), seed=seed)
+    assert set(examples) == {"train", "test"} | ({"validation"} if n_validation else set())
+    assert examples["train"].n_examples == train - n_validation
+    assert examples["test"].n_examples == test
+    for run in range(3):
+        parts = [items_of(part, run) for part in examples.values()]
+        assert sum(map(len, parts)) == len(set.union(*parts))
+        if official:
+            assert items_of(examples["train"], run) <= set(range(60))
+            assert items_of(examples["test"], run) <= set(range(60, 100))
+        for part in examples.values():
+            drawn = pairs_of(part, run)
+            assert len(set(drawn)) == len(drawn)
+            assert all(first != second for first, second in drawn)
+
+
+def test_every_repeat_draws_its_own_and_the_same_for_every_model() -> None:
+    task = ComparePairs(random_images(), train=20, test=10, validation=0.2)
+    many = task.examples(range(4), seed=3)
+    for part, examples in many.items():
+        drawn = [tuple(map(tuple, pairs_of(examples, run))) for run in range(4)]
+        assert len(set(drawn)) == 4
+        for run in (0, 3):  # asked for alone, in another order, by another task object
+            again = ComparePairs(random_images(), train=20, test=10, validation=0.2).examples([9, run], seed=3)[part]
+            assert torch.equal(again.index[1], examples.index[run])
+    assert not torch.equal(task.examples([0], seed=4)["train"].index, many["train"].index[:1])
+
+
+def test_every_image_is_used_before_any_is_used_again() -> None:
+    task = ComparePairs(random_images(100, part=[0] * 60 + [1] * 40), train=30, test=20)
+    examples = task.examples(range(5), seed=0)
+    for run in range(5):
+        assert len(items_of(examples["train"], run)) == 60
+        assert len(items_of(examples["test"], run)) == 40
+
+
+def test_every_pair_there_is_can_be_drawn() -> None:
+    task = ComparePairs(random_images(12, part=[0] * 8 + [1] * 4), train=8 * 7, test=4 * 3)
+    examples = task.examples([0], seed=0)
+    assert len(set(pairs_of(examples["train"], 0))) == 56
+    assert len(set(pairs_of(examples["test"], 0))) == 12
+
+
+def test_targets_say_whether_the_first_is_at_most_the_second() -> None:
+    images = random_images()
+    examples = ComparePairs(images, train=40, test=20).examples(range(3), seed=0)["train"]
+    for run in range(3):
+        for row, (first, second) in enumerate(pairs_of(examples, run)):
+            assert examples.targets["digits"][run, row].tolist() == [images.labels[first], images.labels[second]]
+            assert examples.targets["target"][run, row] == int(images.labels[first] <= images.labels[second])
+    inputs, targets = examples.batch(torch.tensor([[3, 1], [0, 0], [2, 5]]))
+    assert inputs.shape == (3, 2, 2, 6, 6)
+    first, second = examples.index[0, 3]
+    expected = images.images[[int(first), int(second)]] / np.float32(255)
+    np.testing.assert_allclose(inputs[0, 0].numpy(), expected, rtol=1e-6)
+    assert targets["digits"].shape == (3, 2, 2)
+
+
+@pytest.mark.parametrize("labels", [True, False])
+@pytest.mark.parametrize("part", [None, [0] * 30 + [1] * 20])
+def test_ready_pairs_keep_what_they_are(labels: bool, part: list[int] | None) -> None:
+    pairs = ready_pairs(part=part, labels=labels)
+    task = ComparePairs(pairs, train=25, test=15, validation=0.2)
+    examples = task.examples(range(3), seed=0)
+    for run in range(3):
+        used = [items_of(examples[name], run) for name in ("train", "validation", "test")]
+        assert [len(items) for items in used] == [20, 5, 15]
+        assert len(set.union(*used)) == 40
+        if part is not None:
+            assert used[0] | used[1] <= set(range(30))
+            assert used[2] <= set(range(30, 50))
+    index = examples["train"].index
+    assert torch.equal(examples["train"].targets["target"], torch.from_numpy(pairs.targets)[index])
+    assert ("digits" in examples["train"].targets) == labels
+    inputs, _ = examples["train"].span(0, 2)
+    torch.testing.assert_close(inputs[1, 1], torch.from_numpy(pairs.pairs)[index[1, 1]])
+    assert task.facts() == ({"size": 6, "n_classes": 3} if labels else {"size": 6})
+
+
+def test_sizes_and_pixels() -> None:
+    images = random_images(40, size=6, part=[0] * 20 + [1] * 20)
+    unit = ComparePairs(images, train=5, test=5)._items
+    assert 0 <= float(unit.min()) < float(unit.max()) <= 1
+    raw = ComparePairs(images, train=5, test=5, pixels="raw")._items
+    torch.testing.assert_close(raw, unit * 255)
+    standard = ComparePairs(images, train=5, test=5, pixels="standardised")._items
+    assert float(standard[:20].mean()) == pytest.approx(0, abs=1e-5)  # over the training images
+    assert float(standard[:20].std(correction=0)) == pytest.approx(1, abs=1e-5)
+    halved = ComparePairs(images, train=5, test=5, size=3)
+    assert halved.facts()["size"] == 3
+    torch.testing.assert_close(halved._items, F.avg_pool2d(unit[:, None], 2)[:, 0])
+
+
+def test_constant_images_are_not_divided_by_zero() -> None:
+    images = replace(random_images(40), images=np.full((40, 6, 6), 7, dtype=np.uint8))
+    assert torch.equal(ComparePairs(images, train=5, test=5, pixels="standardised")._items, torch.zeros(40, 6, 6))
+
+
+# -- scores ----------------------------------------------------------------------------
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(2, 60), ties=st.booleans(), digits=st.booleans())
+@settings(deadline=None, max_examples=60)
+@pytest.mark.filterwarnings("ignore:F-score is ill-defined")
+def test_scores_are_those_of_scikit_learn(seed: int, n: int, ties: bool, digits: bool) -> None:
+    numbers = torch.Generator().manual_seed(seed)
+    logits = torch.randn(2, n, 2, generator=numbers, dtype=torch.float64)
+    logits = logits.round() if ties else logits
+    classes = torch.randn(2, n, 2, 4, generator=numbers, dtype=torch.float64)
+    targets = {
+        "target": torch.randint(2, (2, n), generator=numbers),
+        "digits": torch.randint(4, (2, n, 2), generator=numbers),
+    }
+    task = ComparePairs(random_images(), train=5, test=5)
+    scores = task.score((logits, classes) if digits else logits, targets)
+    assert set(scores) == {"accuracy", "f1", "auc", "loss"} | ({"digit_accuracy"} if digits else set())
+    for run in range(2):
+        truth, predicted = targets["target"][run].numpy(), logits[run].argmax(1).numpy()
+        probability = logits[run].softmax(1)[:, 1].numpy()
+        assert scores["accuracy"][run] == pytest.approx(metrics.accuracy_score(truth, predicted))
+        assert scores["f1"][run] == pytest.approx(metrics.f1_score(truth, predicted, zero_division=0.0))
+        assert scores["loss"][run] == pytest.approx(metrics.log_loss(truth, probability, labels=[0, 1]))
+        if len(set(truth)) == 2:
+            margin = (logits[run, :, 1] - logits[run, :, 0]).numpy()
+            assert scores["auc"][run] == pytest.approx(metrics.roc_auc_score(truth, margin))
+        else:
+            assert np.isnan(scores["auc"][run])
+        if digits:
+            expected = metrics.accuracy_score(targets["digits"][run].flatten(), classes[run].argmax(-1).flatten())
+            assert scores["digit_accuracy"][run] == pytest.approx(expected)
+
+
+def test_curves_measure_what_the_end_scores() -> None:
+    task = ComparePairs(random_images(), train=5, test=5)
+    targets = {"target": torch.tensor([[0, 1, 1]])}
+    logits = torch.tensor([[[1.0, 0.0], [0.0, 3.0], [1.0, 0.5]]])
+    measured, scored = task.measure(logits, targets), task.score(logits, targets)
+    assert set(scored) - set(measured) == {"auc"}
+    assert all(measured[name].tolist() == scored[name].tolist() for name in measured)
+    assert {metric.name for metric in task.metrics} == set(scored) | {"digit_accuracy"}
+    assert [metric.name for metric in task.metrics if metric.primary] == ["accuracy"]
+
+
+def test_the_loss_is_the_weighted_sum_of_three() -> None:
+    numbers = torch.Generator().manual_seed(0)
+    logits, classes = torch.randn(7, 2, generator=numbers), torch.randn(7, 2, 4, generator=numbers)
+    targets = {"target": torch.arange(7) % 2, "digits": torch.randint(4, (7, 2), generator=numbers)}
+    task = ComparePairs(random_images(), train=5, test=5)
+    parts = [
+        F.cross_entropy(classes[:, 0], targets["digits"][:, 0]),
+        F.cross_entropy(classes[:, 1], targets["digits"][:, 1]),
+        F.cross_entropy(logits, targets["target"]),
+    ]
+    weights = torch.tensor([0.8, 0.3, 1.5])
+    expected = sum(float(weight) * part for weight, part in zip(weights, parts, strict=True))
+    torch.testing.assert_close(task.loss((logits, classes), targets, weights), expected)
+    torch.testing.assert_close(task.loss(logits, targets, weights), 1.5 * parts[2])
+    without = {"target": targets["target"]}
+    torch.testing.assert_close(task.loss((logits, classes), without, weights), 1.5 * parts[2])
+
+
+def test_nan_outputs_give_nan_losses_and_no_crash() -> None:
+    task = ComparePairs(random_images(), train=5, test=5)
+    logits = torch.zeros(2, 6, 2)
+    logits[1] = torch.nan
+    scores = task.score(logits, {"target": torch.tensor([[0, 1, 0, 1, 0, 1]] * 2)})
+    assert scores["auc"][0] == 0.5
+    assert np.isnan(scores["auc"][1])
+    assert np.isnan(scores["loss"][1])
+
+
+def test_predictions_are_what_the_record_keeps() -> None:
+    task = ComparePairs(random_images(), train=5, test=5)
+    logits, classes = torch.randn(2, 5, 2), torch.randn(2, 5, 2, 4)
+    targets = {"target": torch.tensor([[0, 1, 0, 1, 1]] * 2), "digits": torch.randint(4, (2, 5, 2))}
+    kept = task.predictions((logits, classes), targets)
+    assert {name: (value.dtype.name, value.shape) for name, value in kept.items()} == {
+        "probability": ("float32", (2, 5)),
+        "target": ("uint8", (2, 5)),
+        "digits": ("uint8", (2, 5, 2)),
+        "digit_targets": ("uint8", (2, 5, 2)),
+    }
+    np.testing.assert_allclose(kept["probability"], logits.softmax(-1)[..., 1].numpy(), rtol=1e-6)
+    assert set(task.predictions(logits, targets)) == {"probability", "target"}
+
+
+def test_the_showcase_holds_the_pairs_that_most_models_got_wrong() -> None:
+    task = ComparePairs(random_images(), train=10, test=8)
+    examples = task.examples([0, 1], seed=5)["test"]
+    target = examples.targets["target"].numpy()
+    right = np.where(target == 1, 0.9, 0.1).astype(np.float32)
+    first, second = right.copy(), right.copy()
+    first[0, 3] = 1 - first[0, 3]  # repeat 0, pair 3: wrong in both; repeat 1, pair 6: in one
+    second[0, 3], second[1, 6] = 1 - second[0, 3], 1 - second[1, 6]
+    predictions = {
+        name: {"probability": values, "target": target.astype(np.uint8), "repeat": np.array([0, 1])}
+        for name, values in (("a", first), ("b", second))
+    }
+    shown = task.showcase(predictions, seed=5, count=4)
+    assert (shown["repeat"][:2].tolist(), shown["row"][:2].tolist()) == ([0, 1], [3, 6])
+    assert shown["wrong_share"][:3].tolist() == [1.0, 0.5, 0.0]
+    assert shown["images"].shape == (4, 2, 6, 6)
+    assert shown["images"].dtype == np.uint8
+    assert shown["labels"][0].tolist() == examples.targets["digits"][0, 3].tolist()
+    assert shown["target"][0] == target[0, 3]
+    assert task.showcase({}, seed=5) == {}
+
+
+def test_a_diverged_model_shows_nothing() -> None:
+    task = ComparePairs(random_images(), train=10, test=8)
+    bad = {"probability": np.full((1, 8), np.nan, np.float32), "target": np.zeros((1, 8)), "repeat": np.array([0])}
+    assert task.showcase({"bad": bad}, seed=0) == {}
+
+
+# -- how the repeats relate ----------------------------------------------------------------------------
+
+
+def test_few_pairs_from_many_images_are_independent_repeats() -> None:
+    design = ComparePairs(random_images(1000, part=[0] * 800 + [1] * 200), train=40, test=50).design()
+    assert (design.resampled, design.test_over_train) == (False, None)
+    assert "800 items for training and 200 for testing (10% and 50% of them): taken as independent" in design.note
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "ratio"), [(41, 50, 100 / 82), (40, 51, 102 / 80), (600, 300, 200 / 800), (10, 300, 200 / 20)]
+)
+def test_more_than_that_is_resampling(train: int, test: int, ratio: float) -> None:
+    design = ComparePairs(random_images(1000, part=[0] * 800 + [1] * 200), train=train, test=test).design()
+    assert design.resampled
+    assert design.test_over_train == pytest.approx(ratio)
+    assert "draw from the same 1000 items" in design.note
+    assert "corrected resampled t test" in design.note
+
+
+def test_ready_pairs_count_once() -> None:
+    design = ComparePairs(ready_pairs(50), train=30, test=20).design()
+    assert design.resampled
+    assert design.test_over_train == pytest.approx(20 / 30)
+
+
+# -- what is refused ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (
+            lambda: ComparePairs(random_images(10), train=100, test=2),
+            DataError,
+            r"random: train = 100 pairs cannot be drawn from 8 images",
+        ),
+        (
+            lambda: ComparePairs(random_images(10), train=2, test=3),
+            DataError,
+            r"random: test = 3 pairs cannot be drawn from 2 images",
+        ),
+        (
+            lambda: ComparePairs(random_images(10, part=[0] * 10), train=2, test=2),
+            DataError,
+            r"random: test = 2 pairs cannot be drawn from 0 images",
+        ),
+        (
+            lambda: ComparePairs(random_images(40), train=100, test=2, validation=0.05),
+            DataError,
+            r"random: validation = 5 pairs cannot be drawn from 2 images",
+        ),
+        (
+            lambda: ComparePairs(ready_pairs(50, part=[0] * 30 + [1] * 20), train=31, test=20),
+            DataError,
+            r"ready: train = 31 pairs asked for, 30 there; lower train",
+        ),
+        (
+            lambda: ComparePairs(ready_pairs(50), train=40, test=20),
+            DataError,
+            r"ready: train = 40 pairs asked for, 33 there; lower train",
+        ),
+        (
+            lambda: ComparePairs(random_images(), train=4, test=4, validation=0.1),
+            RequestError,
+            r"validation: 0.1 of train = 4 pairs leaves 0 for validation and 4 for training; both need at least one",
+        ),
+        (
+            lambda: ComparePairs(random_images(), train=4, test=4, pixels="norm"),
+            RequestError,
+            r"pixels: expected 'unit', 'standardised' or 'raw', got 'norm'",
+        ),
+        (
+            lambda: ComparePairs(replace(random_images(), images=np.zeros((60, 6, 8), np.uint8)), train=4, test=4),
+            DataError,
+            r"random: images must be square, got 6 x 8; set size in \[task\]",
+        ),
+    ],
+)
+def test_data_that_does_not_do_is_refused_in_words(make: Any, kind: type, message: str) -> None:
+    with pytest.raises(kind, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (
+            torch.zeros(3, 2, 1),
+            r"expected logits of shape \(3 pairs, 2\) for a batch of \(3, 2, 6, 6\), got \(3, 2, 1\)",
+        ),
+        (torch.zeros(3), r"got \(3,\)"),
+        (torch.zeros(2, 2), r"got \(2, 2\)"),
+        (
+            (torch.zeros(3, 2), torch.zeros(3, 2, 5)),
+            r"expected class logits of shape \(3 pairs, 2, 4\), got \(3, 2, 5\)",
+        ),
+        ((torch.zeros(3, 2), torch.zeros(3, 4)), r"expected class logits .* got \(3, 4\)"),
+        ((torch.zeros(3, 2),), r"expected logits, or a tuple of logits and class logits, got tuple of length 1"),
+        ((torch.zeros(3, 2), 1.0), r"got tuple of length 2"),
+        ({"logits": torch.zeros(3, 2)}, r"got dict"),
+        (None, r"got NoneType"),
+        (3.0, r"got float"),
+    ],
+)
+def test_outputs_that_do_not_do_are_refused_in_words(output: Any, message: str) -> None:
+    task = ComparePairs(random_images(), train=5, test=5)
+    with pytest.raises(ShapeError, match=message):
+        task.check(output, 3)
+
+
+def test_outputs_that_do() -> None:
+    task = ComparePairs(random_images(), train=5, test=5)
+    task.check(torch.zeros(3, 2), 3)
+    task.check((torch.zeros(3, 2), torch.zeros(3, 2, 4)), 3)
+    task.check([torch.zeros(3, 2), torch.zeros(3, 2, 4)], 3)
+
+
+def test_without_labels_any_number_of_classes_does() -> None:
+    task = ComparePairs(ready_pairs(labels=False), train=5, test=5)
+    task.check((torch.zeros(3, 2), torch.zeros(3, 2, 10)), 3)
+    with pytest.raises(ShapeError, match=r"expected class logits of shape \(3 pairs, 2, classes\), got \(3, 10\)"):
+        task.check((torch.zeros(3, 2), torch.zeros(3, 10)), 3)
+    with pytest.raises(ShapeError, match=r"got \(\)"):
+        task.check((torch.zeros(3, 2), torch.zeros(())), 3)
+
+
+def test_a_sample_has_the_shapes_of_a_batch() -> None:
+    for task in (
+        ComparePairs(random_images(), train=5, test=5),
+        ComparePairs(ready_pairs(labels=False), train=5, test=5),
+    ):
+        inputs, targets = task.sample(3)
+        examples = task.examples([0], seed=0)["train"]
+        real_inputs, real_targets = examples.span(0, 3)
+        assert inputs.shape == real_inputs[0].shape
+        assert inputs.dtype == real_inputs.dtype
+        assert {name: (value.shape, value.dtype) for name, value in targets.items()} == {
+            name: (value[0].shape, value.dtype) for name, value in real_targets.items()
+        }
+
+
+def test_a_fingerprint_knows_the_data() -> None:
+    images = random_images()
+    other = replace(images, labels=np.roll(images.labels, 1))
+    prints = [ComparePairs(one, train=5, test=5).fingerprint for one in (images, random_images(), other)]
+    assert prints[0] == prints[1] != prints[2]
+
+
+# -- examples of all runs ----------------------------------------------------------------------------
+
+
+def test_examples_are_gathered_run_by_run() -> None:
+    examples = ComparePairs(random_images(), train=12, test=8).examples(range(3), seed=0)["train"]
+    rows = torch.stack([torch.randperm(12, generator=torch.Generator().manual_seed(run))[:5] for run in range(3)])
+    inputs, targets = examples.batch(rows)
+    for run in range(3):
+        single = examples.of_runs([run])
+        its_inputs, its_targets = single.batch(rows[run : run + 1])
+        assert torch.equal(inputs[run], its_inputs[0])
+        assert all(torch.equal(targets[name][run], its_targets[name][0]) for name in targets)
+        for place, row in enumerate(rows[run].tolist()):
+            assert torch.equal(inputs[run, place], examples.items[examples.index[run, row]])
+    twice = examples.of_runs([2, 2])
+    assert torch.equal(twice.index[0], twice.index[1])
+    everything = torch.arange(12).expand(3, 12)
+    spanned: Tensor = examples.span(0, 12)[0]
+    assert torch.equal(examples.batch(everything)[0], spanned)
+    assert examples.to(torch.device("cpu"), torch.float64).items.dtype == torch.float64
