@@ -73,8 +73,8 @@ def find_module(reference: str | Callable[..., nn.Module], *, base: Path) -> Cal
     if ":" not in reference:
         if reference not in MODELS:
             raise RequestError(
-                f"module '{reference}' is not built in; {nearest(reference, MODELS)} A module of your own: "
-                '"my_models.py:MyNet"'
+                f"module '{reference}' is not built in; {nearest(reference, MODELS)} "
+                '(one of your own: "my_models.py:MyNet")'
             )
         return MODELS[reference]
     file, _, name = reference.rpartition(":")

@@ -1,0 +1,130 @@
+"""The contract of built-in models: plain modules for one run. A new model joins by its line in ``MODELS``."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tenfold import Stack
+from tenfold.models import MODELS, ModuleSource
+from tenfold.tasks import ComparePairs
+
+SIZES = [8, 14, 28]
+
+
+def pairs(batch: int, size: int) -> Tensor:
+    return torch.rand(batch, 2, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def build(name: str, seed: int = 0, **options: object) -> nn.Module:
+    return ModuleSource(name, options).build(seed)
+
+
+def parts_of(output: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+    return (output,) if isinstance(output, Tensor) else tuple(output)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", MODELS)
+def test_shapes(name: str, size: int) -> None:
+    module = build(name, size=size).eval()
+    for batch in (1, 5):
+        logits, *classes = parts_of(module(pairs(batch, size)))
+        assert logits.shape == (batch, 2)
+        assert all(part.shape == (batch, 2, 10) for part in classes)
+    if "n_classes" in inspect.signature(MODELS[name]).parameters:
+        module = build(name, size=size, n_classes=3).eval()
+        assert all(part.shape == (4, 2, 3) for part in parts_of(module(pairs(4, size)))[1:])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_seed_decides_the_initial_weights_and_nothing_else_does(name: str) -> None:
+    torch.manual_seed(1)
+    first = build(name, size=8)
+    before = torch.get_rng_state()
+    second, other = build(name, size=8), build(name, seed=1, size=8)
+    assert torch.equal(torch.get_rng_state(), before)
+    for (label, value), again, differs in zip(
+        first.named_parameters(), second.parameters(), other.parameters(), strict=True
+    ):
+        assert torch.equal(value, again), label
+        assert torch.equal(value, differs) == ("norm" in label.lower() or bool((value == value.flatten()[0]).all())), (
+            label
+        )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_parameter_is_used(name: str) -> None:
+    """Under all losses each one gets a gradient that is not zero throughout."""
+    module = build(name, size=8)
+    module.train()
+    outputs = parts_of(module(pairs(16, 8)))
+    generator = torch.Generator().manual_seed(1)
+    sum((part * torch.randn(part.shape, generator=generator)).sum() for part in outputs).backward()  # type: ignore[union-attr]
+    for label, parameter in module.named_parameters():
+        assert parameter.grad is not None, label
+        assert bool(parameter.grad.any()), label
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_evaluation_is_a_pure_function_of_each_pair(name: str) -> None:
+    """No run, batch or order in it: an example's outputs are its own."""
+    module = build(name, size=8).double().eval()
+    inputs = pairs(6, 8).double()
+    with torch.no_grad():
+        together = parts_of(module(inputs))
+        for row in range(6):
+            for one, all_of_them in zip(parts_of(module(inputs[row : row + 1])), together, strict=True):
+                torch.testing.assert_close(one[0], all_of_them[row], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_state_dicts_and_pickles_come_back(name: str) -> None:
+    module, other = build(name, size=8).eval(), build(name, seed=1, size=8).eval()
+    other.load_state_dict(module.state_dict())
+    copied = pickle.loads(pickle.dumps(module))
+    inputs = pairs(3, 8)
+    for again in (other, copied):
+        assert all(
+            torch.equal(mine, its) for mine, its in zip(parts_of(module(inputs)), parts_of(again(inputs)), strict=True)
+        )
+
+
+@pytest.mark.parametrize("how", ["vmap", "loop"])
+@pytest.mark.parametrize("name", MODELS)
+def test_it_stacks(name: str, how: str) -> None:
+    modules = [build(name, seed=run, size=8).double().eval() for run in range(3)]
+    inputs = torch.stack([pairs(4, 8).double() + run / 10 for run in range(3)])
+    outputs = parts_of(Stack(modules, how=how)(inputs))  # type: ignore[arg-type]
+    for run, module in enumerate(modules):
+        for together, alone in zip(outputs, parts_of(module(inputs[run])), strict=True):
+            torch.testing.assert_close(together[run], alone, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_options_are_keywords_with_defaults_and_are_described(name: str) -> None:
+    text = inspect.getdoc(MODELS[name]) or ""
+    for option in inspect.signature(MODELS[name]).parameters.values():
+        assert option.kind is option.KEYWORD_ONLY
+        assert option.default is not option.empty
+        described = text.partition("Args:")[2]
+        assert f"{option.name}:" in described or f"{option.name}, " in described or f", {option.name}" in described
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_task_takes_its_outputs(name: str) -> None:
+    from tenfold import data
+
+    images = data.load("digits")
+    assert isinstance(images, data.Images)
+    task = ComparePairs(images, size=8, train=10, test=5)
+    inputs, targets = task.examples([0], seed=0)["train"].span(0, 6)
+    output = build(name, size=8).eval()(inputs[0])
+    task.check(output, 6)
+    loss = task.loss(output, {key: value[0] for key, value in targets.items()}, torch.ones(3))
+    assert loss.shape == ()
+    assert bool(loss.isfinite())
