@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -142,7 +143,7 @@ class Study:
             entry: dict[str, Any] = {"name": model.name, "module": model.source.name}
             options = {key: value for key, value in model.source.options.items() if value is not None}
             entry |= {key: _plain_value(value) for key, value in options.items()} | _plain(model.recipe)
-            if model.published:
+            if model.published or model.published_note:
                 published: dict[str, Any] = {
                     metric: mean if std is None else [mean, std] for metric, (mean, std) in model.published.items()
                 }
@@ -311,7 +312,7 @@ def _published(
         return {}, None, ""
     raw = dict(raw)
     repeats, note = raw.pop("repeats", None), str(raw.pop("note", ""))
-    if repeats is not None and (not isinstance(repeats, int) or repeats < 1):
+    if repeats is not None and (not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1):
         problems.append(f"{where}published.repeats: expected a whole number from 1, got {repeats!r}")
         repeats = None
     metrics = [metric.name for task in TASKS.values() for metric in task.metrics]
@@ -433,7 +434,7 @@ def _whole(raw: Mapping[str, Any], key: str, default: int, least: int, problems:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _plain(model: BaseModel) -> dict[str, Any]:
