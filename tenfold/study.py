@@ -8,12 +8,13 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import torch
 
 from tenfold import data
 from tenfold.environment import describe_environment
-from tenfold.errors import RequestError, StudyError, TenfoldError
+from tenfold.errors import RequestError, StudyError, TenfoldError, nearest
 from tenfold.events import Event, Note
 from tenfold.models import ModuleSource
 from tenfold.one_model import certify, train_model
@@ -65,8 +66,11 @@ def run(
     study = replace(
         study, repeats=study.repeats if repeats is None else repeats, seed=study.seed if seed is None else seed
     )
-    if study.repeats < 1:
-        raise RequestError(f"repeats: expected a whole number from 1, got {study.repeats}")
+    for name, value, least in (("repeats", study.repeats, 1), ("seed", study.seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise RequestError(f"{name}: expected a whole number from {least}, got {value!r}")
+    if placement not in get_args(Placement):
+        raise RequestError(f"placement: no '{placement}'; {nearest(str(placement), get_args(Placement))}")
     if memory_gib is not None and memory_gib <= 0:
         raise RequestError(f"memory: expected a number of GiB above 0, got {memory_gib}")
     if checkpoint_seconds < 0:

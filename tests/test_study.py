@@ -1,0 +1,127 @@
+"""run(): what is refused before anything starts, and a study that is taken up again elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import tenfold
+from tenfold import events
+from tenfold.errors import RequestError
+
+NET = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, size=8):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(2 * size * size, 8), nn.Dropout(0.3), nn.Linear(8, 2))
+
+    def forward(self, pairs):
+        logits = self.layers(pairs)
+        return logits if float(logits.detach().sum()) > 0 else 1.1 * logits  # so that it cannot be stacked
+"""
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    before, setter = torch.get_num_threads(), torch.set_num_threads
+    torch.set_num_threads(1)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    yield
+    setter(before)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> tenfold.Study:
+    (tmp_path / "net.py").write_text(NET)
+    raw: dict[str, Any] = {
+        "name": "mine",
+        "repeats": 4,
+        "task": {"data": "digits", "size": 8, "train": 60, "test": 20},
+        "train": {"epochs": 8, "batch_size": 10, "compile": "never"},
+        "models": [{"name": "net", "module": "net.py:Net"}],
+    }
+    return tenfold.parse_study(raw, base=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"repeats": 0}, r"repeats: expected a whole number from 1, got 0"),
+        ({"repeats": "5"}, r"repeats: expected a whole number from 1, got '5'"),
+        ({"repeats": True}, r"repeats: expected a whole number from 1, got True"),
+        ({"seed": -1}, r"seed: expected a whole number from 0, got -1"),
+        ({"seed": 0.5}, r"seed: expected a whole number from 0, got 0.5"),
+        ({"placement": "stacked"}, r"placement: no 'stacked'; did you mean 'stack'\?"),
+        ({"device": "tpu"}, r"device: expected 'auto', 'cpu' or 'cuda', got 'tpu'"),
+        ({"memory_gib": 0}, r"memory: expected a number of GiB above 0, got 0"),
+        ({"checkpoint_seconds": -1}, r"checkpoint_seconds: expected 0 or more, got -1"),
+        ({"quick": True}, r"study 'mine' has no \[quick\] part"),
+    ],
+)
+def test_wrong_arguments_start_nothing(study: tenfold.Study, tmp_path: Path, arguments: dict, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        tenfold.run(study, out=tmp_path / "record", **arguments)
+    assert not (tmp_path / "record").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one here")
+def test_a_gpu_that_is_not_there(study: tenfold.Study, tmp_path: Path) -> None:
+    with pytest.raises(
+        RequestError, match="device 'cuda' was asked for, but PyTorch finds no CUDA GPU here; use 'cpu'"
+    ):
+        tenfold.run(study, out=tmp_path / "record", device="cuda")
+
+
+def children() -> list[str]:
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="needs two cores, and reads /proc"
+)
+def test_begun_in_workers_and_ended_without(study: tenfold.Study, tmp_path: Path) -> None:
+    """Ctrl-C in the middle ends the workers; taken up in this process alone, every number is the same."""
+    whole = tenfold.run(study, out=tmp_path / "whole", placement="spread")
+
+    def stop(event: events.Event) -> None:
+        if isinstance(event, events.EpochDone) and event.epoch == 3:
+            raise KeyboardInterrupt
+
+    before = children()
+    with pytest.raises(KeyboardInterrupt):
+        tenfold.run(study, out=tmp_path / "broken", placement="spread", checkpoint_seconds=0, watch=stop)
+    assert children() == before
+    seen: list[events.Event] = []
+    broken = tenfold.run(study, out=tmp_path / "broken", placement="stack", watch=seen.append)
+    started = next(event for event in seen if isinstance(event, events.ModelStarted))
+    assert (started.plan.placement, started.plan.threads) == ("spread", 1)  # the plan is kept, and with it every number
+    for metric in ("accuracy", "loss", "auc"):
+        np.testing.assert_array_equal(broken.scores(metric)["net"], whole.scores(metric)["net"])
+    for name, value in whole.weights("net")[0].items():
+        assert value.tobytes() == broken.weights("net")[0][name].tobytes()
+
+
+def test_the_same_seed_is_the_same_record_and_another_is_not(study: tenfold.Study, tmp_path: Path) -> None:
+    found = [
+        tenfold.run(study, out=tmp_path / str(at), placement="loop", seed=seed).scores("loss")["net"]
+        for at, seed in enumerate((3, 3, 4))
+    ]
+    assert found[0].tobytes() == found[1].tobytes()
+    assert not np.isclose(found[0], found[2]).any()
+
+
+def test_more_repeats_keep_the_first_ones(study: tenfold.Study, tmp_path: Path) -> None:
+    """Repeat r is repeat r, however many there are."""
+    few, many = (
+        tenfold.run(study, out=tmp_path / str(n), placement="loop", repeats=n).scores("loss")["net"] for n in (2, 4)
+    )
+    assert few.tobytes() == many[:2].tobytes()
