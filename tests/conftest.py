@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ def prepared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert spec is not None
     assert spec.loader is not None
     prepare_shared = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = prepare_shared  # dataclasses look their module up
     spec.loader.exec_module(prepare_shared)
     folder = tmp_path_factory.mktemp("prepared")
     assert prepare_shared.main([str(SHARED / "data"), str(folder)]) == 0

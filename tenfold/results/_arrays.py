@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -52,18 +51,14 @@ def read_npz(path: Path) -> Arrays:
 
 def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
     """Write tensors by name, shape (runs, ...); metadata values that are no text are stored as JSON."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     text = {str(key): value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     with atomic_write(path) as file:
-        try:
-            # No metadata as None: safetensors 0.8 writes a broken header for an empty dict and no tensors.
-            save_file(contiguous, file.name, metadata=text or None)
-        except SafetensorError as error:
-            number = re.search(r"os error (\d+)", str(error))
-            raise OSError(int(number[1]) if number else None, str(error)) from error
+        # Not save_file: it has a temporary file of its own, which a killed process would leave behind.
+        # No metadata as None: safetensors 0.8 writes a broken header for an empty dict and no tensors.
+        file.write(save(contiguous, metadata=text or None))
 
 
 def read_safetensors(path: Path) -> tuple[Arrays, dict[str, str]]:

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils import parametrize
+from torch.utils._pytree import tree_map
 
 from tenfold.errors import RequestError, ShapeError, TenfoldError, TrainingError
 from tenfold.stack._layout import channels_last_hooks
+from tenfold.stack._replay import Recordings, only_known_layers
 from tenfold.stack._swap import DROPOUT, replayable, stackable
 
 __all__ = ["How", "Stack", "signature"]
@@ -31,7 +33,12 @@ _RANDOM_INSIDE = (
 _MISSING = "not there"
 
 # What a copy of a stack builds anew when it needs it.
-_FRESH: dict[str, Callable[[], Any]] = {"_lanes": list, "_flat": lambda: None, "_compiled": dict}
+_FRESH: dict[str, Callable[[], Any]] = {
+    "_lanes": list,
+    "_flat": lambda: None,
+    "_compiled": dict,
+    "_recordings": Recordings,
+}
 
 
 class Stack(nn.Module):
@@ -51,6 +58,9 @@ class Stack(nn.Module):
             layers, with the same parameters and results.
         compiled: with "vmap", compile training passes with torch.compile: fewer and larger kernels for seconds of
             compiling.
+        recorded: with "vmap", record the operations of ``gradients`` and of passes without gradients once and
+            replay them. Only where the module is made of PyTorch's layers and tenfold's models: a recording does
+            not see Python.
     Raises:
         RequestError: if there is no module, or the modules are of different classes.
         ShapeError: if the modules differ in names or shapes of parameters or buffers.
@@ -71,6 +81,7 @@ class Stack(nn.Module):
         keys: Sequence[int] | None = None,
         how: How = "vmap",
         compiled: bool = False,
+        recorded: bool = False,
     ) -> None:
         super().__init__()
         modules = list(modules)
@@ -83,6 +94,8 @@ class Stack(nn.Module):
         self.how: How = how
         self.compiled = compiled
         self._compiled: dict[tuple[Callable, bool], Callable] = {}
+        self.recorded = recorded and how == "vmap" and not compiled and only_known_layers(modules[0])
+        self._recordings = Recordings()
         exchange = stackable if how == "vmap" else replayable
         singles = [exchange(module, key=key) for module, key in zip(modules, keys, strict=True)]
         # In a list so that nn.Module does not register it: the module as the user wrote it, to hand a run back as.
@@ -191,9 +204,47 @@ class Stack(nn.Module):
                 ]
             )
 
+        return self._explained(self._all_runs(then, shared), ("map", then, shared), inputs, extras)
+
+    def gradients(
+        self, then: Callable, inputs: Sequence[Tensor], extras: Sequence[Any]
+    ) -> tuple[Tensor, Any, tuple[Tensor, ...]]:
+        """Loss of every run, what else ``then`` returns, and the gradients of the parameters of ``trainable``.
+
+        With ``how="vmap"``.
+
+        Args:
+            then: ``then(module(*inputs), *extras)`` of one run gives (loss, anything).
+            inputs: shape (runs, batch, ...).
+            extras: further tensors, runs first.
+        Returns:
+            (Tensor, Any, tuple): shape (runs,); runs first; one gradient for each parameter, runs first. All detached.
+        """
+        every = self._all_runs(then, shared=False)
+        trainable = [name for name, parameter in self.runs.named_parameters() if parameter.requires_grad]
+
+        def losses_and_gradients(tensors: dict[str, Tensor], inputs: Any, extras: Any) -> Any:
+            leaves = {name: tensors[name].detach().requires_grad_() for name in trainable}
+            with torch.enable_grad():
+                losses, rest = every(tensors | leaves, inputs, extras)
+                if not leaves:
+                    return losses.detach(), _detached(rest), ()
+                grads = torch.autograd.grad(
+                    losses.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True
+                )
+            return losses.detach(), _detached(rest), grads
+
+        return self._explained(losses_and_gradients, ("gradients", then, tuple(trainable)), inputs, extras)
+
+    def _explained(self, function: Callable, key: tuple, inputs: Sequence[Tensor], extras: Sequence[Any]) -> Any:
+        """``function(tensors, inputs, extras)``, recorded where that is wanted, errors in the user's words."""
         tensors = dict(self.runs.named_parameters()) | dict(self.runs.named_buffers())
+        arguments = (tensors, tuple(inputs), tuple(extras))
         try:
-            return self._all_runs(then, shared)(tensors, tuple(inputs), tuple(extras))
+            if self.recorded and (key[0] == "gradients" or not torch.is_grad_enabled()):
+                modes = tuple(layer.training for layer in self.runs.modules())
+                return self._recordings((*key, modes), function, arguments)
+            return function(*arguments)
         except TenfoldError:
             raise
         except (RuntimeError, ValueError) as error:
@@ -204,8 +255,13 @@ class Stack(nn.Module):
         ``then``.
         """
 
+        # functional_call's own way with tied tensors does not put a module back that stands in two places.
+        first_name = {id(tensor): name for name, tensor in reversed(_tensors(self.runs))}
+        names = {name: first_name[id(tensor)] for name, tensor in _tensors(self.runs)}
+
         def one(tensors: dict[str, Tensor], inputs: Sequence[Tensor], extras: Sequence[Any]) -> Any:
-            return then(functional_call(self.runs, tensors, tuple(inputs)), *extras)
+            own = {name: tensors[first] for name, first in names.items()}
+            return then(functional_call(self.runs, own, tuple(inputs), tie_weights=False), *extras)
 
         every = torch.func.vmap(one, in_dims=(0, None if shared else 0, 0), randomness="error")
         if not (self.compiled and self.training):
@@ -258,6 +314,20 @@ class Stack(nn.Module):
 
 
 # -- helpers ----------------------------------------------------------------------------------------------------------
+
+
+def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
+    """Every parameter and buffer of every module, the tied ones with each of their names; each module once."""
+    return [
+        (f"{path}.{name}" if path else name, tensor)
+        for path, layer in module.named_modules()
+        for name, tensor in [*layer._parameters.items(), *layer._buffers.items()]
+        if tensor is not None
+    ]
+
+
+def _detached(outputs: Any) -> Any:
+    return tree_map(Tensor.detach, outputs)
 
 
 def _as_it_is(output: Any) -> Any:

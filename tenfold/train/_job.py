@@ -34,6 +34,7 @@ class Job:
         runs: lane and repeat of each run.
         seed: the study's.
         how, compiled: see Stack.
+        recorded: see Stack; None for where it pays.
         threads: for PyTorch's operations.
         device: "cpu" or "cuda".
         checkpoint: file of this job's state; None keeps none.
@@ -49,6 +50,7 @@ class Job:
     threads: int
     device: str = "cpu"
     compiled: bool = False
+    recorded: bool | None = None
     checkpoint: Path | None = None
     checkpoint_seconds: float = 10.0
 
@@ -71,6 +73,7 @@ def prepare(job: Job, task: Task) -> State:
         seed=job.seed,
         how=job.how,
         compiled=job.compiled,
+        recorded=job.recorded,
         device=torch.device(job.device),
     )
 
@@ -116,6 +119,8 @@ def time_steps(job: Job, task: Task, *, seconds: float = 0.25, at_least: int = 3
         state = prepare(job, task)
         state.stack.train()
         rows = epoch_order(state)[:, : job.recipe.batch_size]
+        if state.stack.recorded:  # not part of what a step costs
+            step(state, rows)
 
         def timed() -> float:
             started = time.perf_counter()

@@ -24,6 +24,11 @@ __all__ = ["RunId", "State", "init", "step"]
 
 Build = Callable[[Lane, int], nn.Module]
 
+# Recording a step (0.1 to 0.5 s) is paid back after so many steps, about.
+_RECORD_FROM_STEPS = 300
+# A part of the data is laid out run by run where it takes no more than this.
+_GATHER_BYTES = 2**28
+
 
 @dataclass(frozen=True)
 class RunId:
@@ -59,7 +64,6 @@ class State:
     best_epoch: list[int] = field(default_factory=list)
     best: dict[str, Tensor] | None = None  # parameters and buffers of every run's best epoch
     plateau: Plateau | None = None
-    held: dict[Part, Tensor | None] = field(default_factory=dict)  # inputs for evaluation, see evaluate
     history: list[dict[str, dict[str, list[float]]]] = field(default_factory=list)  # epoch -> part -> metric -> runs
 
     def __post_init__(self) -> None:
@@ -82,6 +86,7 @@ def init(
     how: How,
     device: torch.device,
     compiled: bool = False,
+    recorded: bool | None = None,
 ) -> State:
     """Build the runs from their seeds and lay out everything that training them needs.
 
@@ -92,24 +97,29 @@ def init(
         recipe: budget and optimiser.
         model: name in the study, part of every seed.
         seed: the study's.
-        how, compiled: see Stack.
+        how, compiled, recorded: see Stack; recorded None for where it pays.
         device: where to train.
     """
     dtype = getattr(torch, recipe.dtype)
     runs = tuple(runs)
+    parts: dict[Part, Examples] = {}
+    for part, examples in task.examples([run.repeat for run in runs], seed=seed).items():
+        examples = examples.to(device, dtype)
+        parts[part] = examples.gathered() if examples.gathered_bytes <= _GATHER_BYTES else examples
+    steps_per_epoch = math.ceil(parts["train"].n_examples / recipe.batch_size)
+    n_steps = recipe.epochs * steps_per_epoch
+    if recorded is None:
+        recorded = n_steps >= _RECORD_FROM_STEPS
+    # A loss of someone else's may do more than tensor operations, which a recording would not repeat.
+    recorded = recorded and type(task).__module__.startswith("tenfold.")
     modules = [build(run.lane, derive(seed, model, run.repeat, "weights")) for run in runs]
     keys = [derive(seed, model, run.repeat, "dropout") for run in runs]
-    stack = Stack(modules, keys=keys, how=how, compiled=compiled).to(device=device, dtype=dtype)
-    repeats = [run.repeat for run in runs]
-    parts: dict[Part, Examples] = {
-        part: value.to(device, dtype) for part, value in task.examples(repeats, seed=seed).items()
-    }
+    stack = Stack(modules, keys=keys, how=how, compiled=compiled, recorded=recorded).to(device=device, dtype=dtype)
     flat = stack.flatten_()
     gradient = torch.zeros_like(flat)
     rows = [nn.Parameter(row) for row in flat]
     for row, grad in zip(rows, gradient, strict=True):
         row.grad = grad
-    steps_per_epoch = math.ceil(parts["train"].n_examples / recipe.batch_size)
     augment_keys = [derive(seed, model, run.repeat, "augment") for run in runs]
     return State(
         stack=stack,
@@ -124,7 +134,7 @@ def init(
         augment_keys=torch.tensor(augment_keys, device=device),
         model=model,
         seed=seed,
-        n_steps=recipe.epochs * steps_per_epoch,
+        n_steps=n_steps,
         steps_per_epoch=steps_per_epoch,
         frozen=torch.zeros(len(runs), dtype=torch.bool),
         diverged_at=[None] * len(runs),
@@ -182,12 +192,9 @@ def _gradients(state: State, inputs: Tensor, targets: dict[str, Tensor]) -> tupl
     if state.stack.how == "loop":
         return _gradients_in_a_loop(state, inputs, targets)
 
-    losses, outputs = state.stack.map(state.loss_and_output, (inputs,), (targets, state.loss_weights))
-    parameters = state.stack.trainable()
-    if parameters:
-        grads = torch.autograd.grad(losses.sum(), parameters, allow_unused=True, materialize_grads=True)
-        _lay_side_by_side(grads, state.gradient)
-    return losses.detach(), _detached(outputs)
+    losses, outputs, grads = state.stack.gradients(state.loss_and_output, (inputs,), (targets, state.loss_weights))
+    _lay_side_by_side(grads, state.gradient)
+    return losses, outputs
 
 
 def _lay_side_by_side(tensors: Sequence[Tensor], rows: Tensor) -> None:

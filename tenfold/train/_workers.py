@@ -38,13 +38,10 @@ _ENDED = (
     "a worker process ended (out of memory?). The record keeps what was finished: run again to go on, "
     "with --placement loop if it happens again."
 )
-# glibc gives large blocks back to the system after every step and asks for them again, page by page: measured 10 % of a
-# convolutional step. A worker lives for one study, so it may keep them.
-_KEEP_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**32),
-    "MALLOC_TRIM_THRESHOLD_": str(2**35),
-    "MALLOC_TOP_PAD_": str(2**26),
-}
+# Where the C library is glibc: memory that a step frees is kept for the next one instead of given back page by page,
+# and taken in huge pages. Measured without and with: a recurrent stack 2.3 and 1.25 ms a run-step, a convolutional one
+# 5.5 and 5.2. (As GLIBC_TUNABLES; the MALLOC_ variables refuse thresholds above 32 MiB without a word.)
+_MEMORY = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=34359738368"
 
 
 def portable(job: Job) -> bool:
@@ -83,7 +80,8 @@ class Workers:
         key = secrets.token_bytes(32)
         with Listener(authkey=key) as listener:
             listener_address = listener.address
-            environment = os.environ | _KEEP_MEMORY | {_KEY: key.hex(), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+            environment = os.environ | {_KEY: key.hex(), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+            environment["GLIBC_TUNABLES"] = ":".join(filter(None, (os.environ.get("GLIBC_TUNABLES"), _MEMORY)))
             # The same search path, so that the worker finds what the caller's script imported.
             command = [sys.executable, "-c", _PROGRAM, str(listener_address), *map(str, sys.path)]
             # A session of their own: Ctrl-C goes to the parent, which decides.

@@ -52,10 +52,13 @@ def test_every_model_is_the_run_that_it_would_be_alone(engine: Any, name: str) -
     job = Job(model.name, informed(model.source, task), recipe, runs, 0, "vmap", 1)
     stack = engine.steps(job, task).stack
     looped = engine.steps(engine.loop(job), task).stack
+    recorded = engine.steps(replace(job, recorded=True), task).stack
+    assert recorded.recorded
     for run in range(len(runs)):
         in_stack = stack.run(run)
         single = engine.steps(job.of_runs(runs[run : run + 1]), task).stack.run(0)
         alone = train_alone(job, task, run, max_steps=20)
+        assert engine.distance(in_stack, recorded.run(run)) < TOLERANCE
         assert engine.distance(in_stack, looped.run(run)) < TOLERANCE
         assert engine.distance(in_stack, single) < TOLERANCE
         assert engine.distance(in_stack, alone) < TOLERANCE
