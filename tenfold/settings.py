@@ -9,15 +9,15 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tenfold.errors import RequestError, StudyError, nearest
 from tenfold.models import ModuleSource
-from tenfold.tasks import TASKS
-from tenfold.train import Recipe
+from tenfold.recipe import Recipe
+from tenfold.tasks import TASKS, Task, TaskSettings
 
 __all__ = [
     "BUILT_IN",
@@ -31,35 +31,11 @@ __all__ = [
 ]
 
 BUILT_IN = Path(__file__).parent / "studies"
+_DEFAULT_KIND = "compare-pairs"
 
 _STUDY_KEYS = ("name", "title", "description", "repeats", "seed", "task", "train", "models", "quick")
-_MODEL_KEYS = ("name", "module", "published", *Recipe.model_fields)
-_QUICK_KEYS = ("repeats", "epochs", "train", "test")
-
-
-class TaskSettings(BaseModel):
-    """Which task on which data.
-
-    Attributes:
-        kind: name of the task.
-        data: a known data set, an .npz file or a folder of images by class.
-        size: side in pixels to average images down to.
-        train, test: examples drawn for every repeat.
-        validation: share of the training examples for early stopping and plateau schedules.
-        pixels: "unit", "standardised" or "raw"; see the task.
-        unreadable: what to do with image files that cannot be read: "refuse" or "skip".
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    kind: str = "compare-pairs"
-    data: str
-    size: Annotated[int, Field(ge=4, le=256)] | None = None
-    train: Annotated[int, Field(ge=2)] = 1000
-    test: Annotated[int, Field(ge=2)] = 1000
-    validation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    pixels: Literal["unit", "standardised", "raw"] = "unit"
-    unreadable: Literal["refuse", "skip"] = "refuse"
+_MODEL_KEYS = ("name", "module", "published")
+_QUICK_KEYS = ("repeats", "epochs")
 
 
 @dataclass(frozen=True)
@@ -103,7 +79,9 @@ class Study:
 
     def quickened(self) -> Study:
         """The same study cut to a few minutes on two cores, as its own ``[quick]`` says; marked as such."""
-        amounts = {key: min(getattr(self.task, key), self.quick[key]) for key in ("train", "test") if key in self.quick}
+        amounts = {
+            key: min(getattr(self.task, key), value) for key, value in self.quick.items() if key not in _QUICK_KEYS
+        }
         task = self.task.model_copy(update=amounts)
         epochs = self.quick.get("epochs")
         models = tuple(
@@ -215,18 +193,20 @@ def parse_study(
     _unknown(raw, _STUDY_KEYS, "", problems)
     repeats = _whole(raw, "repeats", 10, 1, problems)
     seed = _whole(raw, "seed", 0, 0, problems)
-    task = _task(raw.get("task", {}), problems)
+    kind = _kind(raw.get("task", {}), problems)
+    task = _task(raw.get("task", {}), kind, problems)
     quick = raw.get("quick", {})
     if isinstance(quick, Mapping):
-        _unknown(quick, _QUICK_KEYS, "quick.", problems)
-        quick = {key: _whole(quick, key, 1, 1, problems, "quick.") for key in quick if key in _QUICK_KEYS}
+        known = (*_QUICK_KEYS, *_amounts(kind))
+        _unknown(quick, known, "quick.", problems)
+        quick = {key: _whole(quick, key, 1, 1, problems, "quick.") for key in quick if key in known}
     else:
         problems.append(f"quick: expected a table, got {quick!r}")
-    models = _models(raw, base, problems)
+    models = _models(raw, base, kind.recipe_type, problems)
     name = raw.get("name", Path(where).stem)
     if not isinstance(name, str) or not re.fullmatch(r"[\w][\w .+-]*", name):
         problems.append(f"name: expected letters, digits, '-', '_', '.', got {name!r}")
-    if task is not None and task.validation == 0:
+    if task is not None and not getattr(task, "validation", 0):
         problems += [
             f"models.{model.name}: patience and the plateau schedule look at validation data; set "
             "task.validation, such as 0.1"
@@ -242,23 +222,32 @@ def parse_study(
 # -- pieces -----------------------------------------------------------------------------------------------------------
 
 
-def _task(raw: Any, problems: list[str]) -> TaskSettings | None:
+def _kind(raw: Any, problems: list[str]) -> type[Task]:
+    kind = raw.get("kind", _DEFAULT_KIND) if isinstance(raw, Mapping) else _DEFAULT_KIND
+    if kind not in TASKS:
+        problems.append(f"task.kind: no task '{kind}'; {nearest(str(kind), TASKS)}")
+    return TASKS.get(kind, TASKS[_DEFAULT_KIND])
+
+
+def _task(raw: Any, kind: type[Task], problems: list[str]) -> TaskSettings | None:
     if not isinstance(raw, Mapping):
         problems.append(f"task: expected a table, got {raw!r}")
         return None
-    kind = raw.get("kind", "compare-pairs")
-    if kind not in TASKS:
-        problems.append(f"task.kind: no task '{kind}'; {nearest(str(kind), TASKS)}")
-    return _validated(TaskSettings, raw, "task.", problems)
+    return _validated(kind.settings_type, {"kind": kind.kind} | dict(raw), "task.", problems)
 
 
-def _models(raw: Mapping[str, Any], base: Path, problems: list[str]) -> list[ModelSettings]:
+def _amounts(kind: type[Task]) -> list[str]:
+    """The task's whole numbers, of which a quick study may have fewer."""
+    return [name for name, field in kind.settings_type.model_fields.items() if field.annotation is int]
+
+
+def _models(raw: Mapping[str, Any], base: Path, recipe_type: type[Recipe], problems: list[str]) -> list[ModelSettings]:
     defaults, entries = raw.get("train", {}), raw.get("models", [])
     if not isinstance(defaults, Mapping):
         problems.append(f"train: expected a table, got {defaults!r}")
         defaults = {}
-    _unknown(defaults, tuple(Recipe.model_fields), "train.", problems)
-    defaults = {key: value for key, value in defaults.items() if key in Recipe.model_fields}
+    _unknown(defaults, tuple(recipe_type.model_fields), "train.", problems)
+    defaults = {key: value for key, value in defaults.items() if key in recipe_type.model_fields}
     if not isinstance(entries, Sequence) or isinstance(entries, str) or not entries:
         problems.append("models: expected at least one [[models]] table with a name and a module")
         return []
@@ -275,18 +264,21 @@ def _models(raw: Mapping[str, Any], base: Path, problems: list[str]) -> list[Mod
         if name in names:
             problems.append(f"models: two models are named '{name}'; names must differ")
         names.add(name)
-        model = _model(name, dict(defaults) | dict(entry), base, problems)
+        model = _model(name, dict(defaults) | dict(entry), base, recipe_type, problems)
         if model is not None:
             models.append(model)
     return models
 
 
-def _model(name: str, entry: dict[str, Any], base: Path, problems: list[str]) -> ModelSettings | None:
+def _model(
+    name: str, entry: dict[str, Any], base: Path, recipe_type: type[Recipe], problems: list[str]
+) -> ModelSettings | None:
     where = f"models.{name}."
     if "module" not in entry:
         problems.append(f'{where}module: missing; a built-in name or "my_models.py:MyNet"')
         return None
-    options = {key: value for key, value in entry.items() if key not in _MODEL_KEYS}
+    known = (*_MODEL_KEYS, *recipe_type.model_fields)
+    options = {key: value for key, value in entry.items() if key not in known}
     source = ModuleSource(entry["module"], options, base)
     try:
         accepted = source.accepts()
@@ -294,10 +286,10 @@ def _model(name: str, entry: dict[str, Any], base: Path, problems: list[str]) ->
         problems.append(f"{where[:-1]}: {error}")
         return None
     if accepted is not None:
-        _unknown(options, (*accepted, *_MODEL_KEYS), where, problems)
+        _unknown(options, (*accepted, *known), where, problems)
         if entry.get("dropout") is not None and "dropout" not in accepted:
             problems.append(f"{where}dropout: module '{source.name}' takes no argument 'dropout'")
-    recipe = _validated(Recipe, {k: v for k, v in entry.items() if k in Recipe.model_fields}, where, problems)
+    recipe = _validated(recipe_type, {k: v for k, v in entry.items() if k in recipe_type.model_fields}, where, problems)
     published, repeats, note = _published(entry.get("published", {}), where, problems)
     return None if recipe is None else ModelSettings(name, source, recipe, published, repeats, note)
 

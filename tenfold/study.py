@@ -12,7 +12,6 @@ from typing import get_args
 
 import torch
 
-from tenfold import data
 from tenfold.environment import describe_environment
 from tenfold.errors import RequestError, StudyError, TenfoldError, nearest
 from tenfold.events import Event, Note
@@ -118,10 +117,7 @@ def record_folder(study: Study, out: str | Path | None = None) -> Path:
 
 def load_task(study: Study) -> Task:
     """The task of a study with its data, before any seed comes in."""
-    settings = study.task.model_dump()
-    kind, name, unreadable = settings.pop("kind"), settings.pop("data"), settings.pop("unreadable")
-    images = data.load(name, base=study.base, size=study.task.size, unreadable=unreadable)
-    return TASKS[kind](images, **settings)
+    return TASKS[study.task.kind].load(study.task, base=study.base)
 
 
 # -- before training --------------------------------------------------------------------------------------------------

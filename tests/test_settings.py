@@ -13,7 +13,7 @@ from torch import nn
 from tenfold import Study, built_in_studies, load_study, parse_study
 from tenfold.errors import RequestError, StudyError
 from tenfold.settings import to_toml
-from tenfold.train import Recipe
+from tenfold.tasks.compare_pairs import PairRecipe
 
 GOOD: dict[str, Any] = {
     "name": "good",
@@ -64,7 +64,7 @@ def test_defaults_stand_in_the_fields() -> None:
     study = parse_study({"task": {"data": "digits"}, "models": [{"module": "baseline"}]}, where="some/file.toml")
     assert (study.name, study.repeats, study.seed) == ("file", 10, 0)
     assert study.models[0].name == "baseline"
-    assert study.models[0].recipe == Recipe()
+    assert study.models[0].recipe == PairRecipe()
     assert study.task.train == 1000
 
 

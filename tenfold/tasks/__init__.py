@@ -1,14 +1,15 @@
 """The tasks. A task is one file here and one line in ``TASKS``."""
 
 from tenfold.tasks._examples import Examples as Examples
+from tenfold.tasks._settings import TaskSettings as TaskSettings
 from tenfold.tasks._task import Design as Design
 from tenfold.tasks._task import Metric as Metric
 from tenfold.tasks._task import Part as Part
 from tenfold.tasks._task import Task as Task
 from tenfold.tasks.compare_pairs import ComparePairs as ComparePairs
 
-TASKS = {
+TASKS: dict[str, type[Task]] = {
     "compare-pairs": ComparePairs,
 }
 
-__all__ = ["TASKS", "ComparePairs", "Design", "Examples", "Metric", "Part", "Task"]
+__all__ = ["TASKS", "ComparePairs", "Design", "Examples", "Metric", "Part", "Task", "TaskSettings"]

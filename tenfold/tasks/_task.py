@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from tenfold.recipe import Recipe
 from tenfold.tasks._examples import Examples
+from tenfold.tasks._settings import TaskSettings
 
 __all__ = ["Design", "Metric", "Part", "Task"]
 
@@ -22,7 +26,7 @@ class Metric:
 
     name: str
     label: str
-    unit: Literal["%", "nats"]
+    unit: Literal["%", "nats", ""]
     higher_is_better: bool
     primary: bool = False
 
@@ -45,13 +49,25 @@ class Design:
 class Task(Protocol):
     """A task of a study. Losses are written for one run; metrics take all runs at once."""
 
-    kind: str
-    metrics: tuple[Metric, ...]
+    kind: ClassVar[str]
+    metrics: ClassVar[tuple[Metric, ...]]
+    settings_type: ClassVar[type[TaskSettings]]  # of the [task] table
+    recipe_type: ClassVar[type[Recipe]]  # how a model is trained, with the settings of this task's loss
     fingerprint: str  # of the data: a record is not continued on other data
     notes: tuple[str, ...]  # what a person should know of the data, such as files that were skipped
 
+    @classmethod
+    def load(cls, settings: Any, *, base: Path) -> Self:
+        """The task with its data; relative paths start from ``base``."""
+        ...
+
     def examples(self, repeats: Sequence[int], *, seed: int) -> dict[Part, Examples]:
         """The data of the given repeats, one run each. The same repeat has the same data for every model."""
+        ...
+
+    def order(self, targets: dict[str, Tensor], recipe: Any, numbers: torch.Generator) -> Tensor:
+        """Which training examples of one run an epoch goes through, int64 of shape (n,), cut into batches in this
+        order. ``targets`` are those of the run's training examples."""
         ...
 
     def design(self) -> Design:
@@ -70,12 +86,16 @@ class Task(Protocol):
         """Raise ShapeError where a module's output for one run is not what the task needs."""
         ...
 
-    def loss(self, output: Any, targets: dict[str, Tensor], weights: Tensor) -> Tensor:
-        """Mean loss of one run over a batch; ``weights`` are its loss weights, in the order the task documents."""
+    def loss(self, output: Any, targets: dict[str, Tensor], values: dict[str, Tensor], recipe: Any) -> Tensor:
+        """Mean loss of one run over a batch.
+
+        ``values`` holds the run's own loss settings (the recipe's ``loss_values``), and ``key`` and ``step`` (int64,
+        shape ()) for random choices: see ``tenfold.seeds.uniform``.
+        """
         ...
 
     def measure(self, outputs: Any, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Cheap metrics of every run, shape (runs,) each, for the curves."""
+        """Cheap metrics of every run, shape (runs,) each, for the curves; of the test, validation or training part."""
         ...
 
     def score(self, outputs: Any, targets: dict[str, Tensor]) -> dict[str, np.ndarray]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn import functional as F
 
 from tenfold import data
 from tenfold.errors import DataError, RequestError, ShapeError
+from tenfold.recipe import Lane, NotNegative, Recipe
 from tenfold.seeds import generator
 from tenfold.tasks._examples import Examples
+from tenfold.tasks._settings import TaskSettings
 from tenfold.tasks._task import Design, Metric, Part
 
 __all__ = ["ComparePairs"]
@@ -25,12 +29,55 @@ _TEST_SHARE = 0.25
 _MUCH_TRAINING, _MUCH_TEST = 0.1, 0.5
 
 
+class PairSettings(TaskSettings):
+    """The ``[task]`` table.
+
+    Attributes:
+        data: a known data set, an .npz file or a folder of images by class.
+        size: side in pixels to average images down to.
+        train, test: examples drawn for every repeat.
+        validation: share of the training examples for early stopping and plateau schedules.
+        pixels: "unit", "standardised" or "raw"; see the task.
+        unreadable: what to do with image files that cannot be read: "refuse" or "skip".
+    """
+
+    size: Annotated[int, Field(ge=4, le=256)] | None = None
+    train: Annotated[int, Field(ge=2)] = 1000
+    test: Annotated[int, Field(ge=2)] = 1000
+    validation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    pixels: Literal["unit", "standardised", "raw"] = "unit"
+    unreadable: Literal["refuse", "skip"] = "refuse"
+
+
+class PairRecipe(Recipe):
+    """How a model is trained to compare pairs.
+
+    Attributes:
+        auxiliary: loss weights (first image, second image, comparison); None is 0, 0, 1.
+    """
+
+    loss_values: ClassVar[tuple[str, ...]] = ("auxiliary",)
+    vectors: ClassVar[tuple[str, ...]] = ("auxiliary",)
+
+    auxiliary: list[NotNegative] | list[list[NotNegative]] | None = None
+
+    @model_validator(mode="after")
+    def _three_weights(self) -> PairRecipe:
+        for weights in self.values_of("auxiliary"):
+            if weights is not None and len(weights) != 3:
+                raise ValueError(f"auxiliary: expected three weights (first, second, comparison), got {weights}")
+        return self
+
+    def loss_settings(self, lane: Lane) -> dict[str, Any]:
+        return {"auxiliary": (0.0, 0.0, 1.0) if lane.loss["auxiliary"] is None else lane.loss["auxiliary"]}
+
+
 class ComparePairs:
     """Two images, target 1 where the class of the first <= the class of the second.
 
     A module takes (batch, 2, height, width) and gives logits (batch, 2) for "greater" and "less or equal", or a
     tuple of those and
-    class logits (batch, 2, classes) for the two images. Loss weights are (first class, second class, comparison).
+    class logits (batch, 2, classes) for the two images.
 
     Args:
         images: a set of images by class, or ready-made pairs.
@@ -41,8 +88,10 @@ class ComparePairs:
     Source: the protocol of the EPFL Deep Learning course, project 1.
     """
 
-    kind = "compare-pairs"
-    metrics = (
+    kind: ClassVar[str] = "compare-pairs"
+    settings_type: ClassVar[type[TaskSettings]] = PairSettings
+    recipe_type: ClassVar[type[Recipe]] = PairRecipe
+    metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("accuracy", "Accuracy", "%", higher_is_better=True, primary=True),
         Metric("f1", "F1", "%", higher_is_better=True),
         Metric("digit_accuracy", "Digit accuracy", "%", higher_is_better=True),
@@ -88,7 +137,16 @@ class ComparePairs:
         self.train, self.test, self.validation = train, test, validation
         self._check_amounts()
 
+    @classmethod
+    def load(cls, settings: PairSettings, *, base: Path) -> Self:
+        values = settings.model_dump(exclude={"kind", "data", "unreadable"})
+        images = data.load(settings.data, base=base, size=settings.size, unreadable=settings.unreadable)
+        return cls(images, **values)
+
     # -- data ---------------------------------------------------------------------------------------------------------
+
+    def order(self, targets: dict[str, Tensor], recipe: Recipe, numbers: torch.Generator) -> Tensor:
+        return torch.randperm(len(targets["target"]), generator=numbers)
 
     def _pools(self, repeat: int, seed: int) -> tuple[Tensor, Tensor]:
         """Items for training and for testing of one repeat; nothing is in both."""
@@ -220,7 +278,8 @@ class ComparePairs:
                 f"got {tuple(digit_logits.shape)}"
             )
 
-    def loss(self, output: Any, targets: dict[str, Tensor], weights: Tensor) -> Tensor:
+    def loss(self, output: Any, targets: dict[str, Tensor], values: dict[str, Tensor], recipe: Recipe) -> Tensor:
+        weights = values["auxiliary"]
         logits, digit_logits = _parts(output)
         total = weights[2] * F.cross_entropy(logits, targets["target"])
         if digit_logits is not None and "digits" in targets:

@@ -16,9 +16,6 @@ from tenfold.train._placement import Plan as Plan
 from tenfold.train._placement import choose as choose
 from tenfold.train._placement import cores as cores
 from tenfold.train._placement import try_module as try_module
-from tenfold.train._recipe import LANE_VALUES as LANE_VALUES
-from tenfold.train._recipe import Lane as Lane
-from tenfold.train._recipe import Recipe as Recipe
 from tenfold.train._state import RunId as RunId
 from tenfold.train._state import State as State
 from tenfold.train._state import init as init
@@ -27,14 +24,11 @@ from tenfold.train._verify import verify as verify
 from tenfold.train._workers import Workers as Workers
 
 __all__ = [
-    "LANE_VALUES",
     "Epoch",
     "Job",
-    "Lane",
     "Outcome",
     "Placement",
     "Plan",
-    "Recipe",
     "RunId",
     "State",
     "Workers",

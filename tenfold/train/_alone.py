@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from tenfold.recipe import Lane, Recipe
 from tenfold.seeds import derive, generator
 from tenfold.stack import replayable
 from tenfold.tasks import Task
 from tenfold.train._augment import augment
 from tenfold.train._job import Job
-from tenfold.train._recipe import Lane, Recipe
 from tenfold.train._schedules import factor
 from tenfold.train._state import seeded_forward
 
@@ -40,15 +40,19 @@ def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = N
     module = replayable(module, key=derive(job.seed, job.model, repeat, "dropout")).to(device=device, dtype=dtype)
     train = task.examples([repeat], seed=job.seed)["train"].to(device, dtype)
     optimiser = _torch_optimiser(module, lane, recipe)
-    weights = torch.tensor(lane.loss_weights, dtype=dtype, device=device)
+    values = {
+        name: torch.tensor(value, dtype=dtype, device=device) for name, value in recipe.loss_settings(lane).items()
+    }
+    values["key"] = torch.tensor(derive(job.seed, job.model, repeat, "loss"), device=device)
     keys = torch.tensor([derive(job.seed, job.model, repeat, "augment")], device=device)
-    steps_per_epoch = math.ceil(train.n_examples / recipe.batch_size)
+    steps_per_epoch = math.ceil(train.n_examples / recipe.examples_per_step)
     n_steps = recipe.epochs * steps_per_epoch
     done = 0
     module.train()
     for epoch in range(recipe.epochs):
-        order = torch.randperm(train.n_examples, generator=generator(job.seed, repeat, "order", epoch)).to(device)
-        for rows in order.split(recipe.batch_size):
+        its = {name: value[0] for name, value in train.targets.items()}
+        order = task.order(its, recipe, generator(job.seed, repeat, "order", epoch)).to(device)
+        for rows in order.split(recipe.examples_per_step):
             inputs, targets = train.batch(rows[None])
             if recipe.augment is not None:
                 inputs = augment(inputs, recipe.augment, keys, done)
@@ -57,7 +61,8 @@ def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = N
             optimiser.zero_grad()
             with seeded_forward(job.seed, job.model, repeat, done):
                 output = module(inputs[0])
-            loss = task.loss(output, {name: value[0] for name, value in targets.items()}, weights)
+            values["step"] = torch.tensor(done, device=device)
+            loss = task.loss(output, {name: value[0] for name, value in targets.items()}, values, recipe)
             loss.backward()
             if lane.clip is not None:
                 nn.utils.clip_grad_norm_(module.parameters(), lane.clip)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tenfold.recipe import Augmentation
 from tenfold.seeds import uniform
-from tenfold.train._recipe import Augmentation
 
 __all__ = ["augment"]
 

@@ -93,8 +93,8 @@ def _one_epoch(state: State) -> Scores:
     order = epoch_order(state)
     losses: Tensor | None = None
     outputs = []
-    for start in range(0, order.shape[1], state.recipe.batch_size):
-        rows = order[:, start : start + state.recipe.batch_size]
+    for start in range(0, order.shape[1], state.recipe.examples_per_step):
+        rows = order[:, start : start + state.recipe.examples_per_step]
         batch_losses, batch_outputs = step(state, rows)
         weighted = batch_losses * rows.shape[1]
         losses = weighted if losses is None else losses + weighted

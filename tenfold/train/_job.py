@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from tenfold.models import ModuleSource
+from tenfold.recipe import Lane, Recipe
 from tenfold.stack import How
 from tenfold.tasks import Task
 from tenfold.train._checkpoint import restore
 from tenfold.train._fit import Epoch, Outcome, finish, fit
-from tenfold.train._recipe import Lane, Recipe
 from tenfold.train._state import RunId, State, epoch_order, init, step
 
 __all__ = ["Job", "prepare", "time_steps", "train"]
@@ -98,7 +98,7 @@ def _compiles(job: Job, task: Task) -> bool:
     state = prepare(job, task)
     state.stack.train()
     try:
-        step(state, epoch_order(state)[:, : job.recipe.batch_size])
+        step(state, epoch_order(state)[:, : job.recipe.examples_per_step])
     except Exception:  # a compiler fails in many ways; without it there is nothing to lose but time
         return False
     return True
@@ -118,7 +118,7 @@ def time_steps(job: Job, task: Task, *, seconds: float = 0.25, at_least: int = 3
     with use_threads(job.threads):
         state = prepare(job, task)
         state.stack.train()
-        rows = epoch_order(state)[:, : job.recipe.batch_size]
+        rows = epoch_order(state)[:, : job.recipe.examples_per_step]
         if state.stack.recorded:  # not part of what a step costs
             step(state, rows)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tenfold.train._recipe import Lane, Recipe
+from tenfold.recipe import Lane, Recipe
 
 __all__ = ["make_optimiser", "set_rates"]
 

@@ -24,6 +24,8 @@ Placement = Literal["auto", "stack", "spread", "loop"]
 _MEMORY_SHARE = 0.6
 # Compiling a step takes 5 to 25 s; it is tried where that is at most a few percent of the training left.
 _COMPILE_FROM_SECONDS = 300.0
+# Stacks larger than this are also timed in pieces of about this size, which may fit the processor's caches.
+_PIECE = 5
 # A candidate whose first step takes so many times the best one's is not timed further.
 _HOPELESS = 4.0
 
@@ -107,22 +109,32 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
         raise failures[0]
     name = min(times, key=lambda key: times[key])
     placement, how, n_threads = candidates[name]
+    largest = None
+    whole = max(map(len, _groups(placement, how, alike, per_run, memory, workers)))
+    if how == "vmap" and whole > _PIECE and job.device == "cpu" and times[name]:
+        piece = -(-whole // -(-whole // _PIECE))
+        candidate = replace(job, how=how, threads=n_threads)
+        times["in pieces"] = _time(candidate, task, placement, alike, per_run, memory, workers, math.inf, piece)
+        if times["in pieces"] < times[name]:
+            largest, name = piece, "in pieces"
     compiled = False
     if how == "vmap" and _worth_compiling(job, task, times[name]):
         candidate = replace(job, how=how, threads=n_threads, compiled=True)
         try:
-            times["compiled"] = _time(candidate, task, placement, alike, per_run, memory, workers, math.inf)
+            times["compiled"] = _time(candidate, task, placement, alike, per_run, memory, workers, math.inf, largest)
         except Exception as error:  # no compiler, or one that fails: whatever it raises, there is a way without it
             compile_note = f"; torch.compile failed: {str(error).splitlines()[0]}"
         else:
             compiled = job.recipe.compile == "always" or times["compiled"] < times[name]
-    sized = _groups(placement, how, alike, per_run, memory, workers)
+    sized = _groups(placement, how, alike, per_run, memory, workers, largest)
     reason = f"placement '{wanted}' was asked for" if wanted != "auto" else "fastest of those timed"
     if wanted == "spread" and not spread:
         reason = "'spread' needs several cores and runs, a CPU, and a module in a file of its own; stacked instead"
     if wanted == "auto" and failures:
         reason += f"; left out: {str(failures[0]).splitlines()[0]}"
-    if how == "vmap" and len(sized) > len(_parts(placement, alike, workers)):
+    if largest is not None:
+        reason += f"; in stacks of {largest}, which are faster than larger ones here"
+    elif how == "vmap" and len(sized) > len(_parts(placement, alike, workers)):
         reason += (
             f"; split into {len(sized)} groups, since {per_run / 2**20:.0f} MiB a run exceed {memory / 2**20:.0f} MiB"
         )
@@ -142,7 +154,7 @@ def _worth_compiling(job: Job, task: Task, seconds_per_step: float) -> bool:
     if job.recipe.compile != "auto":
         return job.recipe.compile == "always"
     n_examples = task.examples([job.runs[0].repeat], seed=job.seed)["train"].n_examples
-    steps = job.recipe.epochs * math.ceil(n_examples / job.recipe.batch_size)
+    steps = job.recipe.epochs * math.ceil(n_examples / job.recipe.examples_per_step)
     return seconds_per_step * steps * len(job.runs) > _COMPILE_FROM_SECONDS
 
 
@@ -166,11 +178,19 @@ def _parts(placement: str, alike: list[list[int]], workers: Workers | None) -> l
 
 
 def _groups(
-    placement: str, how: How, alike: list[list[int]], per_run: int, memory: int, workers: Workers | None
+    placement: str,
+    how: How,
+    alike: list[list[int]],
+    per_run: int,
+    memory: int,
+    workers: Workers | None,
+    largest: int | None = None,
 ) -> tuple[tuple[int, ...], ...]:
     if how == "loop":  # one run after the other: no more memory than one run needs
         return tuple(tuple(part) for part in _parts(placement, alike, workers))
     share = memory // workers.count if placement == "spread" and workers is not None else memory
+    if largest is not None:
+        share = min(share, largest * max(per_run, 1))
     cut: list[tuple[int, ...]] = []
     for part in _parts(placement, alike, workers):
         start = 0
@@ -189,11 +209,12 @@ def _time(
     memory: int,
     workers: Workers | None,
     hopeless: float,
+    largest: int | None = None,
 ) -> float:
     """Seconds of wall time that one step of one run costs under a candidate, from its first group (or first of
     each worker).
     """
-    cut = _groups(placement, job.how, alike, per_run, memory, workers)
+    cut = _groups(placement, job.how, alike, per_run, memory, workers, largest)
     if placement == "spread":
         assert workers is not None
         together = cut[: workers.count]
@@ -230,13 +251,14 @@ def try_module(job: Job, task: Task) -> None:
     output = state.stack.lanes()[0](inputs[0])
     task.check(output, len(inputs[0]))
     # The smallest batch of an epoch: what fails on small ones only, such as batch norm on one example, fails here.
-    n_examples = state.parts["train"].n_examples
-    smallest = n_examples % job.recipe.batch_size or min(job.recipe.batch_size, n_examples)
+    order, each = epoch_order(state), job.recipe.examples_per_step
+    n_examples = order.shape[1]
+    smallest = n_examples % each or min(each, n_examples)
     state.stack.train()
     try:
-        _gradients(state, *state.parts["train"].batch(epoch_order(state)[:, :smallest]))
+        _gradients(state, *state.parts["train"].batch(order[:, :smallest]))
     except (RuntimeError, ValueError) as error:
         raise RequestError(
             f"{job.source.name} failed in training on a batch of {smallest} ({n_examples} examples in batches of "
-            f"{job.recipe.batch_size}): {error}"
+            f"{each}): {error}"
         ) from error

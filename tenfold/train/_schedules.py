@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tenfold.train._recipe import Recipe
+from tenfold.recipe import Recipe
 
 __all__ = ["Plateau", "factor"]
 

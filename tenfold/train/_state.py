@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tenfold.recipe import Lane, Recipe
 from tenfold.seeds import derive, generator
 from tenfold.stack import How, Stack
 from tenfold.tasks import Examples, Part, Task
 from tenfold.train._augment import augment
 from tenfold.train._optimisers import make_optimiser, set_rates
-from tenfold.train._recipe import Lane, Recipe
 from tenfold.train._schedules import Plateau, factor
 
 __all__ = ["RunId", "State", "init", "step"]
@@ -50,7 +50,7 @@ class State:
     optimiser: torch.optim.Optimizer
     rows: list[nn.Parameter]
     gradient: Tensor  # (runs, parameters)
-    loss_weights: Tensor  # (runs, weights)
+    loss_values: dict[str, Tensor]  # by name, (runs, ...): see Task.loss
     augment_keys: Tensor  # (runs,)
     model: str
     seed: int
@@ -68,7 +68,7 @@ class State:
 
     def __post_init__(self) -> None:
         # One object for all steps: a compiled stack keeps what it compiled by it.
-        self.loss_and_output = partial(_loss_and_output, self.task)
+        self.loss_and_output = partial(_loss_and_output, self.task, self.recipe)
 
     @property
     def n_runs(self) -> int:
@@ -106,7 +106,7 @@ def init(
     for part, examples in task.examples([run.repeat for run in runs], seed=seed).items():
         examples = examples.to(device, dtype)
         parts[part] = examples.gathered() if examples.gathered_bytes <= _GATHER_BYTES else examples
-    steps_per_epoch = math.ceil(parts["train"].n_examples / recipe.batch_size)
+    steps_per_epoch = math.ceil(parts["train"].n_examples / recipe.examples_per_step)
     n_steps = recipe.epochs * steps_per_epoch
     if recorded is None:
         recorded = n_steps >= _RECORD_FROM_STEPS
@@ -130,7 +130,7 @@ def init(
         optimiser=make_optimiser(rows, [run.lane for run in runs], recipe),
         rows=rows,
         gradient=gradient,
-        loss_weights=torch.tensor([run.lane.loss_weights for run in runs], dtype=dtype, device=device),
+        loss_values=_loss_values(recipe, runs, seed=seed, model=model, dtype=dtype, device=device),
         augment_keys=torch.tensor(augment_keys, device=device),
         model=model,
         seed=seed,
@@ -146,11 +146,29 @@ def init(
     )
 
 
+def _loss_values(
+    recipe: Recipe, runs: Sequence[RunId], *, seed: int, model: str, dtype: torch.dtype, device: torch.device
+) -> dict[str, Tensor]:
+    """What the loss of every run takes beside outputs and targets, runs first."""
+    settings = [recipe.loss_settings(run.lane) for run in runs]
+    values = {name: torch.tensor([each[name] for each in settings], dtype=dtype, device=device) for name in settings[0]}
+    keys = [derive(seed, model, run.repeat, "loss") for run in runs]
+    return values | {
+        "key": torch.tensor(keys, device=device),
+        "step": torch.zeros(len(runs), dtype=torch.int64, device=device),
+    }
+
+
 def epoch_order(state: State) -> Tensor:
-    """The order of the training examples in the coming epoch, (runs, examples): of seed, repeat and epoch only."""
-    n = state.parts["train"].n_examples
+    """Which training examples the coming epoch goes through, (runs, examples): of seed, repeat and epoch only."""
+    targets = state.parts["train"].targets
     orders = [
-        torch.randperm(n, generator=generator(state.seed, run.repeat, "order", state.epochs_done)) for run in state.runs
+        state.task.order(
+            {name: value[at] for name, value in targets.items()},
+            state.recipe,
+            generator(state.seed, run.repeat, "order", state.epochs_done),
+        )
+        for at, run in enumerate(state.runs)
     ]
     return torch.stack(orders).to(state.gradient.device)
 
@@ -167,6 +185,7 @@ def step(state: State, rows: Tensor) -> tuple[Tensor, Any]:
     inputs, targets = state.parts["train"].batch(rows)
     if state.recipe.augment is not None:
         inputs = augment(inputs, state.recipe.augment, state.augment_keys, state.steps_done)
+    state.loss_values["step"].fill_(state.steps_done)
     losses, outputs = _gradients(state, inputs, targets)
     _clip(state)
     common = factor(state.steps_done, state.n_steps, state.steps_per_epoch, state.recipe)
@@ -183,8 +202,10 @@ def freeze(state: State, which: Tensor) -> None:
         state.rows[run].grad = None
 
 
-def _loss_and_output(task: Task, output: Any, targets: dict[str, Tensor], weights: Tensor) -> tuple[Tensor, Any]:
-    return task.loss(output, targets, weights), output
+def _loss_and_output(
+    task: Task, recipe: Recipe, output: Any, targets: dict[str, Tensor], values: dict[str, Tensor]
+) -> tuple[Tensor, Any]:
+    return task.loss(output, targets, values, recipe), output
 
 
 def _gradients(state: State, inputs: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, Any]:
@@ -192,7 +213,7 @@ def _gradients(state: State, inputs: Tensor, targets: dict[str, Tensor]) -> tupl
     if state.stack.how == "loop":
         return _gradients_in_a_loop(state, inputs, targets)
 
-    losses, outputs, grads = state.stack.gradients(state.loss_and_output, (inputs,), (targets, state.loss_weights))
+    losses, outputs, grads = state.stack.gradients(state.loss_and_output, (inputs,), (targets, state.loss_values))
     _lay_side_by_side(grads, state.gradient)
     return losses, outputs
 
@@ -215,7 +236,9 @@ def _gradients_in_a_loop(state: State, inputs: Tensor, targets: dict[str, Tensor
     for run, lane in enumerate(state.stack.lanes()):
         with seeded_forward(state.seed, state.model, state.runs[run].repeat, state.steps_done):
             output = lane(inputs[run])
-        loss = state.task.loss(output, {name: value[run] for name, value in targets.items()}, state.loss_weights[run])
+        its = {name: value[run] for name, value in targets.items()}
+        values = {name: value[run] for name, value in state.loss_values.items()}
+        loss = state.task.loss(output, its, values, state.recipe)
         parameters = [parameter for parameter in lane.parameters() if parameter.requires_grad]
         if parameters and not state.frozen[run]:
             grads = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)

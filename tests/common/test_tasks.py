@@ -76,12 +76,16 @@ def test_losses_are_for_one_run_and_vmap(task: Task) -> None:
     _, targets = task.examples([0, 1], seed=0)["train"].span(0, 10)
     outputs = outputs_for(task, 2, 10)
     task.check(tuple(part[0] for part in outputs), 10)
-    weights = torch.tensor([[0.5, 0.25, 1.0], [1.0, 1.0, 1.0]])
-    together = torch.func.vmap(task.loss)(outputs, targets, weights)
+    recipe = task.recipe_type()
+    lanes = [recipe.loss_settings(lane) for lane in recipe.lanes()] * 2
+    values = {name: torch.tensor([lane[name] for lane in lanes]) for name in lanes[0]}
+    values |= {"key": torch.tensor([3, 4]), "step": torch.tensor([5, 5])}
+    together = torch.func.vmap(lambda *each: task.loss(*each, recipe))(outputs, targets, values)
     assert together.shape == (2,)
     for run in range(2):
         its = {name: value[run] for name, value in targets.items()}
-        alone = task.loss(tuple(part[run] for part in outputs), its, weights[run])
+        own = {name: value[run] for name, value in values.items()}
+        alone = task.loss(tuple(part[run] for part in outputs), its, own, recipe)
         torch.testing.assert_close(together[run], alone)
 
 

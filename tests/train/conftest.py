@@ -13,7 +13,7 @@ from tenfold import data
 from tenfold.models import ModuleSource
 from tenfold.stack import How
 from tenfold.tasks import ComparePairs, Task
-from tenfold.train import Epoch, Job, Outcome, Recipe, RunId, State, prepare, step, train
+from tenfold.train import Epoch, Job, Outcome, RunId, State, prepare, step, train
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -67,7 +67,7 @@ class Engine:
     ) -> Job:
         """A job over ``n_runs`` repeats of every lane of the recipe; by default 20 steps in float64."""
         settings = {"dtype": "float64", "epochs": 5, "batch_size": 10} | recipe
-        resolved = Recipe(**settings)  # type: ignore[arg-type]
+        resolved = ComparePairs.recipe_type(**settings)  # type: ignore[arg-type]
         runs = tuple(RunId(lane, repeat) for lane in resolved.lanes() for repeat in range(n_runs))
         source = ModuleSource(module, {"size": 8} if options is None else options)
         return Job("model", source, resolved, runs, seed, how, 1)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tenfold.recipe import Augmentation
 from tenfold.train._augment import augment
-from tenfold.train._recipe import Augmentation
 
 KEYS = torch.tensor([11, 22, 33])
 

@@ -9,19 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tenfold.train import LANE_VALUES, Lane, Recipe
+from tenfold.recipe import Lane, Recipe
+from tenfold.tasks.compare_pairs import PairRecipe
 
 
 def test_nothing_listed_is_one_lane_without_a_label() -> None:
     assert Recipe().lanes() == [Lane()]
-    assert Recipe(auxiliary=[0.8, 0.8, 1.0]).lanes()[0].loss_weights == (0.8, 0.8, 1.0)
-    assert Recipe().lanes()[0].loss_weights == (0.0, 0.0, 1.0)
+    for auxiliary, expected in (([0.8, 0.8, 1.0], (0.8, 0.8, 1.0)), (None, (0.0, 0.0, 1.0))):
+        recipe = PairRecipe(auxiliary=auxiliary)
+        (lane,) = recipe.lanes()
+        assert lane.setting == ""
+        assert tuple(recipe.loss_settings(lane)["auxiliary"]) == expected
 
 
 def test_defaults_stand_in_one_place() -> None:
     """A lane's are the recipe's."""
     recipe = Recipe()
-    assert all(getattr(recipe, name) == getattr(Lane(), name) for name in LANE_VALUES)
+    assert all(getattr(recipe, name) == getattr(Lane(), name) for name in Recipe.optimiser_values)
 
 
 def test_a_list_of_one_value_is_a_sweep_with_its_label() -> None:
@@ -29,7 +33,7 @@ def test_a_list_of_one_value_is_a_sweep_with_its_label() -> None:
 
 
 def test_a_grid_has_every_combination_in_order() -> None:
-    lanes = Recipe(lr=[0.1, 0.01], dropout=[0.0, 0.5], auxiliary=[[1, 1, 1], [0.5, 0, 1]]).lanes()
+    lanes = PairRecipe(lr=[0.1, 0.01], dropout=[0.0, 0.5], auxiliary=[[1, 1, 1], [0.5, 0, 1]]).lanes()
     assert [lane.setting for lane in lanes[:3]] == [
         "lr=0.1, dropout=0, auxiliary=1/1/1",
         "lr=0.1, dropout=0, auxiliary=0.5/0/1",
@@ -47,7 +51,7 @@ def test_two_values_never_share_a_label(values: list[float]) -> None:
 
 
 def test_tuples_do_for_lists() -> None:
-    assert Recipe(lr=(0.1, 0.2), auxiliary=((1, 1, 1),)) == Recipe(lr=[0.1, 0.2], auxiliary=[[1, 1, 1]])  # type: ignore[arg-type]
+    assert PairRecipe(lr=(0.1, 0.2), auxiliary=((1, 1, 1),)) == PairRecipe(lr=[0.1, 0.2], auxiliary=[[1, 1, 1]])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +95,7 @@ def test_tuples_do_for_lists() -> None:
 )
 def test_bad_values_are_refused(values: dict[str, Any], where: str, message: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        Recipe(**values)
+        PairRecipe(**values)
     errors = caught.value.errors()
     assert any((error["loc"][0] if error["loc"] else "") == where and message in error["msg"] for error in errors) or (
         where == "lr" and "nan" in repr(values) and errors

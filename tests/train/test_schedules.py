@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.optim import lr_scheduler
 
-from tenfold.train import Recipe
+from tenfold.recipe import Recipe
 from tenfold.train._schedules import Plateau, factor
 
 BASE = 0.3

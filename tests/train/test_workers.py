@@ -171,7 +171,8 @@ def test_what_lives_in_the_main_script_is_not_portable() -> None:
 import functools
 from torch import nn
 from tenfold.models import ModuleSource
-from tenfold.train import Job, Recipe
+from tenfold.recipe import Recipe
+from tenfold.train import Job
 from tenfold.train._workers import portable
 
 class Main(nn.Module):

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-__all__ = ["LANE_VALUES", "Augmentation", "Lane", "Recipe"]
+__all__ = ["CHECKED", "Augmentation", "Lane", "NotNegative", "Positive", "Rate", "Recipe"]
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
-# The settings that may differ from run to run in one stack. A list makes one lane group for each of its values.
-LANE_VALUES = ("lr", "momentum", "weight_decay", "clip", "dropout", "auxiliary")
-
 # Strict: "50" and true are no numbers. A whole number does where a float is expected.
-_CHECKED = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+CHECKED = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Augmentation(BaseModel):
@@ -30,7 +27,7 @@ class Augmentation(BaseModel):
         shear: degrees to either side.
     """
 
-    model_config = _CHECKED
+    model_config = CHECKED
 
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     shift: NotNegative = 0.0
@@ -39,7 +36,10 @@ class Augmentation(BaseModel):
 
 
 class Recipe(BaseModel):
-    """Budget, optimiser, schedule and loss weights of a model. A list for a lane value makes a sweep in one stack.
+    """Budget, optimiser and schedule of a model. A list for a lane value makes a sweep in one stack.
+
+    A task adds the settings of its loss in a class of its own: names of those that may differ from run to run in one
+    stack go into ``loss_values``, and into ``vectors`` where one value is a list itself.
 
     Attributes:
         epochs: passes over the training examples.
@@ -56,7 +56,6 @@ class Recipe(BaseModel):
             validation loss has not improved for plateau_epochs epochs, each run by itself).
         clip: largest gradient norm of a run; None for no clipping.
         dropout: passed on to the module's constructor.
-        auxiliary: loss weights (first image, second image, comparison); None is 0, 0, 1.
         patience: stop a run where its validation loss has not improved for so many epochs, and keep its best weights.
         augment: random changes of the training images.
         dtype: of parameters and inputs.
@@ -65,7 +64,10 @@ class Recipe(BaseModel):
             measured to be faster; "always", "never". A missing compiler is never a failure.
     """
 
-    model_config = _CHECKED
+    model_config = CHECKED
+    optimiser_values: ClassVar[tuple[str, ...]] = ("lr", "momentum", "weight_decay", "clip", "dropout")
+    loss_values: ClassVar[tuple[str, ...]] = ()
+    vectors: ClassVar[tuple[str, ...]] = ()
 
     epochs: Annotated[int, Field(ge=1)] = 50
     batch_size: Annotated[int, Field(ge=1)] = 100
@@ -80,13 +82,12 @@ class Recipe(BaseModel):
     gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
     clip: Positive | Annotated[list[Positive], Field(min_length=1)] | None = None
     dropout: Rate | Annotated[list[Rate], Field(min_length=1)] | None = None
-    auxiliary: list[NotNegative] | list[list[NotNegative]] | None = None
     patience: Annotated[int, Field(ge=1)] | None = None
     augment: Augmentation | None = None
     dtype: Literal["float32", "float64"] = "float32"
     compile: Literal["auto", "always", "never"] = "auto"
 
-    @field_validator(*LANE_VALUES, mode="before")
+    @field_validator("*", mode="before")
     @classmethod
     def _tuples_are_lists(cls, value: Any) -> Any:
         return [cls._tuples_are_lists(part) for part in value] if isinstance(value, tuple | list) else value
@@ -97,26 +98,40 @@ class Recipe(BaseModel):
             raise ValueError(f"momentum is not a setting of '{self.optimizer}'; use optimizer 'sgd' or 'rmsprop'")
         if self.nesterov and (self.optimizer != "sgd" or 0.0 in _as_list(self.momentum)):
             raise ValueError("nesterov needs optimizer 'sgd' and a momentum above 0")
-        for name in LANE_VALUES:
-            value = getattr(self, name)
-            if _is_sweep(value, name) and any(value.count(one) > 1 for one in value):
-                raise ValueError(f"{name}: the values of a sweep must differ, got {value}")
-        for weights in self.auxiliary if _is_sweep(self.auxiliary) else [self.auxiliary]:  # type: ignore[union-attr]
-            if weights is not None and len(weights) != 3:  # type: ignore[arg-type]
-                raise ValueError(f"auxiliary: expected three weights (first, second, comparison), got {weights}")
+        for name in (*self.optimiser_values, *self.loss_values):
+            values = self.values_of(name)
+            if any(values.count(one) > 1 for one in values):
+                raise ValueError(f"{name}: the values of a sweep must differ, got {values}")
         return self
+
+    def values_of(self, name: str) -> list:
+        """The values of a lane setting: one, or those of its sweep."""
+        value = getattr(self, name)
+        swept = isinstance(value, list) and (
+            name not in self.vectors or (len(value) > 0 and isinstance(value[0], list))
+        )
+        return value if swept else [value]
 
     def lanes(self) -> list[Lane]:
         """Every combination of the listed lane values; one lane with an empty label where nothing is listed."""
-        swept = [name for name in LANE_VALUES if _is_sweep(getattr(self, name), name)]
-        grid = itertools.product(*(getattr(self, name) for name in swept))
-        fixed = {name: getattr(self, name) for name in LANE_VALUES if name not in swept}
+        names = (*self.optimiser_values, *self.loss_values)
         lanes = []
-        for values in grid:
-            chosen = dict(zip(swept, values, strict=True))
-            label = ", ".join(f"{name}={_short(value)}" for name, value in chosen.items())
-            lanes.append(Lane(setting=label, **(fixed | chosen)))
+        for values in itertools.product(*(self.values_of(name) for name in names)):
+            chosen = dict(zip(names, values, strict=True))
+            swept = {name: value for name, value in chosen.items() if getattr(self, name) is not value}
+            label = ", ".join(f"{name}={_short(value)}" for name, value in swept.items())
+            loss = {name: chosen.pop(name) for name in self.loss_values}
+            lanes.append(Lane(setting=label, loss=loss, **chosen))
         return lanes
+
+    def loss_settings(self, lane: Lane) -> dict[str, Any]:
+        """The numbers that the loss of a run takes, by name: those of its lane."""
+        return dict(lane.loss)
+
+    @property
+    def examples_per_step(self) -> int:
+        """Training examples of a run in one step."""
+        return self.batch_size
 
     @property
     def needs_validation(self) -> bool:
@@ -124,7 +139,10 @@ class Recipe(BaseModel):
 
 
 class Lane(BaseModel):
-    """The settings of one run that may differ from its neighbours'; ``setting`` names them, empty where none differ."""
+    """The settings of one run that may differ from its neighbours'; ``setting`` names them, empty where none differ.
+
+    ``loss`` holds those of the task's loss, by name.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -134,15 +152,7 @@ class Lane(BaseModel):
     weight_decay: float = 0.0
     clip: float | None = None
     dropout: float | None = None
-    auxiliary: list[float] | None = None
-
-    @property
-    def loss_weights(self) -> tuple[float, ...]:
-        return (0.0, 0.0, 1.0) if self.auxiliary is None else tuple(self.auxiliary)
-
-
-def _is_sweep(value: Any, name: str = "auxiliary") -> bool:
-    return isinstance(value, list) and (name != "auxiliary" or (len(value) > 0 and isinstance(value[0], list)))
+    loss: dict[str, Any] = Field(default_factory=dict)
 
 
 def _as_list(value: Any) -> list:
