@@ -14,10 +14,14 @@ from tenfold.models import MODELS, ModuleSource
 from tenfold.tasks import ComparePairs
 
 SIZES = [8, 14, 28]
+# Models of the task `match` take one image and give its embedding; the others take pairs.
+EMBEDDINGS = [name for name in MODELS if name.endswith("-embedding")]
+PAIRS = [name for name in MODELS if name not in EMBEDDINGS]
 
 
-def pairs(batch: int, size: int) -> Tensor:
-    return torch.rand(batch, 2, size, size, generator=torch.Generator().manual_seed(0))
+def inputs_for(name: str, batch: int, size: int) -> Tensor:
+    channels = 1 if name in EMBEDDINGS else 2
+    return torch.rand(batch, channels, size, size, generator=torch.Generator().manual_seed(0))
 
 
 def build(name: str, seed: int = 0, **options: object) -> nn.Module:
@@ -29,16 +33,25 @@ def parts_of(output: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EMBEDDINGS)
+def test_embeddings_have_one_row_an_image(name: str, size: int) -> None:
+    for dimension in (3, 20):
+        module = build(name, size=size, dimension=dimension).eval()
+        for batch in (1, 5):
+            assert module(inputs_for(name, batch, size)).shape == (batch, dimension)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", PAIRS)
 def test_shapes(name: str, size: int) -> None:
     module = build(name, size=size).eval()
     for batch in (1, 5):
-        logits, *classes = parts_of(module(pairs(batch, size)))
+        logits, *classes = parts_of(module(inputs_for(name, batch, size)))
         assert logits.shape == (batch, 2)
         assert all(part.shape == (batch, 2, 10) for part in classes)
     if "n_classes" in inspect.signature(MODELS[name]).parameters:
         module = build(name, size=size, n_classes=3).eval()
-        assert all(part.shape == (4, 2, 3) for part in parts_of(module(pairs(4, size)))[1:])
+        assert all(part.shape == (4, 2, 3) for part in parts_of(module(inputs_for(name, 4, size)))[1:])
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -62,7 +75,7 @@ def test_every_parameter_is_used(name: str) -> None:
     """Under all losses each one gets a gradient that is not zero throughout."""
     module = build(name, size=8)
     module.train()
-    outputs = parts_of(module(pairs(16, 8)))
+    outputs = parts_of(module(inputs_for(name, 16, 8)))
     generator = torch.Generator().manual_seed(1)
     sum((part * torch.randn(part.shape, generator=generator)).sum() for part in outputs).backward()  # type: ignore[union-attr]
     for label, parameter in module.named_parameters():
@@ -74,7 +87,7 @@ def test_every_parameter_is_used(name: str) -> None:
 def test_evaluation_is_a_pure_function_of_each_pair(name: str) -> None:
     """No run, batch or order in it: an example's outputs are its own."""
     module = build(name, size=8).double().eval()
-    inputs = pairs(6, 8).double()
+    inputs = inputs_for(name, 6, 8).double()
     with torch.no_grad():
         together = parts_of(module(inputs))
         for row in range(6):
@@ -87,7 +100,7 @@ def test_state_dicts_and_pickles_come_back(name: str) -> None:
     module, other = build(name, size=8).eval(), build(name, seed=1, size=8).eval()
     other.load_state_dict(module.state_dict())
     copied = pickle.loads(pickle.dumps(module))
-    inputs = pairs(3, 8)
+    inputs = inputs_for(name, 3, 8)
     for again in (other, copied):
         assert all(
             torch.equal(mine, its) for mine, its in zip(parts_of(module(inputs)), parts_of(again(inputs)), strict=True)
@@ -98,7 +111,7 @@ def test_state_dicts_and_pickles_come_back(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_it_stacks(name: str, how: str) -> None:
     modules = [build(name, seed=run, size=8).double().eval() for run in range(3)]
-    inputs = torch.stack([pairs(4, 8).double() + run / 10 for run in range(3)])
+    inputs = torch.stack([inputs_for(name, 4, 8).double() + run / 10 for run in range(3)])
     outputs = parts_of(Stack(modules, how=how)(inputs))  # type: ignore[arg-type]
     for run, module in enumerate(modules):
         for together, alone in zip(outputs, parts_of(module(inputs[run])), strict=True):
@@ -115,7 +128,7 @@ def test_options_are_keywords_with_defaults_and_are_described(name: str) -> None
         assert f"{option.name}:" in described or f"{option.name}, " in described or f", {option.name}" in described
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PAIRS)
 def test_the_task_takes_its_outputs(name: str) -> None:
     from tenfold import data
 
@@ -125,6 +138,7 @@ def test_the_task_takes_its_outputs(name: str) -> None:
     inputs, targets = task.examples([0], seed=0)["train"].span(0, 6)
     output = build(name, size=8).eval()(inputs[0])
     task.check(output, 6)
-    loss = task.loss(output, {key: value[0] for key, value in targets.items()}, torch.ones(3))
+    its, values = {key: value[0] for key, value in targets.items()}, {"auxiliary": torch.ones(3)}
+    loss = task.loss(output, its, values, ComparePairs.recipe_type())
     assert loss.shape == ()
     assert bool(loss.isfinite())

@@ -223,11 +223,12 @@ def test_the_loss_is_the_weighted_sum_of_three() -> None:
         F.cross_entropy(logits, targets["target"]),
     ]
     weights = torch.tensor([0.8, 0.3, 1.5])
+    rest = {"auxiliary": weights}, ComparePairs.recipe_type()
     expected = sum(float(weight) * part for weight, part in zip(weights, parts, strict=True))
-    torch.testing.assert_close(task.loss((logits, classes), targets, weights), expected)
-    torch.testing.assert_close(task.loss(logits, targets, weights), 1.5 * parts[2])
+    torch.testing.assert_close(task.loss((logits, classes), targets, *rest), expected)
+    torch.testing.assert_close(task.loss(logits, targets, *rest), 1.5 * parts[2])
     without = {"target": targets["target"]}
-    torch.testing.assert_close(task.loss((logits, classes), without, weights), 1.5 * parts[2])
+    torch.testing.assert_close(task.loss((logits, classes), without, *rest), 1.5 * parts[2])
 
 
 def test_nan_outputs_give_nan_losses_and_no_crash() -> None:
