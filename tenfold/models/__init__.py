@@ -8,6 +8,9 @@ from tenfold.models.convolutional import DeepSiameseCNN as DeepSiameseCNN
 from tenfold.models.convolutional import SiameseCNN as SiameseCNN
 from tenfold.models.dense import Baseline as Baseline
 from tenfold.models.dense import LinearSiamese as LinearSiamese
+from tenfold.models.embedding import Conv4Embedding as Conv4Embedding
+from tenfold.models.embedding import KochEmbedding as KochEmbedding
+from tenfold.models.embedding import ResidualEmbedding as ResidualEmbedding
 from tenfold.models.posterior import PosteriorComparison as PosteriorComparison
 from tenfold.models.recurrent import SiameseRNN as SiameseRNN
 
@@ -18,15 +21,21 @@ MODELS: dict[str, type[nn.Module]] = {
     "siamese-rnn": SiameseRNN,
     "deep-siamese-cnn": DeepSiameseCNN,
     "posterior-comparison": PosteriorComparison,
+    "koch-embedding": KochEmbedding,
+    "conv4-embedding": Conv4Embedding,
+    "residual-embedding": ResidualEmbedding,
 }
 
 __all__ = [
     "MODELS",
     "Baseline",
+    "Conv4Embedding",
     "DeepSiameseCNN",
+    "KochEmbedding",
     "LinearSiamese",
     "ModuleSource",
     "PosteriorComparison",
+    "ResidualEmbedding",
     "SiameseCNN",
     "SiameseRNN",
     "find_module",
