@@ -30,6 +30,7 @@ ARROWS = {
     "files": "errors",
     "seeds": "",
     "data": "errors seeds files",
+    "retrieval": "data errors files",
     "models": "errors",
     "recipe": "",
     "tasks": "data errors recipe seeds",
