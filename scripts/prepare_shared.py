@@ -2,8 +2,8 @@
 
     python scripts/prepare_shared.py SRC DIR
 
-SRC holds the copies (``mnist.npz`` with x_train, y_train, x_test, y_test); DIR gets the prepared files. Then
-``TENFOLD_DATA=DIR`` makes tenfold work without a network. To add a set: one function, and one line in RECIPES.
+SRC holds the copies, one or more ``.npz`` files a set, whose arrays RECIPES names; DIR gets the prepared files. Then
+``TENFOLD_DATA=DIR`` makes tenfold work without a network. To add a set: one function, and one entry in RECIPES.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import hashlib
 import struct
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -49,31 +49,53 @@ def prepare_mnist(arrays: Mapping[str, np.ndarray]) -> Images:
     )
 
 
+def prepare_omniglot(arrays: Mapping[str, np.ndarray]) -> Images:
+    ink = np.unpackbits(arrays["images"], axis=1, count=105 * 105).reshape(-1, 105, 105)
+    alphabets = tuple(map(str, arrays["alphabet_names"]))
+    groups = arrays["char_alphabet"].astype(np.int64)
+    numbers = zip(groups, arrays["char_number"], strict=True)
+    return Images(
+        images=ink * np.uint8(255),
+        labels=arrays["char"].astype(np.int64),
+        part=np.where(arrays["split"] == 0, TRAIN, TEST).astype(np.uint8),
+        class_names=tuple(f"{alphabets[group]}/character{number:02d}" for group, number in numbers),
+        groups=groups,
+        group_names=alphabets,
+        episodes=np.stack([arrays["train_index"], arrays["test_index"]], axis=1).astype(np.int64),
+    )
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """How one copy becomes one prepared set."""
+    """How one or more copies become one prepared set: file name -> the arrays that are needed of it."""
 
-    file: str
-    keys: tuple[str, ...]
+    files: Mapping[str, tuple[str, ...]]
     prepare: Callable[[Mapping[str, np.ndarray]], Images]
 
 
 RECIPES = {
-    "mnist": Recipe("mnist.npz", tuple(MNIST_IDX_MD5), prepare_mnist),
+    "mnist": Recipe({"mnist.npz": tuple(MNIST_IDX_MD5)}, prepare_mnist),
+    "omniglot": Recipe(
+        {
+            "omniglot.npz": ("images", "char", "split", "char_alphabet", "char_number", "alphabet_names"),
+            "omniglot_oneshot_runs.npz": ("train_index", "test_index"),
+        },
+        prepare_omniglot,
+    ),
 }
 
 
 def prepare(name: str, source: Path, target: Path) -> Path:
     """Prepare one set and return the file written."""
     recipe = RECIPES[name]
-    with np.load(source / recipe.file, allow_pickle=False) as file:
-        missing = [key for key in recipe.keys if key not in file.files]
-        if missing:
-            raise DataError(f"{recipe.file}: {', '.join(missing)} missing; it holds {', '.join(file.files)}")
-        images = recipe.prepare({key: file[key] for key in recipe.keys})
+    arrays = {}
+    for file_name, keys in recipe.files.items():
+        with np.load(source / file_name, allow_pickle=False) as file:
+            if missing := [key for key in keys if key not in file.files]:
+                raise DataError(f"{file_name}: {', '.join(missing)} missing; it holds {', '.join(file.files)}")
+            arrays |= {key: file[key] for key in keys}
     known = next(dataset for dataset in DATASETS if dataset.name == name)
-    described = replace(images, name=name, source=known.source, licence=known.licence, citation=known.citation)
-    return save(described, target / f"{name}.npz")
+    return save(known.complete(recipe.prepare(arrays)), target / f"{name}.npz")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -87,15 +109,15 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("DIR must be another folder than SRC: the prepared files have the same names as the copies")
     failed = False
     for name, recipe in RECIPES.items():
-        if not (options.source / recipe.file).is_file():
-            print(f"{name}: no {recipe.file} in {options.source}, left out", file=sys.stderr)
+        if missing := [file for file in recipe.files if not (options.source / file).is_file()]:
+            print(f"{name}: no {' and no '.join(missing)} in {options.source}, left out", file=sys.stderr)
             continue
         try:
             print(f"{name}: prepared in {prepare(name, options.source, options.target)}")
         except (TenfoldError, OSError, ValueError) as problem:
             print(f"{name}: {problem}", file=sys.stderr)
             failed = True
-    known = {recipe.file for recipe in RECIPES.values()}
+    known = {file for recipe in RECIPES.values() for file in recipe.files}
     others = sorted(file.name for file in options.source.glob("*.*") if file.suffix in (".npz", ".txt"))
     if unknown := [file for file in others if file not in known]:
         print(f"not known yet, left as they are: {', '.join(unknown)}", file=sys.stderr)

@@ -12,9 +12,9 @@ __all__ = ["average_down"]
 def average_down(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     """Each pixel of the result is the mean of the area that it covers in the original.
 
-    Where height and width are multiples of the new size this is the plain block mean, summed in whole numbers for
-    uint8 images: the same to the last bit whichever images are averaged together. Otherwise a pixel that lies across
-    a border counts in proportion to its area on each side. Values go from 0..255 to 0..1.
+    Where height and width are multiples of the new size this is the plain block mean; otherwise a pixel that lies
+    across a border counts in proportion to its area on each side. Integers are summed in whole numbers: the result is
+    the same to the last bit whichever images are averaged together. Values go from 0..255 to 0..1.
 
     Args:
         images: shape (..., height, width); integers 0..255, floats 0..1, or booleans.
@@ -36,9 +36,7 @@ def average_down(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     row_factor, row_rest = divmod(images.shape[-2], height)
     column_factor, column_rest = divmod(images.shape[-1], width)
     if row_rest or column_rest:
-        rows, columns = _area_weights(images.shape[-2], height), _area_weights(images.shape[-1], width)
-        averaged = rows @ (images.astype(np.float64) @ columns.T)  # (..., height, width)
-        return np.clip(averaged / scale, 0, 1).astype(np.float32)
+        return _average_across(images, height, width, full=int(scale))
     # Adding up strided slices is several times faster than a mean over two short axes of a reshaped array.
     total = np.zeros((*images.shape[:-2], height, width), np.float64 if images.dtype.kind == "f" else np.uint32)
     for row in range(row_factor):
@@ -82,10 +80,30 @@ def _checked_scale(images: np.ndarray) -> int:
     return full
 
 
-def _area_weights(old: int, new: int) -> np.ndarray:
-    """Share of each old pixel in each new one along one axis, shape (new, old); every row adds up to 1."""
-    # In units of 1/(old * new) all borders are whole numbers, so that no overlap suffers from rounding.
+def _average_across(images: np.ndarray, height: int, width: int, *, full: int) -> np.ndarray:
+    """``average_down`` to a size with borders inside pixels; ``full`` is full brightness."""
+    old_height, old_width = images.shape[-2:]
+    whole = full * old_height * old_width  # the sum of a white image, with areas in whole numbers
+    # Below 2 ** 24 float32 holds every whole number: no sum is rounded, in whatever order a matrix product adds.
+    dtype = np.float32 if images.dtype.kind != "f" and whole < 2**24 else np.float64
+    rows, columns = _overlaps(old_height, height).astype(dtype), _overlaps(old_width, width).astype(dtype).T
+    flat = images.reshape(-1, old_height, old_width)
+    averaged = np.empty((len(flat), height, width), np.float32)
+    chunk = max(1, 2**22 // (old_height * old_width))  # a large set as floats would be several times its size
+    for start in range(0, len(flat), chunk):
+        # One product of two matrices for all rows of the chunk is several times faster than one for each image.
+        pixels = flat[start : start + chunk].astype(dtype).reshape(-1, old_width)
+        total = rows @ (pixels @ columns).reshape(-1, old_height, width)  # (chunk, height, width)
+        averaged[start : start + chunk] = np.clip(total / np.float64(whole), 0, 1)
+    return averaged.reshape(*images.shape[:-2], height, width)
+
+
+def _overlaps(old: int, new: int) -> np.ndarray:
+    """How much of each new pixel each old one covers along one axis, shape (new, old), in units of 1 / (old * new).
+
+    In these units all borders are whole numbers, and every row adds up to ``old``.
+    """
     new_start = np.arange(new)[:, None] * old
     old_start = np.arange(old)[None, :] * new
     overlap = np.minimum(new_start + old, old_start + new) - np.maximum(new_start, old_start)
-    return np.maximum(overlap, 0) / old
+    return np.maximum(overlap, 0)

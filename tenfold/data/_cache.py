@@ -57,7 +57,8 @@ def fetch(dataset: str | Dataset, *, report: Callable[[str], None] = say) -> Pat
         Path of the prepared `.npz`: in ``TENFOLD_DATA`` if it is there, otherwise in the cache.
     Raises:
         RequestError: if there is no set of that name.
-        DataError: if ``TENFOLD_DATA`` is set to something that is not a folder.
+        DataError: if ``TENFOLD_DATA`` is set to something that is not a folder, or the files are not what they should
+            be.
         DownloadError: if a file cannot be had, its checksum is wrong, or the cache cannot be written.
     """
     dataset = _known(dataset)
@@ -80,6 +81,10 @@ def fetch(dataset: str | Dataset, *, report: Callable[[str], None] = say) -> Pat
         # Whole files stay, so that the next attempt goes on from them; an empty folder would only puzzle.
         with contextlib.suppress(OSError):
             downloads.rmdir()
+        if isinstance(problem, DataError) and not all(file.sha256 for file in dataset.files):
+            raise DataError(
+                f"{problem}\nwhat came is not what was published: try again, or on another network"
+            ) from problem
         raise
     shutil.rmtree(downloads, ignore_errors=True)
     report(f"{dataset.name}: {len(images)} images prepared in {path}")

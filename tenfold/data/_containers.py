@@ -26,16 +26,26 @@ class Images:
         labels: shape (n,), int64, from 0 to n_classes - 1.
         part: shape (n,), uint8: TRAIN, TEST or UNASSIGNED.
         class_names: one name a class; their order is the order of the labels.
+        groups: the group of each class, such as the alphabet of a character: shape (n_classes,), int64, from 0 to
+            len(group_names) - 1; None where classes have no groups.
+        group_names: one name a group; empty where ``groups`` is None.
+        episodes: published tests of recognition from one example a class, as rows of ``images``: shape (episodes, 2,
+            ways), int64. [e, 0] are the examples, one of each of ``ways`` classes; [e, 1] the queries, each of one of
+            these classes. None where there are none.
         name, source, licence, citation: where the data come from, as text.
         notes: what a reader of the results should know, such as files that were skipped.
     Raises:
-        DataError: if shapes or types do not fit, or a label or part is out of range.
+        DataError: if shapes or types do not fit, a label, part, group or row is out of range, two examples of an
+            episode have the same class, or a query has a class without example or is itself an example.
     """
 
     images: np.ndarray
     labels: np.ndarray
     part: np.ndarray
     class_names: tuple[str, ...]
+    groups: np.ndarray | None = None
+    group_names: tuple[str, ...] = ()
+    episodes: np.ndarray | None = None
     name: str = ""
     source: str = ""
     licence: str = ""
@@ -49,6 +59,16 @@ class Images:
         _expect(self.name, "part", self.part, np.uint8, (count,))
         _expect_range(self.name, "labels", self.labels, self.n_classes)
         _expect_range(self.name, "part", self.part, 3)
+        if self.groups is not None:
+            _expect(self.name, "groups", self.groups, np.int64, (self.n_classes,))
+            _expect_range(self.name, "groups", self.groups, len(self.group_names))
+        elif self.group_names:
+            raise DataError(
+                f"{self.name or 'data'}: 'group_names' without 'groups', which says the group of each class"
+            )
+        if self.episodes is not None:
+            _expect(self.name, "episodes", self.episodes, np.int64, (None, 2, None))
+            _expect_episodes(self.name, self.episodes, self.labels)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -59,8 +79,11 @@ class Images:
 
     @property
     def fingerprint(self) -> str:
-        """Sha256 of what is trained on: equal for two sets with the same images, labels, parts and classes."""
-        return _fingerprint(self.images, self.labels, self.part, *self.class_names)
+        """Sha256 of what is learnt and tested: the same images, labels, parts, classes, groups and episodes."""
+        # What a set does not have leaves no trace: sets without groups keep the fingerprint of earlier versions.
+        groups = () if self.groups is None else ("groups", self.groups, *self.group_names)
+        episodes = () if self.episodes is None else ("episodes", self.episodes)
+        return _fingerprint(self.images, self.labels, self.part, *self.class_names, *groups, *episodes)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -132,6 +155,30 @@ def _expect_range(name: str, field: str, array: np.ndarray, end: int) -> None:
     if array.min() < 0 or array.max() >= end:
         row = int(np.argwhere((array < 0) | (array >= end))[0][0])
         raise DataError(f"{name or 'data'}: '{field}' must be from 0 to {end - 1}; row {row} holds {array[row]}")
+
+
+def _expect_episodes(name: str, episodes: np.ndarray, labels: np.ndarray) -> None:
+    """Refuse an episode whose queries cannot be answered from its examples, or without looking at the classes."""
+    ways = episodes.shape[2]
+    if ways < 2:
+        raise DataError(
+            f"{name or 'data'}: 'episodes' must have examples of at least two classes; got {episodes.shape}"
+        )
+
+    def refuse(bad: np.ndarray, rule: str) -> None:
+        if bad.any():
+            place = tuple(np.argwhere(bad)[0])
+            raise DataError(f"{name or 'data'}: 'episodes': {rule}; episode {place[0]} has row {episodes[place]}")
+
+    refuse((episodes < 0) | (episodes >= len(labels)), f"rows must be from 0 to {len(labels) - 1}")
+    examples, queries = episodes[:, :1, :], episodes[:, 1:, :]
+    alike = labels[examples] == labels[examples].transpose(0, 2, 1)  # (episodes, ways, ways)
+    refuse((alike.sum(axis=2) > 1)[:, None], "examples must be of different classes")
+    answers = labels[queries].transpose(0, 2, 1) == labels[examples]  # (episodes, queries, examples)
+    without = np.stack([np.zeros((len(episodes), ways), bool), ~answers.any(axis=2)], axis=1)
+    refuse(without, "every query must be of the class of an example")
+    shown = (queries.transpose(0, 2, 1) == examples).any(axis=1)  # (episodes, examples)
+    refuse(shown[:, None], "no image may be an example and a query")
 
 
 def _fingerprint(*parts: np.ndarray | str) -> str:

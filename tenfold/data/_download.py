@@ -17,7 +17,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def download(dataset: Dataset, folder: Path) -> dict[str, Path]:
-    """Bring every file of ``dataset`` into ``folder``; those that are there and whole are not fetched again.
+    """Bring every file of ``dataset`` into ``folder``; those known to be there and whole are not fetched again.
 
     Returns:
         File name -> path.
@@ -27,9 +27,10 @@ def download(dataset: Dataset, folder: Path) -> dict[str, Path]:
     """
     paths = {}
     for file in dataset.files:
-        paths[file.name] = folder / file.name
-        if not (paths[file.name].is_file() and _sha256(paths[file.name]) == file.sha256):
-            _download_one(dataset, file, paths[file.name])
+        path = paths[file.name] = folder / Path(file.name).name
+        # Without a checksum a file that is there may be what made the last attempt fail.
+        if not (file.sha256 and path.is_file() and _sha256(path) == file.sha256):
+            _download_one(dataset, file, path)
     return paths
 
 
@@ -106,7 +107,7 @@ def _root(problem: BaseException) -> str:
 
 def _wrong_sum(path: Path, file: RemoteFile) -> str | None:
     found = _sha256(path)
-    if found == file.sha256:
+    if found == file.sha256 or not file.sha256:
         return None
     return f"wrong checksum: expected sha256 {file.sha256}, got {found} ({path.stat().st_size:,} bytes)"
 

@@ -1,10 +1,11 @@
-"""Read a folder of images: one sub-folder a class, or ``train`` and ``test`` with one sub-folder a class each."""
+"""Read a folder of images by class, or by group and class, where there is a split inside ``train`` and ``test``."""
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,14 @@ _UNREADABLE = ("refuse", "skip")
 def read_folder(folder: Path, *, size: int | tuple[int, int] | None = None, unreadable: str = "refuse") -> Images:
     """Every image of the folder, in grey, with the name of its sub-folder as its class.
 
-    Classes are in natural order (2 before 10). Transparent parts become white; a camera's rotation mark is followed;
-    of an animation the first frame counts. Hidden files and what operating systems leave behind are passed over.
+    Classes may be sorted into groups, one folder a group: the class is then called "group/class", and ``groups`` says
+    which group it is of. Classes and groups are in natural order (2 before 10). Transparent parts become white; a
+    camera's rotation mark is followed; of an animation the first frame counts. Hidden files and what operating systems
+    leave behind are passed over.
 
     Args:
-        folder: holds one sub-folder a class; or ``train`` and ``test``, which hold one sub-folder a class each.
+        folder: holds one sub-folder a class, or one a group with one sub-folder a class; or ``train`` and ``test``,
+            which hold such folders each, of the same classes, or of other classes throughout.
         size: height and width to bring images to where they differ among themselves: each is cut to that shape about
             its middle and resized with a smoothing filter. Not used where all have the same size.
         unreadable: "refuse", or "skip" files that are no images, cut off, or larger than Pillow's limit; skipped
@@ -36,15 +40,17 @@ def read_folder(folder: Path, *, size: int | tuple[int, int] | None = None, unre
         ``Images``; as ``name`` that of the folder.
     Raises:
         RequestError: if ``size`` or ``unreadable`` is impossible.
-        DataError: for an unreadable file, a class without an image, fewer than two classes, images outside any
-            class, folders inside a class, or images of several sizes where ``size`` is not given.
+        DataError: for an unreadable file, a class without an image, a group without a class, fewer than two classes,
+            images outside any class, classes of different depths, folders inside a class, or images of several sizes
+            where ``size`` is not given.
     """
     if unreadable not in _UNREADABLE:
         raise RequestError(
             f"unreadable must be one of {_UNREADABLE}; got {unreadable!r} ({nearest(unreadable, _UNREADABLE)})"
         )
     wanted = None if size is None else sides_of(size)
-    files, labels, parts, class_names = _list_files(folder)
+    listed = _list_files(folder)
+    files, labels, class_names = listed.files, listed.labels, listed.class_names
     sizes: dict[Path, tuple[int, int]] = {}
     problems: dict[Path, str] = {}
     for file in files:
@@ -68,8 +74,10 @@ def read_folder(folder: Path, *, size: int | tuple[int, int] | None = None, unre
     return Images(
         images=np.stack([pixels[files[row]] for row in kept]),
         labels=np.array([labels[row] for row in kept], np.int64),
-        part=np.array([parts[row] for row in kept], np.uint8),
+        part=np.array([listed.parts[row] for row in kept], np.uint8),
         class_names=class_names,
+        groups=np.array(listed.groups, np.int64) if listed.groups else None,
+        group_names=listed.group_names,
         name=folder.resolve().name,
         source=str(folder),
         notes=notes,
@@ -83,53 +91,116 @@ def _entries(folder: Path) -> list[Path]:
     return sorted(entries, key=lambda entry: natural_order(entry.name))
 
 
-def _list_files(folder: Path) -> tuple[list[Path], list[int], list[int], tuple[str, ...]]:
-    """Files, and for each its label and part; and the names of the classes."""
-    tops = {entry.name.lower(): entry for entry in _class_folders(folder)}
-    halves = [(tops["train"], TRAIN), (tops["test"], TEST)] if set(tops) == {"train", "test"} else []
-    # Two classes that are called "train" and "test" hold images; two parts hold folders.
-    if not halves or not all(any(entry.is_dir() for entry in _entries(half)) for half, _ in halves):
-        halves = [(folder, UNASSIGNED)]
-    classes = {half: {entry.name: entry for entry in _class_folders(half)} for half, _ in halves}
-    class_names = tuple(sorted({name for names in classes.values() for name in names}, key=natural_order))
+@dataclass(frozen=True)
+class _Listed:
+    """Files, and for each its label and part; the names of the classes; their groups, empty where there are none."""
+
+    files: list[Path]
+    labels: list[int]
+    parts: list[int]
+    class_names: tuple[str, ...]
+    groups: list[int]
+    group_names: tuple[str, ...]
+
+
+def _list_files(folder: Path) -> _Listed:
+    halves = _halves(folder)
+    grouped = _is_grouped(folder, [top for half in halves for top in _folders(half)])
+    # The class as (group, name), so that the natural order never mixes two groups; an empty group where there are none.
+    classes = {half: _classes(half, grouped) for half in halves}
+    order = sorted({each for found in classes.values() for each in found}, key=lambda each: [*map(natural_order, each)])
+    names = {(group, name): f"{group}/{name}" if grouped else name for group, name in order}
+    if len(order) < 2:
+        raise DataError(
+            f"{folder}: expected one sub-folder of images for each class, at least two; "
+            f"got {first_names(names.values()) or 'none'}"
+        )
+    _expect_same_or_other(classes, names)
     files, labels, parts = [], [], []
-    for half, part in halves:
-        missing = [name for name in class_names if name not in classes[half]]
-        if missing:
-            raise DataError(f"{half}: no folder for class {first_names(missing)}, which the other part has")
-        for label, name in enumerate(class_names):
-            entries = _entries(classes[half][name])
-            inner = [entry.name for entry in entries if entry.is_dir()]
-            if inner:
-                raise DataError(
-                    f"{classes[half][name]}: folders inside a class are not read: {first_names(inner)}; "
-                    "put the images directly into the folder of their class"
-                )
-            if not entries:
-                raise DataError(f"{classes[half][name]}: a class without an image; add images or remove the folder")
+    for half, part in halves.items():
+        for label, each in enumerate(order):
+            entries = _files(classes[half][each]) if each in classes[half] else []
             files += entries
             labels += [label] * len(entries)
             parts += [part] * len(entries)
-    return files, labels, parts, class_names
+    group_names = tuple(dict.fromkeys(group for group, _ in order)) if grouped else ()
+    groups = [group_names.index(group) for group, _ in order] if grouped else []
+    return _Listed(files, labels, parts, tuple(names.values()), groups, group_names)
 
 
-def _class_folders(folder: Path) -> list[Path]:
-    from PIL import Image
+def _halves(folder: Path) -> dict[Path, int]:
+    """The folders that hold classes or groups, and the part that each is."""
+    tops = {entry.name.lower(): entry for entry in _folders(folder)}
+    # Two classes that are called "train" and "test" hold images; two parts hold folders.
+    if set(tops) == {"train", "test"} and all(any(entry.is_dir() for entry in _entries(top)) for top in tops.values()):
+        return {tops["train"]: TRAIN, tops["test"]: TEST}
+    return {folder: UNASSIGNED}
 
+
+def _is_grouped(folder: Path, tops: list[Path]) -> bool:
+    """Whether the folders hold classes rather than images; they must be alike in this."""
+    deep = [top for top in tops if any(entry.is_dir() for entry in _entries(top))]
+    # In a group, as beside the groups, a readme is usual and an image was most likely forgotten.
+    flat = [top for top in tops if _images_in(top) or (_entries(top) and top not in deep)]
+    if deep and flat:
+        first, second = flat[0].relative_to(folder), deep[0].relative_to(folder)
+        found = f"'{first}' holds images, '{second}' holds folders" if first != second else f"'{first}' holds both"
+        raise DataError(
+            f"{folder}: images at two depths: {found}; sort all into CLASS/image folders, or all into GROUP/CLASS/image"
+        )
+    return bool(deep)
+
+
+def _classes(half: Path, grouped: bool) -> dict[tuple[str, str], Path]:
+    """(Group, name) -> folder of each class; an empty text as group where there are none."""
+    if not grouped:
+        return {("", folder.name): folder for folder in _folders(half)}
+    found = {}
+    for group in _folders(half):
+        inner = _folders(group)
+        if not inner:
+            raise DataError(f"{group}: a group without a class; add folders of images or remove the folder")
+        found |= {(group.name, folder.name): folder for folder in inner}
+    return found
+
+
+def _expect_same_or_other(classes: dict[Path, dict[tuple[str, str], Path]], names: dict[tuple[str, str], str]) -> None:
+    """Refuse parts that share some classes only: most likely a folder is missing or its name misspelt."""
+    if not set.intersection(*map(set, classes.values())):
+        return  # a test of recognition of classes that were not trained on
+    for half, found in classes.items():
+        if missing := [names[each] for each in names if each not in found]:
+            raise DataError(f"{half}: no folder for class {first_names(missing)}, which the other part has")
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a class."""
     entries = _entries(folder)
-    classes = [entry for entry in entries if entry.is_dir()]
+    if inner := [entry.name for entry in entries if entry.is_dir()]:
+        raise DataError(
+            f"{folder}: folders inside a class are not read: {first_names(inner)}; "
+            "put the images directly into the folder of their class"
+        )
+    if not entries:
+        raise DataError(f"{folder}: a class without an image; add images or remove the folder")
+    return entries
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The sub-folders, beside which there must be no image."""
     # A readme or a licence beside the classes is usual; an image there was most likely forgotten.
-    endings = Image.registered_extensions()
-    stray = [entry.name for entry in entries if entry.suffix.lower() in endings and not entry.is_dir()]
-    if stray:
+    if stray := _images_in(folder):
         count = f"{len(stray)} image{'s' if len(stray) > 1 else ''}"
         raise DataError(f"{folder}: {count} outside any class: {first_names(stray)}; move into a folder for each class")
-    if len(classes) < 2:
-        raise DataError(
-            f"{folder}: expected one sub-folder of images for each class, at least two; "
-            f"got {first_names(entry.name for entry in classes) or 'none'}"
-        )
-    return classes
+    return [entry for entry in _entries(folder) if entry.is_dir()]
+
+
+def _images_in(folder: Path) -> list[str]:
+    """Names of the files directly in a folder that look like images."""
+    from PIL import Image
+
+    endings = Image.registered_extensions()
+    return [entry.name for entry in _entries(folder) if entry.suffix.lower() in endings and not entry.is_dir()]
 
 
 def _try(file: Path, results: dict, problems: dict[Path, str], read: Callable[[Path], object]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tenfold.data._containers import Images, Pairs
-from tenfold.data._values import classes_of, grey, parts_of, pixels_uint8, pixels_unit, targets_of
+from tenfold.data._values import classes_of, grey, groups_of, parts_of, pixels_uint8, pixels_unit, rows_of, targets_of
 from tenfold.errors import DataError, nearest
 
 __all__ = ["read_npz", "save", "write_npz"]
@@ -26,7 +26,8 @@ FORMAT = 1
 
 _TEXTS = ("name", "source", "licence", "citation")
 _OPTIONAL = ("part", "class_names", "notes", "format", *_TEXTS)
-_KEYS = {Images: ("images", "labels", *_OPTIONAL), Pairs: ("pairs", "targets", "labels", *_OPTIONAL)}
+_GROUPS = ("groups", "group_names", "episodes")
+_KEYS = {Images: ("images", "labels", *_OPTIONAL, *_GROUPS), Pairs: ("pairs", "targets", "labels", *_OPTIONAL)}
 _HOW = "np.savez_compressed('my.npz', images=..., labels=...) or np.savez_compressed('my.npz', pairs=..., targets=...)"
 
 
@@ -44,15 +45,30 @@ def read_npz(path: Path) -> Images | Pairs:
     if stored.shape != () or stored.dtype.kind not in "iu" or stored != FORMAT:
         raise DataError(f"{where}: written by another version of tenfold (format {stored}); this one reads {FORMAT}")
     n_examples = _shared_length(where, arrays, ("images", "labels") if kind is Images else ("pairs", "targets"))
-    class_names = _names(where, arrays["class_names"]) if "class_names" in arrays else None
+    class_names = _names(where, arrays, "class_names")
     part = parts_of(arrays.get("part"), n_examples, where=where)
     texts = {key: str(arrays[key]) for key in _TEXTS if key in arrays}
     texts.setdefault("name", path.stem)
-    notes = _names(where, arrays["notes"]) if "notes" in arrays else ()
+    notes = _names(where, arrays, "notes") or ()
     if kind is Images:
         labels, names = classes_of(arrays["labels"], class_names, where=where, shape=(n_examples,))
         images = pixels_uint8(grey(arrays["images"], where=where), where=where)
-        return Images(images=images, labels=labels, part=part, class_names=names, notes=notes, **texts)
+        groups, group_names = _groups(where, arrays, len(names))
+        episodes = rows_of(arrays["episodes"], where=where) if "episodes" in arrays else None
+        try:
+            return Images(
+                images=images,
+                labels=labels,
+                part=part,
+                class_names=names,
+                groups=groups,
+                group_names=group_names,
+                episodes=episodes,
+                notes=notes,
+                **texts,
+            )
+        except DataError as problem:  # it knows the name of the set, not the file
+            raise DataError(f"{where}: {problem}") from problem
     labels, names = None, ()
     if "labels" in arrays:
         labels, names = classes_of(arrays["labels"], class_names, where=where, shape=(n_examples, 2))
@@ -170,12 +186,24 @@ def _shared_length(where: str, arrays: Mapping[str, np.ndarray], keys: tuple[str
     return len(first)
 
 
-def _names(where: str, names: np.ndarray) -> tuple[str, ...]:
+def _names(where: str, arrays: Mapping[str, np.ndarray], key: str) -> tuple[str, ...] | None:
+    """A row of text, or None where the file does not hold it."""
+    if key not in arrays:
+        return None
+    names = arrays[key]
     if names.ndim != 1 or names.dtype.kind != "U":
-        raise DataError(
-            f"{where}: 'class_names' and 'notes' must be one row of text; got {names.dtype} of shape {names.shape}"
-        )
+        raise DataError(f"{where}: '{key}' must be one row of text; got {names.dtype} of shape {names.shape}")
     return tuple(str(name) for name in names)
+
+
+def _groups(where: str, arrays: Mapping[str, np.ndarray], n_classes: int) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """The group of each class and the names of the groups, where the file holds them."""
+    names = _names(where, arrays, "group_names")
+    if "groups" in arrays:
+        return groups_of(arrays["groups"], names, n_classes, where=where)
+    if names is not None:
+        raise DataError(f"{where}: 'group_names' without 'groups', which says the group of each class")
+    return None, ()
 
 
 def _pair_pixels(where: str, pairs: np.ndarray) -> np.ndarray:

@@ -9,7 +9,17 @@ import numpy as np
 from tenfold.data._containers import TEST, TRAIN, UNASSIGNED
 from tenfold.errors import DataError
 
-__all__ = ["classes_of", "grey", "natural_order", "parts_of", "pixels_uint8", "pixels_unit", "targets_of"]
+__all__ = [
+    "classes_of",
+    "grey",
+    "groups_of",
+    "natural_order",
+    "parts_of",
+    "pixels_uint8",
+    "pixels_unit",
+    "rows_of",
+    "targets_of",
+]
 
 _PART_NAMES = {"train": TRAIN, "test": TEST, "unassigned": UNASSIGNED}
 
@@ -57,7 +67,7 @@ def pixels_uint8(images: np.ndarray, *, where: str) -> np.ndarray:
     _check_pixels(images, where=where)
     if images.dtype.kind == "b":
         return images.astype(np.uint8) * np.uint8(255)
-    return (np.rint(images * 255.0) if images.dtype.kind == "f" else images).astype(np.uint8)
+    return (np.rint(images * 255.0) if images.dtype.kind == "f" else images).astype(np.uint8, copy=False)
 
 
 def pixels_unit(images: np.ndarray, *, where: str) -> np.ndarray:
@@ -75,35 +85,62 @@ def classes_of(
     With ``class_names`` the labels are integers that count into them. Without, whole numbers from 0 and texts are
     sorted (texts with their numbers as numbers, so that "9" comes before "10") and numbered in that order.
     """
+    numbers, names = _named(labels, class_names, "class", where=where, shape=shape)
+    if len(names) < 2:
+        raise DataError(f"{where}: at least two classes are needed; every label is {''.join(names)!r}")
+    return numbers, names
+
+
+def groups_of(
+    groups: np.ndarray, group_names: tuple[str, ...] | None, n_classes: int, *, where: str
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The group of each class as int64 from 0, and the names of the groups; numbered as labels are."""
+    return _named(groups, group_names, "group", where=where, shape=(n_classes,))
+
+
+def rows_of(episodes: np.ndarray, *, where: str) -> np.ndarray:
+    """Episodes as int64; whether their rows are there is for ``Images`` to check."""
+    if episodes.ndim != 3 or episodes.shape[1] != 2 or 0 in episodes.shape or episodes.dtype.kind not in "iu":
+        raise DataError(
+            f"{where}: 'episodes' must be rows of 'images' of the shape (episodes, 2, ways), [e, 0] the examples and "
+            f"[e, 1] the queries; got {episodes.dtype} of shape {episodes.shape}"
+        )
+    return episodes.astype(np.int64)
+
+
+def _named(
+    labels: np.ndarray, given: tuple[str, ...] | None, of: str, *, where: str, shape: tuple[int, ...]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """What says the "class" of images or the "group" of classes, as int64 from 0; and the names in their order."""
+    what = {"class": "labels", "group": "groups"}[of]
     if labels.shape != shape:
-        raise DataError(f"{where}: 'labels' must have the shape {shape}; got {labels.shape}")
+        raise DataError(f"{where}: '{what}' must have the shape {shape}; got {labels.shape}")
     if labels.dtype.kind in "SU":
         texts = labels if labels.dtype.kind == "U" else np.char.decode(labels, "utf-8", "replace")
-        _refuse(texts == "", labels, "'labels' must not be empty", where=where)
-        if class_names is not None:
-            raise DataError(f"{where}: with 'class_names', 'labels' must be integers; got text like '{texts.flat[0]}'")
+        _refuse(texts == "", labels, f"'{what}' must not be empty", where=where)
+        if given is not None:
+            raise DataError(f"{where}: with '{of}_names', '{what}' must be integers; got text like '{texts.flat[0]}'")
         found, rows = np.unique(texts, return_inverse=True)
         names = sorted(map(str, found), key=natural_order)
         rank = {name: place for place, name in enumerate(names)}
         numbers = np.array([rank[str(name)] for name in found])[rows.reshape(shape)]
     elif labels.dtype.kind in "biu":
-        _refuse(labels < 0, labels, "'labels' must be 0 or above", where=where)
-        if class_names is None:
+        _refuse(labels < 0, labels, f"'{what}' must be 0 or above", where=where)
+        if given is None:
             found, rows = np.unique(labels, return_inverse=True)
             names, numbers = [str(int(label)) for label in found], rows.reshape(shape)
         else:
-            end = len(class_names)
-            _refuse(labels >= end, labels, f"there are {end} class names, so 'labels' end at {end - 1}", where=where)
-            names, numbers = list(class_names), labels
+            end = len(given)
+            _refuse(labels >= end, labels, f"there are {end} {of} names, so '{what}' end at {end - 1}", where=where)
+            names, numbers = list(given), labels
     else:
         raise DataError(
-            f"{where}: 'labels' must be integers or text; got {labels.dtype} like {labels.flat[0]}; "
-            "save labels.astype(int) if they are whole numbers"
+            f"{where}: '{what}' must be integers or text; got {labels.dtype} like {labels.flat[0]}; "
+            f"save {what}.astype(int) if they are whole numbers"
         )
-    if len(names) < 2:
-        raise DataError(f"{where}: at least two classes are needed; every label is {names[0]!r}")
     if len(set(names)) < len(names):
-        raise DataError(f"{where}: two classes have the same name; class names are {', '.join(names)}")
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{where}: each {of} needs a name of its own; '{twice}' is given more than once")
     return numbers.astype(np.int64), tuple(names)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tenfold.data._containers import Images
+from tenfold.errors import DataError
 
 __all__ = ["Dataset", "RemoteFile"]
 
@@ -16,8 +17,9 @@ class RemoteFile:
     """One file of a public download.
 
     Args:
-        name: file name, added to each mirror's address.
-        sha256: checksum, in hexadecimal.
+        name: file name, added to each mirror's address; may begin with folders of the mirror.
+        sha256: checksum, in hexadecimal; empty where nobody published one. The ``fingerprint`` of the set must then be
+            known, and the file is fetched anew at each attempt.
         size_bytes: its size, for the message before the download.
     """
 
@@ -38,6 +40,9 @@ class Dataset:
         licence, citation, source: text; source is the page to read about it.
         files: what has to be downloaded; empty for a set that comes with an installed package.
         mirrors: addresses to try, in this order; each ends in "/".
+        fingerprint: that of the right ``Images``, where it is known; anything else is then refused.
+    Raises:
+        ValueError: if a file has no checksum and the set no fingerprint: nothing would tell a wrong download.
     """
 
     name: str
@@ -48,6 +53,12 @@ class Dataset:
     source: str
     files: tuple[RemoteFile, ...] = ()
     mirrors: tuple[str, ...] = ()
+    fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        unchecked = [file.name for file in self.files if not file.sha256]
+        if unchecked and not self.fingerprint:
+            raise ValueError(f"{self.name}: {unchecked[0]} has no sha256, and the set has no fingerprint")
 
     @property
     def built_in(self) -> bool:
@@ -59,7 +70,18 @@ class Dataset:
         return sum(file.size_bytes for file in self.files)
 
     def images(self, files: Mapping[str, Path]) -> Images:
-        """What ``build`` makes of the files, with name, source, licence and citation."""
-        return replace(
-            self.build(files), name=self.name, source=self.source, licence=self.licence, citation=self.citation
-        )
+        """What ``build`` makes of the files, complete and checked."""
+        return self.complete(self.build(files))
+
+    def complete(self, images: Images) -> Images:
+        """Images with the name, source, licence and citation of this set.
+
+        Raises:
+            DataError: if they are not what they should be, by ``fingerprint``.
+        """
+        if self.fingerprint and (found := images.fingerprint) != self.fingerprint:
+            raise DataError(
+                f"{self.name}: not the published images, labels, parts and episodes: expected fingerprint "
+                f"{self.fingerprint}, got {found} ({len(images)} images of {images.n_classes} classes)"
+            )
+        return replace(images, name=self.name, source=self.source, licence=self.licence, citation=self.citation)

@@ -3,10 +3,12 @@
 from tenfold.data.dataset import Dataset
 from tenfold.data.digits import DIGITS
 from tenfold.data.mnist import MNIST
+from tenfold.data.omniglot import OMNIGLOT
 
 __all__ = ["DATASETS"]
 
 DATASETS: tuple[Dataset, ...] = (
     DIGITS,
     MNIST,
+    OMNIGLOT,
 )

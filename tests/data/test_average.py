@@ -77,6 +77,41 @@ def test_28_to_14_is_the_block_mean() -> None:
     np.testing.assert_array_equal(average_down(images, 14), blocks.astype(np.float32))
 
 
+def test_105_to_28_is_exact() -> None:
+    """Not a divisor: 15 old pixels make 4 new ones. Repeated 4 times, blocks of 15 fit."""
+    images = np.random.default_rng(0).integers(0, 256, (3, 105, 105), dtype=np.uint8)
+    fine = images.repeat(4, axis=1).repeat(4, axis=2).astype(np.int64)
+    exact = fine.reshape(3, 28, 15, 28, 15).sum(axis=(2, 4)) / (255 * 15 * 15)
+    np.testing.assert_array_equal(average_down(images, 28), exact.astype(np.float32))
+    assert (average_down(np.full((1, 105, 105), 255, np.uint8), 28) == 1).all()
+    ink = images > 100
+    np.testing.assert_array_equal(average_down(ink, 28), average_down(ink * np.uint8(255), 28))
+
+
+def test_large_images_are_exact_too() -> None:
+    """White sums above 2 ** 24, where float32 skips whole numbers."""
+    images = np.random.default_rng(0).integers(0, 256, (2, 300, 290), dtype=np.uint8)
+    fine = images.repeat(2, axis=1).repeat(2, axis=2).astype(np.int64)
+    exact = fine.reshape(2, 200, 3, 116, 5).sum(axis=(2, 4)) / (255 * 15)
+    np.testing.assert_array_equal(average_down(images, (200, 116)), exact.astype(np.float32))
+
+
+@settings(max_examples=20)
+@given(images_and_size(), st.integers(0, 2))
+def test_whole_numbers_do_not_depend_on_their_neighbours(case: tuple[np.ndarray, tuple[int, int]], row: int) -> None:
+    images, size = case
+    row %= len(images)
+    np.testing.assert_array_equal(average_down(images, size)[row], average_down(images[row], size))
+
+
+def test_a_set_of_several_chunks_is_the_same_as_one_image_at_a_time() -> None:
+    images = np.random.default_rng(1).integers(0, 256, (900, 105, 105), dtype=np.uint8)  # 380 images a chunk
+    averaged = average_down(images.reshape(450, 2, 105, 105), 28)
+    assert averaged.shape == (450, 2, 28, 28)
+    for row in (0, 379, 380, 760, 899):
+        np.testing.assert_array_equal(averaged.reshape(900, 28, 28)[row], average_down(images[row], 28))
+
+
 def test_any_leading_axes() -> None:
     pairs = np.random.default_rng(0).random((3, 2, 9, 6)).astype(np.float32)
     averaged = average_down(pairs, (4, 3))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +174,21 @@ def test_a_cut_off_image_is_not_half_read(folder: Path) -> None:
     assert "1 unreadable file ('9/0.jpg'" in refused(folder)
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "gif", "webp", "pgm", "tif"])
+def test_wherever_an_image_is_cut_off_it_is_whole_or_unreadable(folder: Path, ending: str) -> None:
+    path = folder / "9" / f"0.{ending}"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8), dtype=np.uint8)).save(path)
+    content, whole = path.read_bytes(), load(folder).images[0]
+    unreadable = 0
+    for kept in range(0, len(content), max(1, len(content) // 25)):
+        path.write_bytes(content[:kept])
+        data = load(folder, unreadable="skip")
+        unreadable += len(data.notes)
+        if not data.notes:  # what is missing is no pixel, such as the checksum at the end
+            np.testing.assert_array_equal(data.images[0], whole)
+    assert unreadable > 10
+
+
 def test_an_enormous_image_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     picture(folder / "9" / "big.png", size=(40, 40))  # above the limit: Pillow warns
@@ -180,6 +197,30 @@ def test_an_enormous_image_is_refused(folder: Path, monkeypatch: pytest.MonkeyPa
     assert "'9/big.png': more than Pillow's limit of 1,000 pixels" in message
     assert "'9/bigger.png': more than Pillow's limit" in message
     assert len(load(folder, unreadable="skip")) == 6
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+@pytest.mark.parametrize("side", [10_000, 50_000])  # above the limit, where Pillow warns; above twice, where it refuses
+def test_a_bomb_is_never_unpacked(folder: Path, side: int) -> None:
+    """A file of some hundred bytes that says it holds gigabytes, at Pillow's own limit."""
+    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(100_000))
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    (folder / "9" / "bomb.png").write_bytes(bomb)
+    assert "1 unreadable file ('9/bomb.png': more than Pillow's limit of 89,478,485 pixels)" in refused(folder)
+    data = load(folder, unreadable="skip")
+    assert len(data) == 6
+    assert "1 unreadable file ('9/bomb.png'" in data.notes[0]
+
+
+def test_a_bomb_of_text_is_never_unpacked(folder: Path) -> None:
+    text = chunk(b"zTXt", b"comment\0\0" + zlib.compress(bytes(50_000_000)))
+    whole = (folder / "9" / "1.png").read_bytes()
+    (folder / "9" / "bomb.png").write_bytes(whole[:33] + text + whole[33:])  # after the header
+    assert "1 unreadable file ('9/bomb.png'" in refused(folder)
 
 
 def test_pixels_without_a_known_range_are_refused(folder: Path) -> None:
@@ -227,6 +268,118 @@ def test_images_outside_any_class(folder: Path) -> None:
     assert "2 images outside any class: 'lost2.JPG', 'lost.png'; move into a folder for each class" in refused(folder)
 
 
-def test_folders_inside_a_class(folder: Path) -> None:
-    picture(folder / "9" / "more" / "1.png")
-    assert "folders inside a class are not read: 'more'" in refused(folder)
+def test_folders_inside_a_class(grouped: Path) -> None:
+    picture(grouped / "Greek" / "1" / "more" / "1.png")
+    assert "folders inside a class are not read: 'more'" in refused(grouped)
+
+
+# Classes in groups
+
+
+@pytest.fixture
+def grouped(tmp_path: Path) -> Path:
+    """Two groups, the second with a class of the same name; one image in each class but one."""
+    paths = ["Latin/10/1", "Latin/9/1", "Latin/9/2", "Greek/9/1", "Greek/1/1"]
+    for value, path in enumerate(paths):
+        picture(tmp_path / "set" / f"{path}.png", value=value)
+    return tmp_path / "set"
+
+
+def test_two_levels_are_groups_of_classes(grouped: Path) -> None:
+    (grouped / "README.png.txt").write_text("beside the groups")
+    (grouped / "Latin" / "readme.txt").write_text("beside the classes")
+    data = load(grouped)
+    assert isinstance(data, Images)
+    assert data.class_names == ("Greek/1", "Greek/9", "Latin/9", "Latin/10")
+    assert data.group_names == ("Greek", "Latin")
+    assert data.groups is not None
+    assert data.groups.tolist() == [0, 0, 1, 1]
+    assert data.groups.dtype == np.int64
+    assert data.labels.tolist() == [0, 1, 2, 2, 3]
+    assert data.images[:, 0, 0].tolist() == [4, 3, 1, 2, 0]
+    assert (data.part == UNASSIGNED).all()
+
+
+def test_one_level_has_no_groups(folder: Path) -> None:
+    data = load(folder)
+    assert (data.groups, data.group_names, data.episodes) == (None, (), None)
+
+
+def test_groups_are_not_mixed_by_their_order(tmp_path: Path) -> None:
+    """As text, '1/2' comes before '01/3' and '1/4' after: groups of such names must stay together."""
+    for path in ("01/1", "1/2", "01/3", "1/4", "a b/1", "a/1", "a-c/1", "a/2"):
+        picture(tmp_path / path / "1.png")
+    data = load(tmp_path)
+    assert data.groups.tolist() == sorted(data.groups.tolist())
+    assert len(data.group_names) == len(set(data.group_names)) == 5
+
+
+def test_one_group_is_enough_and_one_class_is_not(tmp_path: Path) -> None:
+    picture(tmp_path / "Greek" / "alpha" / "1.png")
+    assert "at least two; got 'Greek/alpha'" in refused(tmp_path)
+    picture(tmp_path / "Greek" / "beta" / "1.png")
+    data = load(tmp_path)
+    assert (data.class_names, data.groups.tolist()) == (("Greek/alpha", "Greek/beta"), [0, 0])
+
+
+def test_train_and_test_may_hold_groups(tmp_path: Path) -> None:
+    for value, path in enumerate(["train/Greek/1", "train/Greek/2", "test/Latin/1", "test/Latin/2"]):
+        picture(tmp_path / path / "1.png", value=value)
+    data = load(tmp_path)
+    assert data.class_names == ("Greek/1", "Greek/2", "Latin/1", "Latin/2")
+    assert data.groups.tolist() == [0, 0, 1, 1]
+    assert data.part.tolist() == [TRAIN, TRAIN, TEST, TEST]
+    assert data.images[:, 0, 0].tolist() == [0, 1, 2, 3]
+    picture(tmp_path / "test" / "Greek" / "1" / "1.png")
+    assert "train: no folder for class 'Latin/1', 'Latin/2', which the other part has" in refused(tmp_path)
+
+
+def test_test_may_hold_other_classes_throughout(tmp_path: Path) -> None:
+    for path in ("train/a/1", "train/b/1", "test/c/1", "test/d/1"):
+        picture(tmp_path / f"{path}.png")
+    data = load(tmp_path)
+    assert (data.class_names, data.part.tolist()) == (("a", "b", "c", "d"), [TRAIN, TRAIN, TEST, TEST])
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ("Cyrillic/1.png", "'Cyrillic' holds images, 'Greek' holds folders"),
+        ("Latin/lost.png", "'Latin' holds images, 'Greek' holds folders"),
+        ("Greek/lost.png", "'Greek' holds both"),
+    ],
+)
+def test_two_depths_get_one_message(grouped: Path, extra: str, words: str) -> None:
+    picture(grouped / extra)
+    message = refused(grouped)
+    assert f"images at two depths: {words}; sort all into CLASS/image folders, or all into GROUP/CLASS/image" in message
+
+
+def test_two_depths_in_two_parts(tmp_path: Path) -> None:
+    for path in ("train/a/1", "train/b/1", "test/g/a/1", "test/g/b/1"):
+        picture(tmp_path / f"{path}.png")
+    assert "two depths: 'train/a' holds images, 'test/g' holds folders" in refused(tmp_path)
+
+
+def test_a_group_without_a_class(grouped: Path) -> None:
+    (grouped / "Runic").mkdir()
+    assert f"{grouped / 'Runic'}: a group without a class; add folders of images" in refused(grouped)
+    (grouped / "Runic" / "1").mkdir()
+    assert f"{grouped / 'Runic' / '1'}: a class without an image" in refused(grouped)
+
+
+def test_unreadable_files_of_groups_are_named(grouped: Path) -> None:
+    whole = (grouped / "Latin" / "9" / "1.png").read_bytes()
+    (grouped / "Latin" / "9" / "1.png").write_bytes(whole[:-25])
+    assert "1 unreadable file ('Latin/9/1.png'" in refused(grouped)
+    assert len(load(grouped, unreadable="skip")) == 4
+    (grouped / "Greek" / "9" / "1.png").write_bytes(whole[:-25])
+    assert "no readable image in class 'Greek/9'" in refused(grouped, unreadable="skip")
+
+
+def test_groups_of_several_sizes_and_colours(grouped: Path) -> None:
+    Image.new("RGB", (30, 20), "white").save(grouped / "Greek" / "1" / "2.png")
+    assert "images of 2 sizes" in refused(grouped)
+    data = load(grouped, size=6)
+    assert data.images.shape == (6, 6, 6)
+    assert (data.images[1] == 255).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -166,7 +167,23 @@ def test_fingerprint_tells_data_apart() -> None:
         Images(images=IMAGES, labels=LABELS, part=part, class_names=("b", "a", "c")),
     ]
     assert same.fingerprint == base.fingerprint
-    assert len({base.fingerprint, *(other.fingerprint for other in others)}) == 6
+    groups = np.array([0, 1, 0])
+    more = [
+        replace(base, groups=groups, group_names=("g", "h")),
+        replace(base, groups=1 - groups, group_names=("g", "h")),
+        replace(base, groups=groups, group_names=("h", "g")),
+        replace(base, episodes=EPISODES),
+        replace(base, episodes=EPISODES[::-1].copy()),
+        replace(base, groups=groups, group_names=("g", "h"), episodes=EPISODES),
+    ]
+    assert len({base.fingerprint, *(other.fingerprint for other in others + more)}) == 12
+
+
+def test_fingerprints_of_earlier_versions_stay() -> None:
+    """Records hold them: a study that is continued compares its data with the data of its record."""
+    images = np.arange(24, dtype=np.uint8).reshape(6, 2, 2)
+    data = Images(images=images, labels=LABELS, part=np.zeros(6, np.uint8), class_names=("a", "b", "c"))
+    assert data.fingerprint == "d82fa6507bc7080402f83ced4848cf79d1913dc3fcb068971a6b9fcbaf2af8ba"
 
 
 def test_save_says_when_it_cannot(tmp_path: Path) -> None:
@@ -185,9 +202,9 @@ def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
     np.savez(tmp_path / "my_pairs.npz", pairs=PAIRS, targets=TARGETS)
     with pytest.raises(DataError, match=r"no data set 'my_pars.npz'.*did you mean 'my_pairs.npz'\?"):
         load("my_pars.npz", base=tmp_path)
-    with pytest.raises(DataError, match=r"known sets: digits, mnist; .npz files there: 'my_pairs.npz'"):
+    with pytest.raises(DataError, match=r"known sets: digits, mnist, omniglot; .npz files there: 'my_pairs.npz'"):
         load("zzzzz", base=tmp_path)
-    with pytest.raises(DataError, match=r"no folder '.*nowhere'; known sets: digits, mnist"):
+    with pytest.raises(DataError, match=r"no folder '.*nowhere'; known sets: digits, mnist, omniglot"):
         load("nowhere/x.npz", base=tmp_path)
 
 
@@ -373,10 +390,13 @@ def test_impossible_labels(write) -> None:
     assert "must not be empty; row 2 holds ''" in refused(write(images=IMAGES, labels=["a", "b", "", "a", "b", "c"]))
     message = refused(write(images=IMAGES, labels=LABELS, class_names=["a", "b"]))
     assert "there are 2 class names, so 'labels' end at 1; row 2 holds 2" in message
-    assert "two classes have the same name" in refused(write(images=IMAGES, labels=LABELS, class_names=["a", "b", "a"]))
+    message = refused(write(images=IMAGES, labels=LABELS, class_names=["a", "b", "a"]))
+    assert "each class needs a name of its own; 'a' is given more than once" in message
     text = ["a", "b", "c"] * 2
     assert "must be integers; got text like 'a'" in refused(write(images=IMAGES, labels=text, class_names=["a", "b"]))
-    assert "must be one row of text" in refused(write(images=IMAGES, labels=LABELS, class_names=[1, 2, 3]))
+    assert "'class_names' must be one row of text" in refused(
+        write(images=IMAGES, labels=LABELS, class_names=[1, 2, 3])
+    )
 
 
 def test_impossible_targets(write) -> None:
@@ -392,6 +412,111 @@ def test_impossible_parts(write) -> None:
     assert "2 or 'unassigned'; row 5 holds 3" in refused(write(**arrays, part=[0, 0, 0, 0, 1, 3]))
     assert "row 0 holds 'val'" in refused(write(**arrays, part=["val"] * 6))
     assert "of shape (6,); got int64 of shape (5,)" in refused(write(**arrays, part=LABELS[:5]))
+
+
+# Groups and episodes
+
+GROUPED = {"images": IMAGES, "labels": LABELS, "groups": ["x", "y", "x"]}
+EPISODES = np.array([[[0, 1, 2], [3, 5, 4]], [[3, 4, 5], [2, 2, 0]]])
+
+
+def test_groups_and_episodes(write) -> None:
+    data = load(write(**GROUPED, episodes=EPISODES.astype(np.int16)))
+    assert isinstance(data, Images)
+    assert data.groups is not None
+    assert data.episodes is not None
+    assert (data.groups.tolist(), data.group_names) == ([0, 1, 0], ("x", "y"))
+    assert data.groups.dtype == data.episodes.dtype == np.int64
+    np.testing.assert_array_equal(data.episodes, EPISODES)
+    plain = load(write(images=IMAGES, labels=LABELS))
+    assert (plain.groups, plain.group_names, plain.episodes) == (None, (), None)
+
+
+def test_groups_are_numbered_as_labels_are(write) -> None:
+    assert load(write(**GROUPED | {"groups": [30, 7, 30]})).group_names == ("7", "30")
+    assert load(write(**GROUPED | {"groups": ["g10", "g9", "g9"]})).group_names == ("g9", "g10")
+    named = load(write(**GROUPED | {"groups": [1, 1, 0]}, group_names=["a", "b", "no class"]))
+    assert (named.groups.tolist(), named.group_names) == ([1, 1, 0], ("a", "b", "no class"))
+    assert load(write(**GROUPED | {"groups": ["one"] * 3})).group_names == ("one",)
+    # One group a class, in the order of the classes, also where the labels themselves are text.
+    texts = load(write(images=IMAGES, labels=["b", "c", "a"] * 2, groups=["of a", "of b", "of c"]))
+    assert texts.class_names == ("a", "b", "c")
+    assert texts.groups.tolist() == [0, 1, 2]
+
+
+def test_save_and_load_keep_groups_and_episodes(write, tmp_path: Path) -> None:
+    data = load(write(**GROUPED, episodes=EPISODES))
+    back = load(save(data, tmp_path / "set.npz"))
+    assert back.fingerprint == data.fingerprint
+    np.testing.assert_array_equal(back.groups, data.groups)
+    np.testing.assert_array_equal(back.episodes, data.episodes)
+    assert back.group_names == data.group_names == ("x", "y")
+
+
+def test_impossible_groups(write) -> None:
+    assert "'groups' must have the shape (3,); got (6,)" in refused(write(**GROUPED | {"groups": [0] * 6}))
+    assert "'groups' must be 0 or above; row 1 holds -2" in refused(write(**GROUPED | {"groups": [0, -2, 0]}))
+    assert "got float64 like 0.5; save groups.astype(int)" in refused(write(**GROUPED | {"groups": [0.5, 1, 1]}))
+    assert "'groups' must not be empty; row 2 holds ''" in refused(write(**GROUPED | {"groups": ["a", "b", ""]}))
+    assert "must be integers; got text like 'x'" in refused(write(**GROUPED, group_names=["x", "y"]))
+    message = refused(write(**GROUPED | {"groups": [0, 1, 2]}, group_names=["x", "y"]))
+    assert "there are 2 group names, so 'groups' end at 1; row 2 holds 2" in message
+    message = refused(write(**GROUPED | {"groups": [0, 1, 1]}, group_names=["x", "x"]))
+    assert "each group needs a name of its own; 'x' is given more than once" in message
+    message = refused(write(images=IMAGES, labels=LABELS, group_names=["x", "y"]))
+    assert "'group_names' without 'groups'" in message
+    assert "'group_names' must be one row of text" in refused(write(**GROUPED, group_names=[1, 2]))
+    assert "unknown array 'groups'" in refused(write(pairs=PAIRS, targets=TARGETS, groups=[0, 1]))
+    assert "unknown array 'group' (did you mean 'groups'?)" in refused(write(**GROUPED, group=[0, 1, 1]))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ((1, 0, 2, 6), "rows must be from 0 to 5; episode 1 has row 6"),
+        ((0, 1, 1, -1), "rows must be from 0 to 5; episode 0 has row -1"),
+        ((1, 0, 1, 0), "examples must be of different classes; episode 1 has row 3"),
+        ((1, 1, 2, 3), "no image may be an example and a query; episode 1 has row 3"),
+    ],
+)
+def test_impossible_episodes(write, change: tuple[int, int, int, int], words: str) -> None:
+    episodes = EPISODES.copy()
+    episodes[change[:3]] = change[3]
+    assert f"'episodes': {words}" in refused(write(images=IMAGES, labels=LABELS, episodes=episodes))
+
+
+def test_a_query_without_an_example_of_its_class(write) -> None:
+    message = refused(write(images=IMAGES, labels=LABELS, episodes=[[[0, 1], [3, 4]], [[0, 1], [4, 5]]]))
+    assert "every query must be of the class of an example; episode 1 has row 5" in message
+
+
+def test_episodes_of_another_form(write) -> None:
+    for episodes in (EPISODES[0], EPISODES[:, :1], EPISODES * 1.0, EPISODES[:0], EPISODES > 0):
+        message = refused(write(images=IMAGES, labels=LABELS, episodes=episodes))
+        assert "'episodes' must be rows of 'images' of the shape (episodes, 2, ways)" in message
+        assert f"got {episodes.dtype} of shape {episodes.shape}" in message
+    message = refused(write(images=IMAGES, labels=LABELS, episodes=EPISODES[:, :, :1]))
+    assert "'episodes' must have examples of at least two classes; got (2, 2, 1)" in message
+
+
+@settings(max_examples=200, deadline=None)
+@given(episodes=st.lists(st.lists(st.integers(0, 5), min_size=4, max_size=4), min_size=1, max_size=3))
+def test_episodes_are_refused_just_when_a_slow_check_refuses_them(episodes: list[list[int]]) -> None:
+    def fits(rows: list[int]) -> bool:
+        examples, queries = rows[:2], rows[2:]
+        classes = {LABELS[row] for row in examples}
+        return len(classes) == 2 and all(LABELS[row] in classes and row not in examples for row in queries)
+
+    def build() -> Images:
+        shaped = np.array(episodes, np.int64).reshape(-1, 2, 2)
+        part = np.zeros(6, np.uint8)
+        return Images(images=IMAGES, labels=LABELS, part=part, class_names=("a", "b", "c"), episodes=shaped)
+
+    if all(map(fits, episodes)):
+        assert build().episodes is not None
+    else:
+        with pytest.raises(DataError, match="'episodes'"):
+            build()
 
 
 def test_a_file_of_a_later_version(write) -> None:

@@ -44,6 +44,39 @@ def test_missing_arrays_and_broken_files_are_said(main, tmp_path: Path, capsys: 
     assert "mnist: " in capsys.readouterr().err
 
 
+def test_a_set_of_two_copies_needs_both(main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "src").mkdir()
+    np.savez(tmp_path / "src" / "omniglot.npz", images=np.zeros(3))
+    assert main([str(tmp_path / "src"), str(tmp_path / "out")]) == 0
+    error = capsys.readouterr().err
+    assert "omniglot: no omniglot_oneshot_runs.npz in" in error
+    assert "not known yet" not in error
+    np.savez(tmp_path / "src" / "omniglot_oneshot_runs.npz", train_index=np.zeros(3))
+    assert main([str(tmp_path / "src"), str(tmp_path / "out")]) == 1
+    assert "omniglot.npz: char, split" in capsys.readouterr().err
+
+
+def test_other_drawings_than_the_published_are_refused(
+    main, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A copy of the right form: two characters of one alphabet, two drawings of each, one run."""
+    np.savez(
+        tmp_path / "omniglot.npz",
+        images=np.zeros((4, 1379), np.uint8),
+        char=[0, 0, 1, 1],
+        split=[0, 0, 1, 1],
+        char_alphabet=[0, 0],
+        char_number=[1, 2],
+        alphabet_names=["Greek"],
+    )
+    np.savez(tmp_path / "omniglot_oneshot_runs.npz", train_index=[[0, 2]], test_index=[[3, 1]])
+    assert main([str(tmp_path), str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert "omniglot: not the published images, labels, parts and episodes: expected fingerprint 8f0090c6" in error
+    assert "(4 images of 2 classes)" in error
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(("target", "words"), [("", "DIR must be another folder"), ("out", "SRC: no folder")])
 def test_wrong_folders(main, tmp_path: Path, target: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path if words.startswith("DIR") else tmp_path / "gone"
