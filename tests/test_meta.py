@@ -32,6 +32,7 @@ ARROWS = {
     "data": "errors seeds files",
     "retrieval": "data errors files",
     "models": "errors",
+    "losses": "errors seeds",
     "recipe": "",
     "tasks": "data errors recipe seeds",
     "stack": "seeds errors",
