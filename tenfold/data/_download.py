@@ -28,8 +28,8 @@ def download(dataset: Dataset, folder: Path) -> dict[str, Path]:
     paths = {}
     for file in dataset.files:
         path = paths[file.name] = folder / Path(file.name).name
-        # Without a checksum a file that is there may be what made the last attempt fail.
-        if not (file.sha256 and path.is_file() and _sha256(path) == file.sha256):
+        # A file without a checksum equals none: what is there may be what made the last attempt fail.
+        if not (path.is_file() and _sha256(path) == file.sha256):
             _download_one(dataset, file, path)
     return paths
 
