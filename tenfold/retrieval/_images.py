@@ -148,6 +148,11 @@ def _from_array(image: Any, where: str) -> np.ndarray:
             f"{where}: pixels must be integers 0..255 or floats 0..1; got {pixels.dtype} from {pixels.min()} to "
             f"{pixels.max()}"
         )
+    if kind in "iu" and pixels.max() == 1:
+        raise DataError(
+            f"{where}: the brightest integer pixel is 1 of 255, nearly black; "
+            "pass black and white as booleans, or 0..1 as floats"
+        )
     if not coloured:
         return pixels
     if pixels.shape[-1] == 1:
