@@ -140,6 +140,11 @@ def _violating(near: Tensor, positive: Tensor, margin: float | Tensor) -> Tensor
     return near[:, None] < (positive + margin)[..., None]
 
 
+def _count_type(batch: int) -> torch.dtype:
+    """For counts up to the batch: the largest arrays here are made of them, and memory is what they cost."""
+    return torch.int16 if batch < 2**15 else torch.int32
+
+
 def _over_all(batch: Tensor, positive: Tensor, other: Tensor, margin: float | Tensor, distance: str) -> Tensor:
     """The mean over all triplets with a loss above 0.
 
@@ -147,8 +152,10 @@ def _over_all(batch: Tensor, positive: Tensor, other: Tensor, margin: float | Te
     """
     every = distance_matrix(batch, batch, distance)
     violating = _violating(every.detach().masked_fill(~other, math.inf), positive.detach(), margin)
-    as_positive = violating.sum(2, dtype=torch.int32)  # (batch, images - 1)
-    as_negative = violating.sum(1, dtype=torch.int32)  # (batch, batch)
+    count = _count_type(len(batch))
+    violating = violating.to(count)
+    as_positive = violating.sum(2, dtype=count)  # (batch, images - 1)
+    as_negative = violating.sum(1, dtype=count)  # (batch, batch)
     total = ((positive + margin) * as_positive).sum() - (every * as_negative).sum()
     return total / as_positive.sum().clamp(min=1)
 
@@ -179,7 +186,9 @@ def _mine(
         return nearest_one.indices, nearest_one.values < math.inf
     assert numbers is not None
     # One number a pair instead of one a candidate: the k-th violating one is where their count first exceeds k.
-    counts = violating.cumsum(2, dtype=torch.int32)
+    counts = violating.cumsum(2, dtype=_count_type(len(near)))
     total = counts[..., -1]
-    kth = torch.minimum((numbers.reshape(total.shape) * total).int(), total - 1)  # -1 without any: the first place
+    kth = torch.minimum(
+        (numbers.reshape(total.shape) * total).to(total.dtype), total - 1
+    )  # -1 without any: the first place
     return torch.searchsorted(counts, kth[..., None], right=True).squeeze(-1), total > 0
