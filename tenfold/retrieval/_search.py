@@ -16,6 +16,8 @@ __all__ = ["Neighbours", "search"]
 _BACKENDS = ("exact", "faiss")
 _PAIRS_AT_ONCE = 1 << 20
 """Queries times references whose scores are held at once: 8 MiB of float64."""
+_LEAST_QUERIES = 128
+"""With fewer at once than these, preparing the references anew for each few would take longer than comparing them."""
 _DEFAULT_BLOCK = 2048
 _VALUES_IN_BLOCK = 1 << 21
 """Numbers in a block of references, 16 MiB of float64: embeddings of many dimensions come in smaller blocks."""
@@ -57,7 +59,7 @@ def search(
         references: shape (references, d), at least one.
         k: how many to find for each query, from 1 to the number of references.
         similarity: "cosine" (0 with a zero vector), "euclidean" (the score is minus the distance), or "dot".
-        block: references compared at once; by default 2048, or fewer where d is above 1024.
+        block: references compared at once; by default 2048, or fewer where d is above 1024. Larger is not faster.
         backend: "exact", or "faiss" to let that library propose candidates (needs ``pip install 'tenfold[faiss]'``,
             and a float32 copy of the references). Queries it could be wrong about are searched again without it.
     Returns:
@@ -99,7 +101,8 @@ def search(
         found = search_with_faiss(queries, references, k=int(k), similarity=similarity)
         left = np.flatnonzero(~found.certain)
         indices[found.certain], scores[found.certain] = found.indices[found.certain], found.scores[found.certain]
-    step = max(1, min(_PAIRS_AT_ONCE // max(block, int(k)), _VALUES_IN_BLOCK // queries.shape[1]))
+    step = max(_LEAST_QUERIES, _PAIRS_AT_ONCE // block)
+    step = max(1, min(step, _PAIRS_AT_ONCE // int(k), _VALUES_IN_BLOCK // queries.shape[1]))
     for start in range(0, len(left), step):
         rows = left[start : start + step]
         best = _Best(len(rows), int(k))

@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.neighbors import NearestNeighbors
 
 from tenfold.errors import DataError, RequestError, ShapeError
-from tenfold.retrieval import SIMILARITIES, search
+from tenfold.retrieval import SIMILARITIES, _search, _similarity, search
 
 
 @st.composite
@@ -174,6 +174,67 @@ def test_references_on_disk(tmp_path: Path) -> None:
     mapped = np.load(tmp_path / "references.npy", mmap_mode="r")
     found = search(references[:3], mapped, k=2, block=100)
     np.testing.assert_array_equal(found.indices[:, 0], [0, 1, 2])
+
+
+def hard_vectors(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(5)
+    queries, references = rng.standard_normal((30, 48)), rng.standard_normal((5000, 48))
+    if kind == "close":
+        references = references[0] + references * 1e-6
+    elif kind == "far":
+        queries, references = queries + 1e4, references + 1e4
+    elif kind == "unequal":
+        references *= np.exp(rng.standard_normal((5000, 1)) * 5)
+    return queries, references
+
+
+@pytest.mark.parametrize("kind", ["plain", "close", "far", "unequal"])
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_the_margin_bounds_the_rounding_of_the_products(similarity: str, kind: str) -> None:
+    queries, references = (_similarity.prepared(vectors, similarity) for vectors in hard_vectors(kind))
+    keys, margin = _search._rough_keys(queries, references, similarity)
+    rows, columns = np.divmod(np.arange(keys.size), len(references))
+    scores = _similarity.pair_scores(queries, references, rows, columns, similarity=similarity).reshape(keys.shape)
+    off = np.abs(keys - (-np.square(scores) if similarity == "euclidean" else scores))
+    assert (off <= margin[:, None]).all()
+    assert off.max() > 0  # so that a margin of 0 would not do
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_rounding_as_bad_as_the_margin_allows_changes_nothing(similarity: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, exact_keys = np.random.default_rng(0), _search._rough_keys
+    wide = 0.05  # far more than rounding makes, so that many references are in doubt
+
+    def noisy(queries: np.ndarray, part: np.ndarray, similarity: str) -> tuple[np.ndarray, np.ndarray]:
+        keys, margin = exact_keys(queries, part, similarity)
+        return keys + wide * rng.choice([-1, 1], keys.shape), margin + wide
+
+    queries, references = rng.standard_normal((20, 3)), rng.standard_normal((3000, 3))
+    references[1000:] = references[rng.integers(0, 1000, 2000)]
+    for k in (1, 10, 100):
+        expected = search(queries, references, k=k, similarity=similarity)
+        with monkeypatch.context() as patch:
+            patch.setattr(_search, "_rough_keys", noisy)
+            found = search(queries, references, k=k, similarity=similarity, block=500)
+        np.testing.assert_array_equal(found.indices, expected.indices)
+        np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+@pytest.mark.parametrize("kind", ["plain", "close", "far"])
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_few_pairs_are_scored_one_by_one(similarity: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = []
+
+    def counting(
+        queries: np.ndarray, references: np.ndarray, rows: np.ndarray, *rest: object, **named: object
+    ) -> object:
+        counted.append(len(rows))
+        return _similarity.pair_scores(queries, references, rows, *rest, **named)
+
+    monkeypatch.setattr(_search, "pair_scores", counting)
+    queries, references = hard_vectors(kind)
+    search(queries, references, k=3, similarity=similarity, block=500)
+    assert 3 * 30 <= sum(counted) < 0.05 * len(queries) * len(references)
 
 
 def test_no_queries() -> None:
