@@ -24,20 +24,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tenfold.errors import TenfoldError as TenfoldError
     from tenfold.report import write_report as write_report
-    from tenfold.results import Results as Results
     from tenfold.settings import Study as Study
     from tenfold.settings import built_in_studies as built_in_studies
     from tenfold.settings import load_study as load_study
     from tenfold.settings import parse_study as parse_study
     from tenfold.stack import Stack as Stack
     from tenfold.study import run as run
+    from tenfold.winner import Results as Results
 
 __version__ = "0.1.0"
 
 # Where each public name lives. Imported when first used: `tenfold --help` and `import tenfold` stay fast, without
 # torch.
 _HOMES = {
-    "Results": "tenfold.results",
+    "Results": "tenfold.winner",
     "Stack": "tenfold.stack",
     "Study": "tenfold.settings",
     "TenfoldError": "tenfold.errors",

@@ -31,6 +31,8 @@ class Augmentation(BaseModel):
         erase: largest share of an image that a random rectangle sets to 0, the share uniform up to it (Zhong et al.
             2020: 0.4).
         erase_probability: that an image gets such a rectangle.
+        quarter_turns: turn by 0, 90, 180 or 270 degrees; images of one class in a balanced batch alike, so that a
+            turned class is another class to learn from (Santoro et al. 2016; Vinyals et al. 2016).
     """
 
     model_config = CHECKED
@@ -43,6 +45,7 @@ class Augmentation(BaseModel):
     elastic_smooth: Annotated[float, Field(ge=1)] = 4.0
     erase: Rate = 0.0
     erase_probability: Annotated[float, Field(ge=0, le=1)] = 0.5
+    quarter_turns: bool = False
 
 
 class Recipe(BaseModel):
@@ -139,9 +142,9 @@ class Recipe(BaseModel):
         return dict(lane.loss)
 
     @property
-    def examples_per_step(self) -> int:
-        """Training examples of a run in one step."""
-        return self.batch_size
+    def images_together(self) -> int:
+        """Consecutive examples of a batch that belong to one class, where batches are balanced."""
+        return 1
 
     @property
     def needs_validation(self) -> bool:

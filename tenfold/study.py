@@ -17,10 +17,11 @@ from tenfold.errors import RequestError, StudyError, TenfoldError, nearest
 from tenfold.events import Event, Note
 from tenfold.models import ModuleSource
 from tenfold.one_model import certify, train_model
-from tenfold.results import Record, Results
+from tenfold.results import Record
 from tenfold.settings import ModelSettings, Study, to_toml
 from tenfold.tasks import TASKS, Task
 from tenfold.train import Job, Placement, RunId, Workers, cores, try_module
+from tenfold.winner import Results
 
 __all__ = ["informed", "load_task", "quick_study", "record_folder", "run"]
 
@@ -183,6 +184,7 @@ def _open_record(folder: Path, study: Study, task: Task, device: str, command: s
         command=command or f"tenfold.run({study.name!r})",
         quick=study.is_quick,
     )
+    record.save_note("facts", task.facts())  # what modules were built with, to build them again without the data
     # Where the files that the study names are; relative, so that they and the record may be moved together.
     with contextlib.suppress(ValueError):  # another drive
         record.save_note("base", os.path.relpath(study.base.resolve(), folder.resolve()))

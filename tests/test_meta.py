@@ -34,7 +34,7 @@ ARROWS = {
     "models": "errors",
     "losses": "errors seeds",
     "recipe": "",
-    "tasks": "data errors recipe seeds",
+    "tasks": "data errors losses recipe retrieval seeds",
     "stack": "seeds errors",
     "train": "models files stack data tasks recipe seeds errors",
     "stats": "errors",
@@ -44,9 +44,10 @@ ARROWS = {
     "settings": "tasks models recipe errors",
     "events": "train",
     "one_model": "events results tasks train",
-    "study": "tasks models stack train stats results seeds errors data settings environment events one_model",
+    "winner": "errors recipe results retrieval settings",
+    "study": "tasks models stack train stats results seeds errors data settings environment events one_model winner",
     "cli": "study events settings report results stats tasks models data errors tenfold",
-    "__init__": "errors report results settings stack study",
+    "__init__": "errors report settings stack study winner",
     "__main__": "cli",
 }
 NO_TORCH = ("errors", "files", "data", "stats", "results", "report", "cli")

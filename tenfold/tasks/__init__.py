@@ -7,9 +7,11 @@ from tenfold.tasks._task import Metric as Metric
 from tenfold.tasks._task import Part as Part
 from tenfold.tasks._task import Task as Task
 from tenfold.tasks.compare_pairs import ComparePairs as ComparePairs
+from tenfold.tasks.match import Match as Match
 
 TASKS: dict[str, type[Task]] = {
     "compare-pairs": ComparePairs,
+    "match": Match,
 }
 
-__all__ = ["TASKS", "ComparePairs", "Design", "Examples", "Metric", "Part", "Task", "TaskSettings"]
+__all__ = ["TASKS", "ComparePairs", "Design", "Examples", "Match", "Metric", "Part", "Task", "TaskSettings"]

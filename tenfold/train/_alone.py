@@ -45,17 +45,17 @@ def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = N
     }
     values["key"] = torch.tensor(derive(job.seed, job.model, repeat, "loss"), device=device)
     keys = torch.tensor([derive(job.seed, job.model, repeat, "augment")], device=device)
-    steps_per_epoch = math.ceil(train.n_examples / recipe.examples_per_step)
+    steps_per_epoch = math.ceil(train.n_examples / recipe.batch_size)
     n_steps = recipe.epochs * steps_per_epoch
     done = 0
     module.train()
     for epoch in range(recipe.epochs):
         its = {name: value[0] for name, value in train.targets.items()}
         order = task.order(its, recipe, generator(job.seed, repeat, "order", epoch)).to(device)
-        for rows in order.split(recipe.examples_per_step):
+        for rows in order.split(recipe.batch_size):
             inputs, targets = train.batch(rows[None])
             if recipe.augment is not None:
-                inputs = augment(inputs, recipe.augment, keys, done)
+                inputs = augment(inputs, recipe.augment, keys, done, together=recipe.images_together)
             for group in optimiser.param_groups:
                 group["lr"] = lane.lr * factor(done, n_steps, steps_per_epoch, recipe)
             optimiser.zero_grad()

@@ -18,7 +18,7 @@ __all__ = ["augment"]
 _LONGEST = 1 / 0.3
 
 
-def augment(images: Tensor, how: Augmentation, keys: Tensor, step: int) -> Tensor:
+def augment(images: Tensor, how: Augmentation, keys: Tensor, step: int, *, together: int = 1) -> Tensor:
     """``images`` (runs, batch, channels, height, width), each channel turned, moved, scaled, sheared, bent and part
     of it erased by itself.
 
@@ -30,10 +30,13 @@ def augment(images: Tensor, how: Augmentation, keys: Tensor, step: int) -> Tenso
         how: ranges.
         keys: int64, shape (runs,).
         step: of training; the numbers are a pure function of key and step.
+        together: consecutive examples that take the same quarter turn.
     """
     height, width = images.shape[-2:]
     each = images.shape[1] * images.shape[2]  # images of a run
     flat = images.reshape(-1, 1, height, width)
+    if how.quarter_turns:
+        flat = _turned(flat, keys, step, each, images.shape[2] * together)
     if how.rotate or how.shift or how.scale or how.shear or how.elastic:
         places = _places(how, keys, step, each, height, width, images.dtype)
         flat = F.grid_sample(flat, places.permute(0, 2, 3, 1), padding_mode="zeros", align_corners=False)
@@ -44,6 +47,18 @@ def augment(images: Tensor, how: Augmentation, keys: Tensor, step: int) -> Tenso
         # x - x * 1 * 1 is exactly 0. Masks of truth values would take twice the time.
         flat = torch.addcmul(flat, flat * down[:, None, :, None], along[:, None, None, :], value=-1)
     return flat.view(images.shape)
+
+
+def _turned(flat: Tensor, keys: Tensor, step: int, each: int, together: int) -> Tensor:
+    """Every ``together`` consecutive images turned by the same number of quarters."""
+    groups = -(-each // together)
+    # Other keys, since all counters of these are taken.
+    quarters = (_numbers(keys ^ 0x5DEECE66D, step, groups, 1, flat.dtype) * 4).long().view(-1, groups)
+    quarters = quarters.repeat_interleave(together, dim=1)[:, :each].reshape(-1, 1, 1, 1)
+    turned = flat
+    for number in (1, 2, 3):
+        turned = torch.where(quarters == number, torch.rot90(flat, number, (2, 3)), turned)
+    return turned
 
 
 def _numbers(keys: Tensor, calls: int, each: int, count: int, dtype: torch.dtype) -> Tensor:

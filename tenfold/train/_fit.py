@@ -93,8 +93,8 @@ def _one_epoch(state: State) -> Scores:
     order = epoch_order(state)
     losses: Tensor | None = None
     outputs = []
-    for start in range(0, order.shape[1], state.recipe.examples_per_step):
-        rows = order[:, start : start + state.recipe.examples_per_step]
+    for start in range(0, order.shape[1], state.recipe.batch_size):
+        rows = order[:, start : start + state.recipe.batch_size]
         batch_losses, batch_outputs = step(state, rows)
         weighted = batch_losses * rows.shape[1]
         losses = weighted if losses is None else losses + weighted
@@ -105,6 +105,8 @@ def _one_epoch(state: State) -> Scores:
     _return_to_best(state, state.frozen)
     targets = state.parts["train"].targets_of(order)
     scores: dict[str, dict[str, Tensor]] = {"train": state.task.measure(join_batches(outputs), targets)}
+    if any(metric.name == "objective" for metric in state.task.metrics):  # a loss that is no metric by itself
+        scores["train"]["objective"] = losses / order.shape[1]
     for part in ("validation", "test"):
         if part in state.parts:
             scores[part] = state.task.measure(*evaluate(state, part))

@@ -98,7 +98,7 @@ def _compiles(job: Job, task: Task) -> bool:
     state = prepare(job, task)
     state.stack.train()
     try:
-        step(state, epoch_order(state)[:, : job.recipe.examples_per_step])
+        step(state, epoch_order(state)[:, : job.recipe.batch_size])
     except Exception:  # a compiler fails in many ways; without it there is nothing to lose but time
         return False
     return True
@@ -118,7 +118,7 @@ def time_steps(job: Job, task: Task, *, seconds: float = 0.25, at_least: int = 3
     with use_threads(job.threads):
         state = prepare(job, task)
         state.stack.train()
-        rows = epoch_order(state)[:, : job.recipe.examples_per_step]
+        rows = epoch_order(state)[:, : job.recipe.batch_size]
         if state.stack.recorded:  # not part of what a step costs
             step(state, rows)
 

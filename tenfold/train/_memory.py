@@ -38,7 +38,7 @@ def bytes_per_run(job: Job, task: Task) -> int:
         kept.append(tensor.detach())
         return tensor
 
-    rows = epoch_order(state)[:, : job.recipe.examples_per_step]
+    rows = epoch_order(state)[:, : job.recipe.batch_size]
     inputs, targets = state.parts["train"].batch(rows)
     items = state.parts["train"].items
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):

@@ -154,7 +154,7 @@ def _worth_compiling(job: Job, task: Task, seconds_per_step: float) -> bool:
     if job.recipe.compile != "auto":
         return job.recipe.compile == "always"
     n_examples = task.examples([job.runs[0].repeat], seed=job.seed)["train"].n_examples
-    steps = job.recipe.epochs * math.ceil(n_examples / job.recipe.examples_per_step)
+    steps = job.recipe.epochs * math.ceil(n_examples / job.recipe.batch_size)
     return seconds_per_step * steps * len(job.runs) > _COMPILE_FROM_SECONDS
 
 
@@ -251,7 +251,7 @@ def try_module(job: Job, task: Task) -> None:
     output = state.stack.lanes()[0](inputs[0])
     task.check(output, len(inputs[0]))
     # The smallest batch of an epoch: what fails on small ones only, such as batch norm on one example, fails here.
-    order, each = epoch_order(state), job.recipe.examples_per_step
+    order, each = epoch_order(state), job.recipe.batch_size
     n_examples = order.shape[1]
     smallest = n_examples % each or min(each, n_examples)
     state.stack.train()

@@ -106,7 +106,7 @@ def init(
     for part, examples in task.examples([run.repeat for run in runs], seed=seed).items():
         examples = examples.to(device, dtype)
         parts[part] = examples.gathered() if examples.gathered_bytes <= _GATHER_BYTES else examples
-    steps_per_epoch = math.ceil(parts["train"].n_examples / recipe.examples_per_step)
+    steps_per_epoch = math.ceil(parts["train"].n_examples / recipe.batch_size)
     n_steps = recipe.epochs * steps_per_epoch
     if recorded is None:
         recorded = n_steps >= _RECORD_FROM_STEPS
@@ -184,7 +184,13 @@ def step(state: State, rows: Tensor) -> tuple[Tensor, Any]:
     """
     inputs, targets = state.parts["train"].batch(rows)
     if state.recipe.augment is not None:
-        inputs = augment(inputs, state.recipe.augment, state.augment_keys, state.steps_done)
+        inputs = augment(
+            inputs,
+            state.recipe.augment,
+            state.augment_keys,
+            state.steps_done,
+            together=state.recipe.images_together,
+        )
     state.loss_values["step"].fill_(state.steps_done)
     losses, outputs = _gradients(state, inputs, targets)
     _clip(state)

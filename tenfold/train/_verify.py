@@ -86,8 +86,8 @@ def _double(job: Job, task: Task, run: int) -> tuple[int, float]:
     steps = min(_STEPS, state.n_steps)
     while state.steps_done < steps:
         order = epoch_order(state)
-        for start in range(0, order.shape[1], job.recipe.examples_per_step):
-            step(state, order[:, start : start + job.recipe.examples_per_step])
+        for start in range(0, order.shape[1], job.recipe.batch_size):
+            step(state, order[:, start : start + job.recipe.batch_size])
             if state.steps_done == steps:
                 break
         state.epochs_done += 1

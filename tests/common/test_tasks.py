@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tenfold import data
-from tenfold.tasks import TASKS, ComparePairs, Task
+from tenfold.tasks import TASKS, ComparePairs, Match, Task
 
 
 def compare_pairs() -> ComparePairs:
@@ -21,10 +22,19 @@ def compare_pairs() -> ComparePairs:
     return ComparePairs(images, size=8, train=20, test=12, validation=0.25)
 
 
+def match() -> Match:
+    images = data.load("digits")
+    assert isinstance(images, data.Images)
+    return Match(images, size=8, query_sets=4, candidates=2, pool_classes=2, validation=0.5, train_classes=4)
+
+
 # A small one of each kind, with a validation part, and what a module for it gives for (runs, examples).
-SMALL: dict[str, tuple[Callable[[], Task], Callable[[int, int], tuple[Tensor, ...]]]] = {
+SMALL: dict[str, tuple[Callable[[], Task], Callable[[int, int], Any]]] = {
     "compare-pairs": (compare_pairs, lambda runs, n: (torch.randn(runs, n, 2), torch.randn(runs, n, 2, 10))),
+    "match": (match, lambda runs, n: torch.randn(runs, n, 6)),
 }
+# Recipes whose batches fit the ten examples below.
+RECIPES: dict[str, dict] = {"compare-pairs": {}, "match": {"classes_per_batch": 2, "images_per_class": 5}}
 
 
 @pytest.fixture(scope="module", params=sorted(TASKS))
@@ -32,9 +42,20 @@ def task(request: pytest.FixtureRequest) -> Task:
     return SMALL[request.param][0]()
 
 
-def outputs_for(task: Task, runs: int, n_examples: int) -> tuple[Tensor, ...]:
+def outputs_for(task: Task, runs: int, n_examples: int) -> Any:
     torch.manual_seed(0)
     return SMALL[task.kind][1](runs, n_examples)
+
+
+def some(outputs: Any, chosen: int | slice) -> Any:
+    """Outputs of one run, or of some."""
+    return outputs[chosen] if isinstance(outputs, Tensor) else tuple(part[chosen] for part in outputs)
+
+
+def of_the_test_part(task: Task, repeats: list[int]) -> tuple[int, dict[str, Tensor]]:
+    """How many test examples a run has, and their targets."""
+    examples = task.examples(repeats, seed=0)["test"]
+    return examples.n_examples, examples.targets
 
 
 def test_every_task_has_a_small_one_here() -> None:
@@ -46,7 +67,7 @@ def test_metrics_are_named_once_and_one_is_primary(task: Task) -> None:
     names = [metric.name for metric in task.metrics]
     assert len(set(names)) == len(names)
     assert sum(metric.primary for metric in task.metrics) == 1
-    assert all(metric.label and metric.unit in ("%", "nats") for metric in task.metrics)
+    assert all(metric.label and metric.unit in ("%", "nats", "") for metric in task.metrics)
     assert "loss" in names
 
 
@@ -75,8 +96,8 @@ def test_a_sample_is_a_batch_of_one_run(task: Task) -> None:
 def test_losses_are_for_one_run_and_vmap(task: Task) -> None:
     _, targets = task.examples([0, 1], seed=0)["train"].span(0, 10)
     outputs = outputs_for(task, 2, 10)
-    task.check(tuple(part[0] for part in outputs), 10)
-    recipe = task.recipe_type()
+    task.check(some(outputs, 0), 10)
+    recipe = task.recipe_type(**RECIPES[task.kind])
     lanes = [recipe.loss_settings(lane) for lane in recipe.lanes()] * 2
     values = {name: torch.tensor([lane[name] for lane in lanes]) for name in lanes[0]}
     values |= {"key": torch.tensor([3, 4]), "step": torch.tensor([5, 5])}
@@ -85,19 +106,19 @@ def test_losses_are_for_one_run_and_vmap(task: Task) -> None:
     for run in range(2):
         its = {name: value[run] for name, value in targets.items()}
         own = {name: value[run] for name, value in values.items()}
-        alone = task.loss(tuple(part[run] for part in outputs), its, own, recipe)
+        alone = task.loss(some(outputs, run), its, own, recipe)
         torch.testing.assert_close(together[run], alone)
 
 
 def test_scores_are_those_of_each_run_by_itself(task: Task) -> None:
-    _, targets = task.examples([0, 1, 2], seed=0)["test"].span(0, 12)
-    outputs = outputs_for(task, 3, 12)
+    n_examples, targets = of_the_test_part(task, [0, 1, 2])
+    outputs = outputs_for(task, 3, n_examples)
     scores, measured = task.score(outputs, targets), task.measure(outputs, targets)
     assert set(measured) <= set(scores) <= {metric.name for metric in task.metrics}
     assert "loss" in measured
     for run in range(3):
         its = {name: value[run : run + 1] for name, value in targets.items()}
-        alone = task.score(tuple(part[run : run + 1] for part in outputs), its)
+        alone = task.score(some(outputs, slice(run, run + 1)), its)
         assert all(alone[name][0] == pytest.approx(scores[name][run]) for name in scores)
     for name, values in scores.items():
         metric = next(metric for metric in task.metrics if metric.name == name)
@@ -108,13 +129,27 @@ def test_scores_are_those_of_each_run_by_itself(task: Task) -> None:
 
 
 def test_predictions_have_the_runs_first_and_no_objects(task: Task) -> None:
-    _, targets = task.examples([0, 1], seed=0)["test"].span(0, 12)
-    kept = task.predictions(outputs_for(task, 2, 12), targets)
+    n_examples, targets = of_the_test_part(task, [0, 1])
+    kept = task.predictions(outputs_for(task, 2, n_examples), targets)
     assert kept
     assert all(value.shape[0] == 2 and value.dtype.kind in "fiub" for value in kept.values())
     shown = task.showcase({"m": kept | {"repeat": np.array([0, 1])}}, seed=0)
     assert all(value.dtype.kind in "fiub" for value in shown.values())
     assert len({len(value) for value in shown.values()}) <= 1
+
+
+def test_an_epoch_is_of_the_run_s_own_examples_and_numbers(task: Task) -> None:
+    targets = {name: value[0] for name, value in task.examples([0], seed=0)["train"].targets.items()}
+    recipe = task.recipe_type(**RECIPES[task.kind])
+
+    def order(seed: int) -> Tensor:
+        return task.order(targets, recipe, torch.Generator().manual_seed(seed))
+
+    first = order(1)
+    assert first.dtype == torch.int64
+    assert 0 <= int(first.min()) <= int(first.max()) < len(next(iter(targets.values())))
+    assert torch.equal(first, order(1))
+    assert not torch.equal(first, order(2))
 
 
 def test_what_the_record_and_the_workers_need(task: Task) -> None:

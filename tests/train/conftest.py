@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from tenfold import data
 from tenfold.models import ModuleSource
 from tenfold.stack import How
-from tenfold.tasks import ComparePairs, Task
+from tenfold.tasks import ComparePairs, Match, Task
 from tenfold.train import Epoch, Job, Outcome, RunId, State, prepare, step, train
 
 
@@ -54,6 +55,17 @@ class Engine:
 
     def task(self, *, train: int = 40, test: int = 20, validation: float = 0.0) -> ComparePairs:
         return ComparePairs(self.images, size=8, train=train, test=test, validation=validation)
+
+    def match(self) -> Match:
+        """Eight of the ten digits to learn from, five images of each."""
+        chosen = np.concatenate([np.flatnonzero(self.images.labels == label)[:5] for label in range(10)])
+        few = replace(
+            self.images,
+            images=self.images.images[chosen],
+            labels=self.images.labels[chosen],
+            part=self.images.part[chosen],
+        )
+        return Match(few, size=8, train_classes=8, query_sets=4, candidates=2, pool_classes=2)
 
     def job(
         self,

@@ -324,3 +324,28 @@ def test_settings_that_are_none_are_refused(values: dict, message: str) -> None:
     assert message in str(caught.value)
     with pytest.raises(ValidationError, match="augment"):
         Recipe(augment=values)  # type: ignore[arg-type]
+
+
+def test_quarter_turns_are_alike_for_images_that_belong_together() -> None:
+    numbers = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 24, 1, 6, 6, generator=numbers)
+    how, keys = Augmentation(quarter_turns=True), torch.tensor([3, 4])
+    turned = augment(images, how, keys, 5, together=4)
+    counts = torch.zeros(2, 24, dtype=torch.int64)
+    for run in range(2):
+        for at in range(24):
+            found = [k for k in range(4) if torch.equal(torch.rot90(images[run, at], k, (1, 2)), turned[run, at])]
+            assert len(found) == 1
+            counts[run, at] = found[0]
+    assert bool((counts.view(2, 6, 4) == counts.view(2, 6, 4)[:, :, :1]).all())
+    assert len(counts.unique()) > 1
+    # A run's turns do not depend on its neighbours, and change from step to step.
+    assert torch.equal(augment(images[1:], how, keys[1:], 5, together=4), turned[1:])
+    assert not torch.equal(augment(images, how, keys, 6, together=4), turned)
+
+
+def test_all_quarter_turns_are_as_frequent() -> None:
+    images = torch.arange(4.0).view(1, 1, 1, 2, 2).expand(1, 4000, 1, 2, 2)
+    corner = augment(images, Augmentation(quarter_turns=True), torch.tensor([9]), 0)[0, :, 0, 0, 0]
+    shares = torch.stack([(corner == value).float().mean() for value in range(4)])
+    assert bool(((shares - 0.25).abs() < 0.03).all())

@@ -1,0 +1,131 @@
+"""The winner of a study, handed over: its modules with their weights, and what can be done with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tenfold import results
+from tenfold.errors import RequestError
+from tenfold.recipe import Lane
+from tenfold.results import Arm
+from tenfold.retrieval import Matcher
+from tenfold.settings import ModelSettings, parse_study
+
+__all__ = ["Results", "Winner"]
+
+
+class Results(results.Results):
+    """The results of a study, which can also hand over a trained model."""
+
+    def best(self, metric: str | None = None) -> Winner:
+        """The model with the best mean, of a metric or the primary one.
+
+        Raises:
+            RequestError: if no run of any model has a score yet.
+        """
+        ranks = self.ranking(metric)
+        if not ranks:
+            raise RequestError(f"the record {self.folder} has no scores yet: run the study to its end")
+        return self.winner(ranks[0].label)
+
+    def winner(self, label: str) -> Winner:
+        """The model (and setting) of the name that tables show."""
+        found = {arm.label: arm for arm in self.arms}
+        if label not in found:
+            raise RequestError(f"no model '{label}' in the record {self.folder}; there are {', '.join(found)}")
+        return Winner(self, found[label])
+
+
+@dataclass(frozen=True)
+class Winner:
+    """All repeats of one model of a study, trained.
+
+    Args:
+        results: of the study.
+        arm: model and setting.
+    """
+
+    results: results.Results
+    arm: Arm
+
+    @property
+    def repeats(self) -> tuple[int, ...]:
+        """Those that were trained to their end and did not diverge."""
+        return tuple(
+            run.repeat for run in self.results.runs if run.arm == self.arm and run.status in ("finished", "stopped")
+        )
+
+    def module(self, repeat: int) -> nn.Module:
+        """The plain module of one repeat, with its weights, in evaluation mode.
+
+        Raises:
+            RequestError: if that repeat was not trained.
+        """
+        if repeat not in self.repeats:
+            raise RequestError(f"repeat {repeat} of {self.arm.label} is not there; there are {self.repeats}")
+        model, lane = self._model()
+        source = model.source
+        facts = self.results.note("facts") or {}
+        accepted = source.accepts() or set()
+        source = replace(
+            source, options={name: value for name, value in facts.items() if name in accepted} | dict(source.options)
+        )
+        module = source.build(0, **({} if lane.dropout is None else {"dropout": lane.dropout}))
+        kept = self.results.predictions(self.arm.model)  # in the order of the weights
+        assert kept is not None
+        at = int(np.flatnonzero((kept["setting"] == self.arm.setting) & (kept["repeat"] == repeat))[0])
+        weights, _ = self.results.weights(self.arm.model)
+        module.load_state_dict({name: torch.from_numpy(np.array(value[at])) for name, value in weights.items()})
+        return module.eval()
+
+    def matcher(self, *, similarity: Literal["cosine", "euclidean"] | None = None) -> Matcher:
+        """Recognises images by example, with the embeddings of all repeats together.
+
+        Each repeat's embedding is brought to length 1 and they are put side by side, so that the cosine similarity is
+        the mean of the repeats'.
+
+        Args:
+            similarity: by which examples are ranked; the study's by default.
+        Raises:
+            RequestError: if the study is not one of matching by example.
+        """
+        task = self.results.study["task"]
+        if task.get("kind") != "match":
+            raise RequestError(f"a matcher needs a study of the task 'match'; this one is '{task.get('kind')}'")
+        modules = [self.module(repeat) for repeat in self.repeats]
+        if not modules:
+            raise RequestError(f"no repeat of {self.arm.label} was trained to its end")
+        size = (self.results.note("facts") or {}).get("size")
+        return Matcher(_Together(modules), similarity=similarity or task.get("similarity", "cosine"), size=size)
+
+    def _model(self) -> tuple[ModelSettings, Lane]:
+        folder = self.results.folder
+        base = self.results.note("base")
+        raw: dict[str, Any] = {
+            key: value
+            for key, value in self.results.study.items()
+            if key not in ("design", "data_fingerprint") and (key != "quick" or isinstance(value, dict))
+        }
+        study = parse_study(raw, base=(folder / base) if base else Path())
+        model = next(model for model in study.models if model.name == self.arm.model)
+        lane = next(lane for lane in model.recipe.lanes() if lane.setting == self.arm.setting)
+        return model, lane
+
+
+class _Together:
+    """Images (n, 1, size, size) -> the embeddings of several modules, each of length 1, side by side."""
+
+    def __init__(self, modules: list[nn.Module]) -> None:
+        self.modules = modules
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        inputs: Tensor = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))
+        with torch.no_grad():
+            parts = [nn.functional.normalize(module(inputs).float(), dim=1) for module in self.modules]
+        return torch.cat(parts, dim=1).numpy()
