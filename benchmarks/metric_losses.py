@@ -115,7 +115,7 @@ def with_loop(job, task):
         score = 0.0
         for epoch in range(recipe.epochs):
             order = task.order({"class": classes}, recipe, generator(job.seed, run.repeat, "order", epoch))
-            for rows in order.split(recipe.examples_per_step):
+            for rows in order.split(recipe.batch_size):
                 optimiser.zero_grad()
                 embeddings, labels = module(images[rows]), classes[rows]
                 if isinstance(miner, InformativeMiner):
@@ -178,8 +178,8 @@ def measure(contender: str, options: argparse.Namespace) -> None:
         after_short = time.perf_counter()
         scores = trainer(long, task)
         seconds = (time.perf_counter() - after_short) - (after_short - started)
-        n_images = int((task.examples([0], seed=study.seed)["train"].targets["class"] >= 0).sum())
-        steps = options.epochs * -(-n_images // long.recipe.examples_per_step)
+        n_images = task.examples([0], seed=study.seed)["train"].n_examples
+        steps = options.epochs * -(-n_images // long.recipe.batch_size)
         found[model.name] = {"ms": 1e3 * seconds / steps / options.repeats, "scores": scores}
     placements = {}
     if isinstance(trainer, Tenfold):
