@@ -1,4 +1,4 @@
-"""A realistic record and its report, made once for all tests here."""
+"""Realistic records and their reports, made once for all tests here."""
 
 from __future__ import annotations
 
@@ -77,8 +77,21 @@ def report(example, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def match_report(example, tmp_path_factory) -> Path:
+    """The folder of the example of matching, with its report."""
+    folder = example.build_match(tmp_path_factory.mktemp("report") / "match")
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def page(report) -> Page:
     return Page((report / "report.html").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def match_page(match_report) -> Page:
+    return Page((match_report / "report.html").read_text(encoding="utf-8"))
 
 
 @pytest.fixture

@@ -1,4 +1,8 @@
-"""A realistic record made by the public writer: ten models, ten repeats, one diverged run, published figures."""
+"""Realistic records made by the public writer.
+
+Of pairs: ten models, ten repeats, one diverged run, published figures. Of matching by example: three models, four
+repeats, one diverged run, episodes with figures of others.
+"""
 
 from __future__ import annotations
 
@@ -197,4 +201,128 @@ def _showcase(rng: np.random.Generator) -> dict[str, Any]:
         "row": rng.integers(0, TEST, 24),
         "labels": labels,
         "wrong_share": np.linspace(1, 0.7, 24),
+    }
+
+
+# -- match by example -------------------------------------------------------------------------------------------------
+
+MATCH_METRICS = [
+    {"name": "top1", "label": "Top-1 of the candidates", "unit": "%", "higher_is_better": True, "primary": True},
+    {"name": "top3", "label": "Top-3 of the candidates", "unit": "%", "higher_is_better": True, "primary": False},
+    {
+        "name": "oneshot_accuracy", "label": "Accuracy in the published episodes", "unit": "%",
+        "higher_is_better": True, "primary": False,
+    },
+    {"name": "precision_at_1", "label": "Precision at 1", "unit": "%", "higher_is_better": True, "primary": False},
+    {"name": "loss", "label": "Candidate loss", "unit": "nats", "higher_is_better": False, "primary": False},
+]  # fmt: skip
+# name -> share of right first choices. In the order of the study, which is not that from best to worst.
+MATCHERS = {"Small net": 0.7, "Residual net": 0.9, "Deep Siamese CNN": 0.8}
+REFERENCES = {"people": 4.5, "Bayesian program learning": 3.3, "deep Siamese network": 8.0, "nearest pixels": 78.3}
+SETS, CANDIDATES, EPISODES, QUERIES = 40, 20, 20, 20
+POOL_CLASSES, POOL_EACH, FILLERS, DIMENSION = 6, 8, 3, 16
+
+
+def build_match(
+    folder: Path,
+    *,
+    models: dict[str, float] = MATCHERS,
+    settings: tuple[str, ...] = ("",),
+    repeats: int = 4,
+    diverged: tuple[tuple[str, int], ...] | str = (("Small net", 0),),
+    episodes: bool = True,
+    references: Any = REFERENCES,
+    predictions: bool = True,
+    candidates: int = CANDIDATES,
+    change: Any = None,
+) -> Path:
+    """Write the record; ``diverged`` names (model, repeat) pairs, or is "all".
+
+    ``change`` is called with (model, arrays) of each model's predictions before they are saved.
+    """
+    study: dict[str, Any] = {
+        "name": "match",
+        "title": "Which image shows the same letter?",
+        "repeats": repeats,
+        "seed": 0,
+        "task": {"kind": "match", "data": "omniglot", "size": 28, "candidates": candidates, "similarity": "cosine"},
+        "models": [{"name": name, "module": "koch-embedding", "lr": 1e-3} for name in models],
+        "design": {"resampled": True, "test_over_train": 0.7, "note": "repeats share classes"},
+    }
+    if references is not None:
+        study["task"]["references"] = references
+    record = Record.create(
+        folder, study_toml="", study=study, environment={}, metrics=MATCH_METRICS, command="tenfold run match",
+        quick=False,
+    )  # fmt: skip
+    with record:
+        saved = {}
+        for number, (name, right) in enumerate(models.items()):
+            gone = np.array([diverged == "all" or (name, repeat) in diverged for repeat in range(repeats)])
+            arrays = _match_arrays(np.random.default_rng(number), right, repeats * len(settings), candidates, episodes)
+            arrays["setting"] = np.repeat(settings, repeats)
+            arrays["repeat"] = np.tile(np.arange(repeats), len(settings))
+            arrays["pool"][np.tile(gone, len(settings))] = np.nan
+            if change is not None:
+                change(name, arrays)
+            _match_runs(record, name, arrays, gone, episodes)
+            saved[name] = arrays
+            if predictions:
+                record.save_predictions(name, arrays)
+        if predictions:
+            record.save_showcase(_match_showcase(saved, candidates))
+        record.finish()
+    return folder
+
+
+def _match_arrays(rng: np.random.Generator, right: float, runs: int, candidates: int, episodes: bool) -> dict[str, Any]:
+    order = np.argsort(rng.random((runs, SETS, candidates)), axis=2).astype(np.uint8)
+    wrong = rng.integers(1, candidates, (runs, SETS))
+    arrays: dict[str, Any] = {
+        "order": order,
+        "place": np.where(rng.random((runs, SETS)) < right, 0, wrong).astype(np.uint8),
+    }
+    # The same classes for every model, as the pool is drawn for the repeat; the last rows only fill up.
+    its = np.random.default_rng(9).permuted(np.repeat(np.arange(100, 100 + POOL_CLASSES), POOL_EACH))
+    labels = np.concatenate([its, np.full(FILLERS, -1)])
+    centres = np.random.default_rng(1).normal(0, 1, (POOL_CLASSES, DIMENSION))[np.maximum(labels - 100, 0)]
+    pool = centres + rng.normal(0, 1.5 * (1 - right) + 0.1, (runs, len(labels), DIMENSION))
+    arrays |= {"pool": pool.astype(np.float16), "pool_class": np.tile(labels, (runs, 1)).astype(np.int32)}
+    if episodes:
+        hard = rng.random((runs, EPISODES, QUERIES)) > right - 0.02 * np.arange(EPISODES)[:, None]
+        arrays["episode_place"] = np.where(hard, 3, 0).astype(np.uint16)
+        arrays["episode_choice"] = rng.integers(0, QUERIES, (runs, EPISODES, QUERIES)).astype(np.uint16)
+    return arrays
+
+
+def _match_runs(record: Record, name: str, arrays: dict[str, Any], gone: np.ndarray, episodes: bool) -> None:
+    rows, points = [], []
+    for row, (setting, repeat) in enumerate(zip(arrays["setting"].tolist(), arrays["repeat"].tolist(), strict=True)):
+        top1 = float((arrays["place"][row] == 0).mean())
+        for epoch in (1, 2, 3):
+            for part in ("validation", "test"):
+                points.append((setting, repeat, epoch, part, "top1", top1 * epoch / 3))
+                points.append((setting, repeat, epoch, part, "loss", math.nan if gone[repeat] else 3 - top1 * epoch))
+        if gone[repeat]:
+            rows.append(RunRow(setting=setting, repeat=repeat, status="diverged", epochs=3, message="loss is NaN"))
+            continue
+        scores = {"top1": top1, "top3": min(1.0, top1 + 0.1), "precision_at_1": 0.9 * top1, "loss": 3 - 3 * top1}
+        if episodes:
+            scores["oneshot_accuracy"] = float((arrays["episode_place"][row] == 0).mean())
+        rows.append(RunRow(setting=setting, repeat=repeat, status="finished", epochs=3, scores=scores))
+    record.save_epochs(name, points)
+    record.finish_runs(name, rows)
+
+
+def _match_showcase(saved: dict[str, dict[str, Any]], candidates: int) -> dict[str, Any]:
+    """Sixteen queries, half of them wrong, every image a different one."""
+    best = max(saved, key=lambda name: (saved[name]["place"] == 0).mean())
+    rng = np.random.default_rng(3)
+    place = np.concatenate([rng.integers(1, candidates, 8), np.zeros(8)]).astype(np.uint8)
+    place[0] = candidates - 1
+    return {
+        "query": rng.integers(0, 256, (16, 7, 7)).astype(np.uint8),
+        "ranked": rng.integers(0, 256, (16, candidates, 7, 7)).astype(np.uint8),
+        "right_place": place,
+        "model": np.full(16, list(saved).index(best), dtype=np.int32),
     }

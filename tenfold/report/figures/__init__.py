@@ -11,7 +11,17 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from tenfold.report.figures import confusion, curves, hardest, loss_curves, roc, strips
+from tenfold.report.figures import (
+    confusion,
+    curves,
+    embedding,
+    episodes,
+    gallery,
+    hardest,
+    loss_curves,
+    roc,
+    strips,
+)
 
 __all__ = ["FIGURES", "FigureEntry"]
 
@@ -69,5 +79,28 @@ FIGURES = (
         "Hardest examples",
         "Test examples that most models got wrong in the same repeat, with the right answer and the share of models "
         "that were wrong.",
+    ),
+    FigureEntry(
+        "episodes",
+        episodes.draw,
+        "Published episodes",
+        "Each dot is one of the episodes that come with the data: the share of its queries answered wrongly, mean over "
+        "repeats. The number is the mean over episodes, with its standard deviation over repeats. Dashed lines are "
+        "errors of others in the same episodes.",
+    ),
+    FigureEntry(
+        "gallery",
+        gallery.draw,
+        "Queries and what was found",
+        "One image of a class never learnt from (left), and candidates of different classes in the best model's order, "
+        "most similar first; further down only the right one. About half of the queries shown are those answered "
+        "worst, not a fair sample.",
+    ),
+    FigureEntry(
+        "embedding",
+        embedding.draw,
+        "Embeddings",
+        "Images of classes never learnt from; each number, with its shape and colour, is a class, the same one in both "
+        "panels. Near images are similar to the model; distances between far groups, and axes, mean nothing.",
     ),
 )
