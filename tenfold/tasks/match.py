@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from tenfold import data
 from tenfold.errors import DataError, RequestError, ShapeError
-from tenfold.losses import contrastive_loss, prototypical_loss, triplet_loss
+from tenfold.losses import DRAWING, contrastive_loss, numbers_needed, prototypical_loss, triplet_loss
 from tenfold.recipe import Positive, Recipe
-from tenfold.retrieval import EpisodeRanks, episode_ranks, retrieval_scores
+from tenfold.retrieval import SCORES, EpisodeRanks, episode_ranks, search
 from tenfold.seeds import generator, uniform
 from tenfold.tasks._examples import Examples
 from tenfold.tasks._settings import TaskSettings
@@ -37,7 +37,8 @@ class MatchSettings(TaskSettings):
         data: a known data set, an .npz file or a folder of images by class.
         size: side in pixels to average images down to.
         train_classes: classes to learn from, drawn anew for every repeat; None takes all that are not for testing.
-        train_groups: groups of classes (alphabets) that they are drawn from; None takes all.
+        train_groups: groups of classes (alphabets) that they are drawn from; None takes all. Where neither is given and
+            the data set keeps no classes for testing, a quarter is set aside, drawn anew for every repeat.
         query_sets: sets of one query image and its candidates, all of classes not learnt from.
         candidates: images to choose from, one of each class; the first top-k metrics need more than k.
         pool_classes: classes not learnt from whose images are searched among each other for the retrieval scores.
@@ -180,7 +181,8 @@ class Match:
         n_episodes = 0 if images.episodes is None else images.episodes.size
         # The same for every repeat, whatever classes it has: a run in a stack makes the steps that it would make alone.
         largest = np.sort(counts[~self._official_test & ~self._single])[::-1]
-        usual = None if self._official_test.any() else images.n_classes - round(images.n_classes * _TEST_SHARE)
+        n_test = round(images.n_classes * _TEST_SHARE) if self._sets_some_aside else 0
+        usual = None if self._official_test.any() else images.n_classes - n_test
         self._n_train = int(largest[: train_classes or usual].sum())
         self._n_test = self._n_in_sets + n_episodes + int(np.sort(counts)[-pool_classes:].sum())
         self.notes = (*images.notes, *self._notes(counts))
@@ -209,7 +211,7 @@ class Match:
         numbers = generator(seed, repeat, "classes")
         every = torch.arange(self._data.n_classes)
         test = torch.from_numpy(self._official_test)
-        if not bool(test.any()):
+        if not bool(test.any()) and self._sets_some_aside:
             shuffled = every[torch.randperm(len(every), generator=numbers)]
             test = torch.zeros(len(every), dtype=torch.bool)
             test[shuffled[: round(len(every) * _TEST_SHARE)]] = True
@@ -225,6 +227,11 @@ class Match:
         unseen[train] = False
         held_back, train = self._held_back(train, groups, numbers)
         return train, held_back, every[unseen]
+
+    @property
+    def _sets_some_aside(self) -> bool:
+        """Whether classes for testing must be chosen: else those that are not learnt from are for testing."""
+        return self.train_classes is None and self.train_groups is None
 
     def _groups(self) -> Tensor:
         if self._data.groups is None:
@@ -396,7 +403,9 @@ class Match:
             )
         if recipe.loss == "contrastive":
             return contrastive_loss(embeddings, positive_margin=0.0, margin=values["margin"], distance=recipe.distance)
-        numbers = uniform(values["key"], values["step"], n_classes * n_images * (n_images - 1))
+        numbers = None
+        if recipe.mining in DRAWING:
+            numbers = uniform(values["key"], values["step"], numbers_needed(n_classes, n_images))
         return triplet_loss(
             embeddings, margin=values["margin"], mining=recipe.mining, distance=recipe.distance, numbers=numbers
         )
@@ -455,7 +464,8 @@ class Match:
         for its, labels in zip(pool.float().cpu().numpy(), classes.cpu().numpy(), strict=True):
             its, labels = its[labels >= 0], labels[labels >= 0]
             if len(labels) and np.isfinite(its).all():
-                values = retrieval_scores(its, labels, similarity=self.similarity)
+                order = search(its, its, k=len(its), similarity=self.similarity).indices
+                values = {name: SCORES[name](order, labels, ref_includes_query=True) for name in _RETRIEVAL}
             else:
                 values = dict.fromkeys(_RETRIEVAL, np.nan)
             for name in _RETRIEVAL:

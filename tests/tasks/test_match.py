@@ -1,0 +1,331 @@
+"""Matching by example: which classes are learnt from, balanced batches, query sets, episodes, scores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from tenfold import data
+from tenfold.errors import DataError, RequestError, ShapeError, StudyError
+from tenfold.losses import triplet_loss
+from tenfold.seeds import uniform
+from tenfold.settings import parse_study
+from tenfold.tasks import Match
+from tenfold.tasks.match import MatchRecipe
+
+COUNTS = [1, 3, 4, 5, 6, 7, 8, 9, 10, 3, 4, 5]
+
+
+def images(counts: list[int] | None = None, *, groups: bool = False, size: int = 6) -> data.Images:
+    counts = COUNTS if counts is None else counts
+    labels = np.repeat(np.arange(len(counts)), counts).astype(np.int64)
+    numbers = np.random.default_rng(0)
+    return data.Images(
+        images=numbers.integers(0, 256, (len(labels), size, size)).astype(np.uint8),
+        labels=labels,
+        part=np.full(len(labels), data.UNASSIGNED, np.uint8),
+        class_names=tuple(f"c{number}" for number in range(len(counts))),
+        name="some",
+        groups=np.arange(len(counts), dtype=np.int64) // 3 if groups else None,
+        group_names=tuple(f"g{number}" for number in range(-(-len(counts) // 3))) if groups else (),
+    )
+
+
+def task(**settings: Any) -> Match:
+    return Match(images(), **({"candidates": 3, "query_sets": 5, "pool_classes": 2} | settings))
+
+
+def classes_of(examples: Any, run: int) -> set[int]:
+    classes = examples.targets["class"][run]
+    return set(classes[classes >= 0].tolist())
+
+
+# -- classes and examples ---------------------------------------------------------------------------------------------
+
+
+def test_no_class_is_learnt_from_and_asked_for() -> None:
+    parts = task(train_classes=6).examples(range(5), seed=3)
+    learnt = [classes_of(parts["train"], run) for run in range(5)]
+    for run in range(5):
+        assert len(learnt[run]) == 6
+        assert not learnt[run] & classes_of(parts["test"], run)
+        assert 0 not in learnt[run]  # one image: no pair to learn from
+        index, classes = parts["train"].index[run], parts["train"].targets["class"][run]
+        own = index[classes >= 0].tolist()
+        assert sorted(own) == sorted(set(own))
+        assert len(own) == sum(COUNTS[each] for each in learnt[run])
+    assert len({frozenset(each) for each in learnt}) > 1  # drawn anew for every repeat
+
+
+def test_a_repeat_is_the_same_among_others_and_alone() -> None:
+    whole = task(train_classes=5, validation=0.5, candidates=2).examples([0, 1, 2], seed=1)
+    for repeat in range(3):
+        alone = task(train_classes=5, validation=0.5, candidates=2).examples([repeat], seed=1)
+        for part, examples in alone.items():
+            assert torch.equal(examples.index[0], whole[part].index[repeat])
+            assert torch.equal(examples.targets["class"][0], whole[part].targets["class"][repeat])
+
+
+def test_classes_that_the_data_set_keeps_for_testing_are_never_learnt_from() -> None:
+    few = images()
+    part = np.where(few.labels >= 8, data.TEST, data.TRAIN).astype(np.uint8)
+    its = Match(replace(few, part=part), candidates=3, query_sets=5, pool_classes=2)
+    parts = its.examples(range(4), seed=0)
+    for run in range(4):
+        assert classes_of(parts["train"], run) == set(range(1, 8))
+        assert classes_of(parts["test"], run) <= {0, *range(8, 12)}
+
+
+def test_groups_are_drawn_first_and_held_back_whole() -> None:
+    its = Match(
+        images([5] * 12, groups=True), train_groups=3, train_classes=9, candidates=3, query_sets=5, validation=0.3
+    )
+    parts = its.examples(range(6), seed=0)
+    chosen = set()
+    for run in range(6):
+        learnt, held = classes_of(parts["train"], run), classes_of(parts["validation"], run)
+        assert len(learnt) == 6
+        assert not {each // 3 for each in learnt} & {each // 3 for each in held}
+        assert len({each // 3 for each in learnt | held}) == 3
+        assert not held & classes_of(parts["test"], run)
+        chosen.add(frozenset(each // 3 for each in learnt))
+    assert len(chosen) > 1
+
+
+def test_a_query_set_is_a_query_another_image_of_its_class_and_other_classes() -> None:
+    its = task(train_classes=5, query_sets=40)
+    test = its.examples(range(3), seed=0)["test"]
+    sets = test.index[:, : 40 * 4].view(3, 40, 4)
+    classes = test.targets["class"][:, : 40 * 4].view(3, 40, 4)
+    assert bool((classes[:, :, 0] == classes[:, :, 1]).all())
+    assert bool((sets[:, :, 0] != sets[:, :, 1]).all())
+    for run in range(3):
+        for each in classes[run]:
+            assert len(set(each[1:].tolist())) == 3
+    asked = classes[:, :, 0].unique()
+    assert 0 not in asked  # one image cannot be both
+    assert len(asked) > 4
+    places = test.targets["query_set"][0, : 40 * 4].view(40, 4)
+    assert torch.equal(places, torch.arange(40)[:, None].expand(-1, 4))
+
+
+def test_what_cannot_be_drawn_is_said() -> None:
+    with pytest.raises(
+        DataError, match=r"candidates = 8 of different classes asked for, 7 classes are not learnt from"
+    ):
+        task(candidates=8, train_classes=5)
+    with pytest.raises(DataError, match=r"train_classes = 12 asked for, 11 with at least two images are there"):
+        task(train_classes=12)
+    with pytest.raises(RequestError, match="train_groups: some has no groups of classes"):
+        task(train_groups=2)
+    with pytest.raises(RequestError, match="train_groups = 9: some has 4 groups"):
+        Match(images(groups=True), train_groups=9, candidates=3)
+    with pytest.raises(DataError, match="held back for validation"):
+        task(train_classes=4, validation=0.25)
+    with pytest.raises(DataError, match="images must be square"):
+        Match(replace(images(), images=np.zeros((65, 6, 5), np.uint8)), candidates=3)
+
+
+def test_classes_with_one_image_are_named() -> None:
+    (note,) = task().notes
+    assert note.startswith("1 classes have one image ('c0')")
+
+
+# -- batches ----------------------------------------------------------------------------------------------------------
+
+
+def test_batches_are_balanced_and_of_the_runs_own_numbers() -> None:
+    its = task(train_classes=6)
+    recipe = MatchRecipe(classes_per_batch=4, images_per_class=3)
+    assert recipe.batch_size == 12
+    train = its.examples([0, 1], seed=0)["train"]
+    for run in range(2):
+        targets = {name: value[run] for name, value in train.targets.items()}
+        order = its.order(targets, recipe, torch.Generator().manual_seed(1))
+        assert len(order) == 12 * -(-train.n_examples // 12)
+        classes = targets["class"][order].view(-1, 4, 3)
+        assert bool((classes == classes[..., :1]).all())
+        assert bool((classes >= 0).all())
+        for batch, rows in zip(classes[..., 0], order.view(-1, 12), strict=True):
+            assert len(set(batch.tolist())) == 4
+            assert len(set(rows.tolist())) == 12
+        assert len(set(order.tolist())) > 12
+
+
+def test_too_few_classes_or_images_for_a_batch() -> None:
+    its = task(train_classes=6)
+    targets = {"class": its.examples([0], seed=0)["train"].targets["class"][0]}
+    with pytest.raises(RequestError, match=r"classes_per_batch = 60: some has 6 classes to learn from; lower it"):
+        its.order(targets, MatchRecipe(), torch.Generator())
+    with pytest.raises(RequestError, match=r"images_per_class = 10: class 'c\d+' of some has \d images"):
+        its.order(targets, MatchRecipe(classes_per_batch=4, images_per_class=10), torch.Generator())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"batch_size": 100}, "classes_per_batch x images_per_class = 240 images"),
+        ({"classes_per_batch": 1}, "greater than or equal to 2"),
+        ({"images_per_class": 1}, "greater than or equal to 2"),
+        ({"loss": "triplets"}, "Input should be 'triplet', 'contrastive' or 'prototypical'"),
+        ({"mining": "hard"}, "Input should be 'random', 'informative'"),
+        ({"margin": 0.0}, "greater than 0"),
+        ({"margin": [1.0, 1.0]}, "values of a sweep must differ"),
+        ({"loss": "prototypical", "shots": 4}, "fewer than images_per_class = 4"),
+    ],
+)
+def test_recipes_that_are_none(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        MatchRecipe(**values)
+
+
+def test_a_recipe_comes_back_from_its_dump() -> None:
+    recipe = MatchRecipe(classes_per_batch=5, images_per_class=3, margin=[1.0, 2.0])
+    assert MatchRecipe(**recipe.model_dump()) == recipe
+    assert [lane.setting for lane in recipe.lanes()] == ["margin=1", "margin=2"]
+
+
+# -- loss -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_loss_takes_the_margin_and_the_numbers_of_its_run() -> None:
+    embeddings = torch.randn(12, 5, generator=torch.Generator().manual_seed(0))
+    recipe = MatchRecipe(classes_per_batch=4, images_per_class=3, mining="random")
+    values = {"margin": torch.tensor(2.0), "scale": torch.tensor(1.0), "key": torch.tensor(7), "step": torch.tensor(3)}
+    expected = triplet_loss(
+        embeddings.view(4, 3, 5),
+        margin=2.0,
+        mining="random",
+        distance="squared-euclidean",
+        numbers=uniform(torch.tensor(7), torch.tensor(3), 4 * 3 * 2),
+    )
+    assert torch.equal(task().loss(embeddings, {}, values, recipe), expected)
+    later = task().loss(embeddings, {}, values | {"step": torch.tensor(4)}, recipe)
+    assert not torch.equal(later, expected)
+
+
+# -- scores -----------------------------------------------------------------------------------------------------------
+
+
+def one_hot(classes: Tensor, n_classes: int = 12) -> Tensor:
+    return torch.nn.functional.one_hot(classes.clamp(min=0), n_classes).float()
+
+
+def test_perfect_embeddings_and_collapsed_ones() -> None:
+    its = task(train_classes=5)
+    test = its.examples([0, 1], seed=0)["test"]
+    perfect = one_hot(test.targets["class"])
+    scores = its.score(torch.stack([perfect[0], torch.ones_like(perfect[0])]), test.targets)
+    for name in ("top1", "precision_at_1", "r_precision", "mean_average_precision_at_r", "mean_average_precision"):
+        assert scores[name][0] == 1.0
+    # An embedding that tells nothing apart has nothing right: ties count against it.
+    assert scores["top1"][1] == 0.0
+    assert scores["loss"][1] == pytest.approx(np.log(3))
+    diverged = its.score(torch.full_like(perfect, torch.nan), test.targets)
+    assert diverged["top1"].tolist() == [0.0, 0.0]
+    assert np.isnan(diverged["r_precision"]).all()
+
+
+def test_scores_against_a_slow_loop() -> None:
+    its = task(train_classes=5, query_sets=30)
+    test = its.examples([0, 1], seed=0)["test"]
+    outputs = torch.randn(2, test.n_examples, 4, generator=torch.Generator().manual_seed(0))
+    scores, kept = its.score(outputs, test.targets), its.predictions(outputs, test.targets)
+    for run in range(2):
+        places = []
+        for number in range(30):
+            query, *candidates = outputs[run, number * 4 : number * 4 + 4].double().numpy()
+            alike = [query @ c / np.linalg.norm(query) / np.linalg.norm(c) for c in candidates]
+            places.append(sum(other >= alike[0] for other in alike[1:]))
+            assert kept["order"][run, number].tolist() == np.argsort([-value for value in alike]).tolist()
+        assert kept["place"][run].tolist() == places
+        assert scores["top1"][run] == pytest.approx(np.mean([place == 0 for place in places]))
+        assert scores["top3"][run] == pytest.approx(1.0)
+
+
+def test_episodes_are_scored_where_the_data_bring_them() -> None:
+    few = images([6] * 8)
+    part = np.where(few.labels >= 4, data.TEST, data.TRAIN).astype(np.uint8)
+    rows = np.flatnonzero(few.labels >= 4).reshape(4, 6)
+    episodes = np.stack([np.stack([rows[:, at], rows[::-1, at + 1]]) for at in (0, 2, 4)]).astype(np.int64)
+    its = Match(replace(few, part=part, episodes=episodes), candidates=2, query_sets=5, pool_classes=2)
+    test = its.examples([0, 1], seed=0)["test"]
+    good, bad = one_hot(test.targets["class"][0], 8), torch.randn(test.n_examples, 8)
+    scores = its.score(torch.stack([good, bad]), test.targets)
+    assert scores["oneshot_accuracy"][0] == 1.0
+    n_sets, n_episodes = 5 * 3, 3 * 2 * 4
+    assert test.index[0, n_sets : n_sets + n_episodes].tolist() == episodes.flatten().tolist()
+    hits = []
+    for examples, queries in bad[n_sets : n_sets + n_episodes].view(3, 2, 4, 8).double():
+        alike = torch.nn.functional.cosine_similarity(queries[:, None], examples[None], dim=-1)
+        hits += [int(alike[query].argmax()) == 3 - query for query in range(4)]
+    assert scores["oneshot_accuracy"][1] == pytest.approx(np.mean(hits))
+    kept = its.predictions(torch.stack([good, bad]), test.targets)
+    assert kept["episode_place"].shape == (2, 3, 4)
+    assert (kept["episode_place"][0] == 0).all()
+
+
+def test_galleries_show_what_was_ranked() -> None:
+    its = task(train_classes=5, query_sets=20)
+    test = its.examples([4], seed=0)["test"]
+    outputs = torch.randn(1, test.n_examples, 4, generator=torch.Generator().manual_seed(1))
+    kept = its.predictions(outputs, test.targets) | {"repeat": np.array([4])}
+    perfect = its.predictions(one_hot(test.targets["class"]), test.targets) | {"repeat": np.array([4])}
+    shown = its.showcase({"poor": kept, "good": perfect}, seed=0)
+    assert shown["model"].tolist() == [1] * 16
+    assert shown["query"].shape == (16, 6, 6)
+    assert shown["ranked"].shape == (16, 3, 6, 6)
+    items = np.rint(test.items[:, 0].numpy() * 255).astype(np.uint8)
+    for query, ranked in zip(shown["query"], shown["ranked"], strict=True):
+        labels = [int(images().labels[np.flatnonzero((items == image).all((1, 2)))[0]]) for image in (query, ranked[0])]
+        assert labels[0] == labels[1]  # the perfect model's first candidate is of the query's class
+    assert its.showcase({}, seed=0) == {}
+
+
+def test_outputs_that_are_no_embeddings() -> None:
+    for output in (torch.zeros(4), torch.zeros(3, 5), (torch.zeros(4, 5),), torch.zeros(4, 0)):
+        with pytest.raises(ShapeError, match=r"expected embeddings of shape \(4 images, dimension\)"):
+            task().check(output, 4)
+    task().check(torch.zeros(4, 5), 4)
+
+
+# -- studies ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_study_says_what_is_wrong_with_it() -> None:
+    raw: dict[str, Any] = {
+        "name": "mine",
+        "task": {"kind": "match", "data": "digits", "candidats": 5, "query_sets": 0},
+        "quick": {"query_sets": 10, "train": 5},
+        "models": [{"name": "A", "module": "koch-embedding", "minnig": "random", "published": {"accuracy": 1.0}}],
+    }
+    with pytest.raises(StudyError) as caught:
+        parse_study(raw)
+    text = str(caught.value)
+    assert "unknown key 'task.candidats'; did you mean 'candidates'?" in text
+    assert "task.query_sets: input should be greater than or equal to 1, got 0" in text
+    assert "unknown key 'quick.train'" in text
+    assert "unknown key 'models.A.minnig'; did you mean 'mining'?" in text
+
+
+def test_load_reads_a_folder_and_says_its_groups(tmp_path: Path) -> None:
+    from PIL import Image
+
+    numbers = np.random.default_rng(0)
+    for name in ("a/one", "a/two", "b/three", "b/four", "b/five", "c/six"):
+        (tmp_path / name).mkdir(parents=True)
+        for at in range(4):
+            side = 9 + at
+            pixels = numbers.integers(0, 256, (side, side)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{at}.png")
+    settings = Match.settings_type(kind="match", data=str(tmp_path), size=8, candidates=2, train_groups=2)  # type: ignore[call-arg]
+    its = Match.load(settings, base=Path())  # type: ignore[arg-type]
+    assert its.size == 8
+    assert len(classes_of(its.examples([0], seed=0)["train"], 0)) >= 2
