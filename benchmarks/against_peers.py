@@ -71,7 +71,13 @@ def one_run(job, task, run):
         inputs, targets = examples.span(0, examples.n_examples)
         tensors[part] = (inputs[0], torch.cat([targets["target"][0][:, None], targets["digits"][0]], dim=1))
     optimiser = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[job.recipe.optimizer]
-    return module, tensors["train"], tensors["test"], optimiser, PairLoss(lane.loss_weights)
+    return (
+        module,
+        tensors["train"],
+        tensors["test"],
+        optimiser,
+        PairLoss(tuple(job.recipe.loss_settings(lane)["auxiliary"])),
+    )
 
 
 def accuracy(module, test):

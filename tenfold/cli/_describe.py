@@ -59,7 +59,7 @@ def study_text(study: Study) -> str:
         "\n".join(
             [
                 _pairs("study", settings),
-                _pairs("task", {key: value for key, value in study.task.model_dump().items() if value is not None}),
+                _pairs("task", {key: value for key, value in study.task.model_dump().items() if value not in (None, {})}),
                 *([_pairs("quick", study.quick)] if study.quick else []),
                 *([f"  design  {task.design().note}"] if task is not None else []),
             ]

@@ -45,6 +45,7 @@ class MatchSettings(TaskSettings):
         validation: share of the classes to learn from that is held back for early stopping, plateau schedules and
             choosing settings.
         similarity: by which candidates are ranked.
+        references: published errors in the episodes, in percent, by who made them; drawn beside ours.
         unreadable: what to do with image files that cannot be read: "refuse" or "skip".
     """
 
@@ -56,6 +57,7 @@ class MatchSettings(TaskSettings):
     pool_classes: Annotated[int, Field(ge=2)] = 20
     validation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     similarity: Literal["cosine", "euclidean"] = "cosine"
+    references: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(default_factory=dict)
     unreadable: Literal["refuse", "skip"] = "refuse"
 
 
@@ -190,7 +192,7 @@ class Match:
 
     @classmethod
     def load(cls, settings: MatchSettings, *, base: Path) -> Self:
-        values = settings.model_dump(exclude={"kind", "data", "unreadable"})
+        values = settings.model_dump(exclude={"kind", "data", "unreadable", "references"})
         images = data.load(settings.data, base=base, size=settings.size, unreadable=settings.unreadable)
         return cls(images, **values)  # type: ignore[arg-type]
 
