@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
 
 from tenfold.report.figures._canvas import COLOURS, NARROW, SMALL, WIDE, axes_at, new_figure, title, write
 from tenfold.report.figures._match import match_runs
@@ -55,32 +56,26 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
 
 
 def _best_and_worst(results: Results) -> list[_Pool]:
-    """The first repeat that the best model has, and the same one of the worst that has the same images."""
-    best = None
-    arms = list(match_runs(results, "pool", "pool_class"))
-    for arm, arrays in arms:
-        pools = _pools(arm, arrays)
-        best = next((pool for pool in pools if len(pool.classes) > 1), None)
-        if best:
-            break
-    if best is None:
-        return []
-    for arm, arrays in reversed(arms):
-        for pool in _pools(arm, arrays) if arm != best.arm else []:
-            if pool.repeat == best.repeat and np.array_equal(pool.labels, best.labels):
-                return [best, pool]
-    return [best]
+    """The best and the worst model with embeddings, by the first repeat of both that has the same images; or one."""
+    arms = [_pools(arm, arrays) for arm, arrays in match_runs(results, "pool", "pool_class")]
+    found = [pools for pools in arms if pools]
+    for worst in reversed(found[1:]):
+        for best in found[0]:
+            for other in worst:
+                if other.repeat == best.repeat and np.array_equal(other.labels, best.labels):
+                    return [best, other]
+    return [found[0][0]] if found else []
 
 
 def _pools(arm: Arm, arrays: dict[str, np.ndarray]) -> list[_Pool]:
-    """All runs of an arm whose embeddings are finite."""
+    """All runs of an arm whose embeddings are finite, and more than one."""
     pool, classes = arrays["pool"], arrays["pool_class"]
     if pool.ndim != 3 or pool.shape[:2] != classes.shape:
         return []
     found = []
     for repeat, its, labels in zip(arrays["repeat"].tolist(), pool, classes, strict=True):
         its, labels = its[labels >= 0].astype(np.float32), labels[labels >= 0]
-        if np.isfinite(its).all():
+        if len(its) > 1 and np.isfinite(its).all():
             rows, order = _chosen(labels)
             found.append(_Pool(arm, repeat, its[rows], labels[rows], order[rows], len(np.unique(labels))))
     return found
@@ -106,8 +101,12 @@ def laid_out(embeddings: np.ndarray, similarity: str) -> tuple[np.ndarray, str]:
         and "all images alike" of a model that has collapsed.
     Source: van der Maaten and Hinton 2008; the start at the principal components: Kobak and Berens 2019.
     """
+    import sklearn.manifold  # noqa: F401 - threads of what is not loaded yet cannot be limited
+
     values = np.ascontiguousarray(embeddings, dtype=np.float32)
-    return _laid_out(values.tobytes(), values.shape, similarity)
+    # One thread: several times less processor time at this size, and sums that do not depend on the machine's cores.
+    with threadpool_limits(1):
+        return _laid_out(values.tobytes(), values.shape, similarity)
 
 
 @lru_cache(maxsize=4)  # a figure is drawn twice, wide and narrow
@@ -137,14 +136,17 @@ def _principal(values: np.ndarray) -> np.ndarray:
 def _neighbours_kept(values: np.ndarray, start: np.ndarray, similarity: str) -> np.ndarray | None:
     """t-SNE from a fixed start; None where it fails."""
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
 
-    # With fewer neighbours, about a class's number of images, every class shrinks to a dot.
-    perplexity = len(values) / 5
-    tsne = TSNE(metric=similarity, init=start.astype(np.float32), perplexity=perplexity, random_state=0)  # type: ignore[arg-type]
+    # With fewer neighbours than twice a class's images, every class shrinks to a dot.
+    tsne = TSNE(
+        metric=similarity,
+        init=start.astype(np.float32),  # type: ignore[arg-type]
+        perplexity=max(len(values) / 8, 5.0),
+        angle=0.7,
+        random_state=0,
+    )
     try:
-        # One thread: seven times less processor time at this size, and sums that do not depend on the machine's cores.
-        with threadpool_limits(1), np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):
             points = tsne.fit_transform(values)
     except (ValueError, FloatingPointError):
         return None
