@@ -52,6 +52,7 @@ def study_text(study: Study) -> str:
     head = f"{study.name}: {study.title}" if study.title else study.name
     task, without_task = _task(study)
     settings = {"repeats": study.repeats, "seed": study.seed}
+    settings_of_task = study.task.model_dump()
     units = {metric.name: metric.unit for metric in TASKS[study.task.kind].metrics}
     parts = [
         head,
@@ -59,7 +60,9 @@ def study_text(study: Study) -> str:
         "\n".join(
             [
                 _pairs("study", settings),
-                _pairs("task", {key: value for key, value in study.task.model_dump().items() if value not in (None, {})}),
+                _pairs(
+                    "task", {key: value for key, value in study.task.model_dump().items() if value not in (None, {})}
+                ),
                 *([_pairs("quick", study.quick)] if study.quick else []),
                 *([f"  design  {task.design().note}"] if task is not None else []),
             ]

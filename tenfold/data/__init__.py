@@ -7,6 +7,7 @@ Drawing pairs and splits from them is the business of a task. Nothing here impor
 from tenfold.data._average import average_down
 from tenfold.data._cache import available, cache_folder, fetch
 from tenfold.data._containers import TEST, TRAIN, UNASSIGNED, Images, Pairs
+from tenfold.data._folder import grey_image
 from tenfold.data._load import load
 from tenfold.data._npz import save
 from tenfold.data.dataset import Dataset, RemoteFile
@@ -25,6 +26,7 @@ __all__ = [
     "average_down",
     "cache_folder",
     "fetch",
+    "grey_image",
     "load",
     "save",
 ]

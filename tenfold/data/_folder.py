@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from tenfold.data._average import sides_of
 from tenfold.data._containers import TEST, TRAIN, UNASSIGNED, Images, first_names
 from tenfold.data._values import natural_order
 from tenfold.errors import DataError, RequestError, nearest
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["read_folder"]
 
@@ -234,15 +238,7 @@ def _grey_pixels(file: Path, size: tuple[int, int] | None) -> np.ndarray:
     from PIL import Image, ImageOps
 
     with Image.open(file) as opened:
-        image = ImageOps.exif_transpose(opened)
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))  # 65535 becomes 255
-    elif image.mode in ("I", "F"):
-        raise ValueError(f"pixels of 32 bits (Pillow's mode {image.mode}), whose brightest value is not known")
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("L")
+        image = grey_image(opened)
     if size is not None:
         image = ImageOps.fit(image, (size[1], size[0]), method=Image.Resampling.BILINEAR)
     return np.asarray(image).copy()
@@ -262,3 +258,22 @@ def _say_problems(folder: Path, problems: dict[Path, str]) -> str:
     rest = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
     count = f"{len(problems)} unreadable file{'s' if len(problems) > 1 else ''}"
     return f"{folder}: {count} ({shown}{rest})"
+
+
+def grey_image(image: Image.Image) -> Image.Image:
+    """A Pillow image of any kind as 8 bits of grey, turned as it is meant to be seen, transparent parts white.
+
+    Raises:
+        ValueError: for pixels of 32 bits.
+    """
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))  # 65535 becomes 255
+    elif image.mode in ("I", "F"):
+        raise ValueError(f"pixels of 32 bits (Pillow's mode {image.mode}), whose brightest value is not known")
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("L")

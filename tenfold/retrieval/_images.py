@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tenfold.data import average_down
+from tenfold.data import grey_image as pillow_to_grey
 from tenfold.errors import DataError, RequestError, ShapeError
 from tenfold.retrieval._arrays import as_array
 
@@ -105,17 +106,7 @@ def _from_pillow(image: Image.Image, where: str) -> np.ndarray:
 
 def _grey_pixels(image: Image.Image) -> np.ndarray:
     """Pixels as uint8, shape (height, width); the same steps as when a folder of images is read."""
-    from PIL import Image, ImageOps
-
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))  # 65535 becomes 255
-    elif image.mode in ("I", "F"):
-        raise ValueError(f"pixels of 32 bits (Pillow's mode {image.mode}), whose brightest value is not known")
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    pixels = np.array(image.convert("L"))
+    pixels = np.array(pillow_to_grey(image))
     if 0 in pixels.shape:
         raise ValueError("it has no pixel")
     return pixels
