@@ -1,10 +1,10 @@
-"""Claim: the repeats of one model together make fewer errors than each alone, in Lake's 20 runs of one-shot recognition.
+"""Claim: the repeats of one model together make fewer errors than each alone, in Lake's 20 one-shot runs.
 
     tenfold run omniglot-oneshot
     python benchmarks/omniglot_ensemble.py [tenfold-runs/omniglot-oneshot]
 
-Each repeat's embedding is brought to length 1 and they are put side by side, as ``results.winner(NAME).matcher()`` does:
-cosine similarities are then the mean of the repeats'. Nothing is chosen here: all repeats of every model count.
+Each repeat's embedding is brought to length 1 and they are put side by side, as ``results.winner(NAME).matcher()``
+does: cosine similarities are then the mean of the repeats'. Nothing is chosen here: all repeats of every model count.
 """
 
 from __future__ import annotations

@@ -52,7 +52,6 @@ def study_text(study: Study) -> str:
     head = f"{study.name}: {study.title}" if study.title else study.name
     task, without_task = _task(study)
     settings = {"repeats": study.repeats, "seed": study.seed}
-    settings_of_task = study.task.model_dump()
     units = {metric.name: metric.unit for metric in TASKS[study.task.kind].metrics}
     parts = [
         head,
