@@ -204,7 +204,10 @@ class Stack(nn.Module):
                 ]
             )
 
-        return self._explained(self._all_runs(then, shared), ("map", then, shared), inputs, extras)
+        def every(*arguments: Any) -> Any:  # made only where no recording is replayed: it goes through all modules
+            return self._all_runs(then, shared)(*arguments)
+
+        return self._explained(every, ("map", then, shared), inputs, extras)
 
     def gradients(
         self, then: Callable, inputs: Sequence[Tensor], extras: Sequence[Any]
@@ -220,19 +223,18 @@ class Stack(nn.Module):
         Returns:
             (Tensor, Any, tuple): shape (runs,); runs first; one gradient for each parameter, runs first. All detached.
         """
-        every = self._all_runs(then, shared=False)
         trainable = [name for name, parameter in self.runs.named_parameters() if parameter.requires_grad]
 
         def losses_and_gradients(tensors: dict[str, Tensor], inputs: Any, extras: Any) -> Any:
             leaves = {name: tensors[name].detach().requires_grad_() for name in trainable}
             with torch.enable_grad():
-                losses, rest = every(tensors | leaves, inputs, extras)
+                losses, rest = self._all_runs(then, shared=False)(tensors | leaves, inputs, extras)
                 if not leaves:
-                    return losses.detach(), _detached(rest), ()
+                    return losses.detach(), tree_map(Tensor.detach, rest), ()
                 grads = torch.autograd.grad(
                     losses.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True
                 )
-            return losses.detach(), _detached(rest), grads
+            return losses.detach(), tree_map(Tensor.detach, rest), grads
 
         return self._explained(losses_and_gradients, ("gradients", then, tuple(trainable)), inputs, extras)
 
@@ -324,10 +326,6 @@ def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
         for name, tensor in [*layer._parameters.items(), *layer._buffers.items()]
         if tensor is not None
     ]
-
-
-def _detached(outputs: Any) -> Any:
-    return tree_map(Tensor.detach, outputs)
 
 
 def _as_it_is(output: Any) -> Any:

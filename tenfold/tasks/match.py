@@ -495,13 +495,14 @@ class Match:
     def showcase(
         self, predictions: dict[str, dict[str, np.ndarray]], *, seed: int, count: int = 16
     ) -> dict[str, np.ndarray]:
-        """Query sets of the first repeat as the best model ranks them, half of them wrong where there are so many."""
+        """Query sets of the first sound run as the best model ranks them; half of them wrong, if there are so many."""
         hits = {name: float((arrays["place"] == 0).mean()) for name, arrays in predictions.items()}
         if not hits:
             return {}
         best = max(hits, key=lambda name: hits[name])
         arrays = predictions[best]
-        repeat, order, place = int(arrays["repeat"][0]), arrays["order"][0], arrays["place"][0]
+        at = int(np.isfinite(arrays["pool"]).all((1, 2)).argmax())  # the first that did not diverge
+        repeat, order, place = int(arrays["repeat"][at]), arrays["order"][at], arrays["place"][at]
         wrong, right = np.flatnonzero(place > 0), np.flatnonzero(place == 0)
         wrong = wrong[np.argsort(-place[wrong].astype(int), kind="stable")]
         chosen = wrong[: max(count // 2, count - len(right))]

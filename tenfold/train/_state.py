@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from tenfold.recipe import Lane, Recipe
 from tenfold.seeds import derive, generator
@@ -250,7 +251,7 @@ def _gradients_in_a_loop(state: State, inputs: Tensor, targets: dict[str, Tensor
             grads = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
             _lay_side_by_side(grads, state.gradient[run])
         losses.append(loss.detach())
-        outputs.append(_detached(output))
+        outputs.append(tree_map(Tensor.detach, output))
     return torch.stack(losses), stack_outputs(outputs)
 
 
@@ -280,12 +281,6 @@ def _clip(state: State) -> None:
     limit = limit.to(state.gradient.device, state.gradient.dtype)
     norm = state.gradient.norm(dim=1)
     state.gradient.mul_((limit / (norm + 1e-6)).clamp(max=1.0)[:, None])
-
-
-def _detached(outputs: Any) -> Any:
-    if isinstance(outputs, Tensor):
-        return outputs.detach()
-    return tuple(_detached(output) for output in outputs)
 
 
 def stack_outputs(outputs: list[Any]) -> Any:

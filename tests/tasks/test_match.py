@@ -329,3 +329,14 @@ def test_load_reads_a_folder_and_says_its_groups(tmp_path: Path) -> None:
     its = Match.load(settings, base=Path())  # type: ignore[arg-type]
     assert its.size == 8
     assert len(classes_of(its.examples([0], seed=0)["train"], 0)) >= 2
+
+
+def test_galleries_leave_out_a_run_that_diverged() -> None:
+    its = task(train_classes=5, query_sets=20)
+    test = its.examples([3, 4], seed=0)["test"]
+    outputs = torch.randn(2, test.n_examples, 4, generator=torch.Generator().manual_seed(1))
+    outputs[0] = torch.nan
+    kept = its.predictions(outputs, test.targets) | {"repeat": np.array([3, 4])}
+    sound = {name: values[1:] for name, values in kept.items()}
+    shown, expected = (its.showcase({"m": arrays}, seed=0) for arrays in (kept, sound))
+    assert all(np.array_equal(shown[name], expected[name]) for name in expected)
