@@ -169,32 +169,43 @@ def test_a_spread_study_killed_3_times_leaves_no_worker_behind(tmp_path: Path) -
     }
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
-    def begin(out: Path) -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, "-c", ALONE, json.dumps([study, str(out)])], env=environment)
+    started: list[subprocess.Popen] = []
 
-    assert begin(tmp_path / "whole").wait(timeout=120) == 0
-    numbers = random.Random(3)
-    kills = 0
-    while kills < 3:
-        out = tmp_path / f"broken {kills}"
-        while True:
-            process = begin(out)
-            if kills < 3:
-                deadline = time.monotonic() + 60
-                while not children_of(process.pid) and process.poll() is None and time.monotonic() < deadline:
-                    time.sleep(0.02)
-                time.sleep(numbers.uniform(1.0, 6.0))
-                if process.poll() is None:
-                    workers = children_of(process.pid)
-                    assert workers
-                    process.kill()
-                    process.wait()
-                    kills += 1
-                    ended = time.monotonic() + 15
-                    while any(map(alive, workers)) and time.monotonic() < ended:
-                        time.sleep(0.05)
-                    assert not any(map(alive, workers))
-                    continue
+    def begin(out: Path) -> subprocess.Popen:
+        """Start the study and come back when its first worker is there, or when it has ended."""
+        process = subprocess.Popen([sys.executable, "-c", ALONE, json.dumps([study, str(out)])], env=environment)
+        started.append(process)
+        deadline = time.monotonic() + 60
+        while process.poll() is None and not children_of(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return process
+
+    try:
+        whole = begin(tmp_path / "whole")
+        begun = time.monotonic()
+        assert whole.wait(timeout=120) == 0
+        unbroken = time.monotonic() - begun
+        numbers = random.Random(3)
+        kills = studies = 0
+        while kills < 3:
+            assert studies < 20, "the workers were always gone already"
+            out = tmp_path / f"broken {studies}"
+            studies += 1
+            while (process := begin(out)).poll() is None and kills < 3:
+                time.sleep(numbers.uniform(0.1, 0.7) * unbroken)
+                # A fast study may have ended its workers, or itself, by now: then it is left to end.
+                if process.poll() is not None or not (workers := children_of(process.pid)):
+                    break
+                process.kill()
+                process.wait()
+                kills += 1
+                ended = time.monotonic() + 15
+                while any(map(alive, workers)) and time.monotonic() < ended:
+                    time.sleep(0.05)
+                assert not any(map(alive, workers))
             assert process.wait(timeout=120) == 0
-            break
-        assert_same_record(out, tmp_path / "whole")
+            assert_same_record(out, tmp_path / "whole")
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
