@@ -102,7 +102,8 @@ class Winner:
         if not modules:
             raise RequestError(f"no repeat of {self.arm.label} was trained to its end")
         size = (self.results.note("facts") or {}).get("size")
-        return Matcher(_Together(modules), similarity=similarity or task.get("similarity", "cosine"), size=size)
+        embed = _Together(modules, invert=bool(task.get("invert")))
+        return Matcher(embed, similarity=similarity or task.get("similarity", "cosine"), size=size)
 
     def _model(self) -> tuple[ModelSettings, Lane]:
         folder = self.results.folder
@@ -121,11 +122,12 @@ class Winner:
 class _Together:
     """Images (n, 1, size, size) -> the embeddings of several modules, each of length 1, side by side."""
 
-    def __init__(self, modules: list[nn.Module]) -> None:
-        self.modules = modules
+    def __init__(self, modules: list[nn.Module], *, invert: bool = False) -> None:
+        self.modules, self.invert = modules, invert
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         inputs: Tensor = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))
+        inputs = 1 - inputs if self.invert else inputs
         with torch.no_grad():
             parts = [nn.functional.normalize(module(inputs).float(), dim=1) for module in self.modules]
         return torch.cat(parts, dim=1).numpy()

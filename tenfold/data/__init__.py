@@ -10,6 +10,7 @@ from tenfold.data._containers import TEST, TRAIN, UNASSIGNED, Images, Pairs
 from tenfold.data._folder import grey_image
 from tenfold.data._load import load
 from tenfold.data._npz import save
+from tenfold.data._recordings import Recordings
 from tenfold.data.dataset import Dataset, RemoteFile
 from tenfold.data.known import DATASETS
 
@@ -21,6 +22,7 @@ __all__ = [
     "Dataset",
     "Images",
     "Pairs",
+    "Recordings",
     "RemoteFile",
     "available",
     "average_down",

@@ -54,20 +54,20 @@ class Images:
 
     def __post_init__(self) -> None:
         count = len(self.images)
-        _expect(self.name, "images", self.images, np.uint8, (None, None, None))
-        _expect(self.name, "labels", self.labels, np.int64, (count,))
-        _expect(self.name, "part", self.part, np.uint8, (count,))
-        _expect_range(self.name, "labels", self.labels, self.n_classes)
-        _expect_range(self.name, "part", self.part, 3)
+        expect(self.name, "images", self.images, np.uint8, (None, None, None))
+        expect(self.name, "labels", self.labels, np.int64, (count,))
+        expect(self.name, "part", self.part, np.uint8, (count,))
+        expect_range(self.name, "labels", self.labels, self.n_classes)
+        expect_range(self.name, "part", self.part, 3)
         if self.groups is not None:
-            _expect(self.name, "groups", self.groups, np.int64, (self.n_classes,))
-            _expect_range(self.name, "groups", self.groups, len(self.group_names))
+            expect(self.name, "groups", self.groups, np.int64, (self.n_classes,))
+            expect_range(self.name, "groups", self.groups, len(self.group_names))
         elif self.group_names:
             raise DataError(
                 f"{self.name or 'data'}: 'group_names' without 'groups', which says the group of each class"
             )
         if self.episodes is not None:
-            _expect(self.name, "episodes", self.episodes, np.int64, (None, 2, None))
+            expect(self.name, "episodes", self.episodes, np.int64, (None, 2, None))
             _expect_episodes(self.name, self.episodes, self.labels)
 
     def __len__(self) -> int:
@@ -83,7 +83,7 @@ class Images:
         # What a set does not have leaves no trace: sets without groups keep the fingerprint of earlier versions.
         groups = () if self.groups is None else ("groups", self.groups, *self.group_names)
         episodes = () if self.episodes is None else ("episodes", self.episodes)
-        return _fingerprint(self.images, self.labels, self.part, *self.class_names, *groups, *episodes)
+        return fingerprint_of(self.images, self.labels, self.part, *self.class_names, *groups, *episodes)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,14 +114,14 @@ class Pairs:
 
     def __post_init__(self) -> None:
         count = len(self.pairs)
-        _expect(self.name, "pairs", self.pairs, np.float32, (None, 2, None, None))
-        _expect(self.name, "targets", self.targets, np.int64, (count,))
-        _expect(self.name, "part", self.part, np.uint8, (count,))
-        _expect_range(self.name, "targets", self.targets, 2)
-        _expect_range(self.name, "part", self.part, 3)
+        expect(self.name, "pairs", self.pairs, np.float32, (None, 2, None, None))
+        expect(self.name, "targets", self.targets, np.int64, (count,))
+        expect(self.name, "part", self.part, np.uint8, (count,))
+        expect_range(self.name, "targets", self.targets, 2)
+        expect_range(self.name, "part", self.part, 3)
         if self.labels is not None:
-            _expect(self.name, "labels", self.labels, np.int64, (count, 2))
-            _expect_range(self.name, "labels", self.labels, len(self.class_names))
+            expect(self.name, "labels", self.labels, np.int64, (count, 2))
+            expect_range(self.name, "labels", self.labels, len(self.class_names))
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -134,10 +134,10 @@ class Pairs:
     def fingerprint(self) -> str:
         """Sha256 of what is trained on: equal for two sets with the same pairs, targets, labels, parts and classes."""
         labels = () if self.labels is None else (self.labels,)
-        return _fingerprint(self.pairs, self.targets, self.part, *labels, *self.class_names)
+        return fingerprint_of(self.pairs, self.targets, self.part, *labels, *self.class_names)
 
 
-def _expect(name: str, field: str, array: np.ndarray, dtype: type, shape: tuple[int | None, ...]) -> None:
+def expect(name: str, field: str, array: np.ndarray, dtype: type, shape: tuple[int | None, ...]) -> None:
     """Refuse an array of another type or shape; None in ``shape`` stands for any length above 0."""
     fits = array.ndim == len(shape) and all(
         length > 0 if wanted is None else length == wanted for length, wanted in zip(array.shape, shape, strict=True)
@@ -150,7 +150,7 @@ def _expect(name: str, field: str, array: np.ndarray, dtype: type, shape: tuple[
         )
 
 
-def _expect_range(name: str, field: str, array: np.ndarray, end: int) -> None:
+def expect_range(name: str, field: str, array: np.ndarray, end: int) -> None:
     """Refuse values outside 0 .. end - 1."""
     if array.min() < 0 or array.max() >= end:
         row = int(np.argwhere((array < 0) | (array >= end))[0][0])
@@ -181,7 +181,7 @@ def _expect_episodes(name: str, episodes: np.ndarray, labels: np.ndarray) -> Non
     refuse(shown[:, None], "no image may be an example and a query")
 
 
-def _fingerprint(*parts: np.ndarray | str) -> str:
+def fingerprint_of(*parts: np.ndarray | str) -> str:
     digest = hashlib.sha256()
     for part in parts:
         head = part if isinstance(part, str) else f"{part.dtype} {part.shape}"

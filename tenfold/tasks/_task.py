@@ -78,6 +78,11 @@ class Task(Protocol):
         """What a module may ask for in its constructor, such as the image size and the number of classes."""
         ...
 
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """What the numbers in predictions mean, in words: "class" and, where examples have groups, "group"; empty
+        where there are no names."""
+        ...
+
     def sample(self, n_examples: int) -> tuple[Tensor, dict[str, Tensor]]:
         """A batch of the right shapes for one run, to try a module with before anything is trained."""
         ...

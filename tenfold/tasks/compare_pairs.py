@@ -129,6 +129,7 @@ class ComparePairs:
         elif pixels != "unit":
             raise RequestError(f"pixels: expected 'unit', 'standardised' or 'raw', got '{pixels}'")
         self._items = torch.from_numpy(np.ascontiguousarray(raw, dtype=np.float32))
+        self._class_names = images.class_names
         self._labels = None if images.labels is None else torch.from_numpy(images.labels.astype(np.int64))
         self._part = part
         self.fingerprint, self.notes = images.fingerprint, tuple(images.notes)
@@ -254,6 +255,9 @@ class ComparePairs:
     def facts(self) -> dict[str, int]:
         # Pairs without labels: a module that also gives class logits keeps its own number, and nobody looks at them.
         return {"size": self.size} | ({"n_classes": self.n_classes} if self.n_classes else {})
+
+    def names(self) -> dict[str, tuple[str, ...]]:
+        return {"class": self._class_names}
 
     def sample(self, n_examples: int) -> tuple[Tensor, dict[str, Tensor]]:
         targets = {"target": torch.zeros(n_examples, dtype=torch.int64)}

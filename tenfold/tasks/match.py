@@ -45,6 +45,8 @@ class MatchSettings(TaskSettings):
         validation: share of the classes to learn from that is held back for early stopping, plateau schedules and
             choosing settings.
         similarity: by which candidates are ranked.
+        invert: turn light and dark round: for dark strokes on light paper, since what augmentation moves in from
+            outside is dark. A matcher does the same to the images that it gets.
         references: published errors in the episodes, in percent, by who made them; drawn beside ours.
         unreadable: what to do with image files that cannot be read: "refuse" or "skip".
     """
@@ -57,6 +59,7 @@ class MatchSettings(TaskSettings):
     pool_classes: Annotated[int, Field(ge=2)] = 20
     validation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     similarity: Literal["cosine", "euclidean"] = "cosine"
+    invert: bool = False
     references: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(default_factory=dict)
     unreadable: Literal["refuse", "skip"] = "refuse"
 
@@ -155,6 +158,7 @@ class Match:
         pool_classes: int = 20,
         validation: float = 0.0,
         similarity: Literal["cosine", "euclidean"] = "cosine",
+        invert: bool = False,
     ) -> None:
         if not isinstance(images, data.Images):
             raise DataError("match needs images by class; ready-made pairs have none")
@@ -164,7 +168,8 @@ class Match:
             raise DataError(
                 f"{images.name}: images must be square, got {raw.shape[-2]} x {raw.shape[-1]}; set size in [task]"
             )
-        self._items = torch.from_numpy(np.ascontiguousarray(raw, dtype=np.float32))[:, None]
+        raw = np.ascontiguousarray(1 - raw if invert else raw, dtype=np.float32)
+        self._items = torch.from_numpy(raw)[:, None]
         self.size = int(raw.shape[-1])
         self.train_classes, self.train_groups = train_classes, train_groups
         self.query_sets, self.candidates, self.pool_classes = query_sets, candidates, pool_classes
@@ -380,6 +385,9 @@ class Match:
             batches.append(rows.gather(1, rank[:, :n_images]).flatten())
         return torch.cat(batches)
 
+    def names(self) -> dict[str, tuple[str, ...]]:
+        return {"class": self._data.class_names, "group": self._data.group_names}
+
     # -- module -------------------------------------------------------------------------------------------------------
 
     def facts(self) -> dict[str, int]:
@@ -476,7 +484,7 @@ class Match:
 
     def predictions(self, outputs: Any, targets: dict[str, Tensor]) -> dict[str, np.ndarray]:
         """For query sets and episodes the order of the candidates and the place of the right one; the pool's embeddings
-        and classes (-1 where a run has fewer images)."""
+        and classes (-1 where a run has fewer images); the group of every query, where classes have groups."""
         small = np.uint8 if self.candidates <= 256 else np.uint16
         ranks = self._ranks(outputs, targets["class"])
         order, place = ranks["sets"]
@@ -490,6 +498,12 @@ class Match:
             order, place = ranks["episodes"]
             kept["episode_choice"] = order[..., 0].cpu().numpy().astype(np.uint16)
             kept["episode_place"] = place.cpu().numpy().astype(np.uint16)
+        if self._data.groups is not None:
+            sets, episodes, _ = self._cut(targets["class"])
+            groups = self._data.groups.astype(np.int32)
+            kept["group"] = groups[sets[:, :, 0].cpu().numpy()]
+            if episodes is not None:
+                kept["episode_group"] = groups[episodes[:, :, 1].cpu().numpy()]
         return kept
 
     def showcase(
