@@ -68,7 +68,7 @@ def one_run(job, task, run):
     module = job.source.build(derive(job.seed, job.model, repeat, "weights"), **options)
     tensors = {}
     for part, examples in task.examples([repeat], seed=job.seed).items():
-        inputs, targets = examples.span(0, examples.n_examples)
+        (inputs,), targets = examples.span(0, examples.n_examples)
         tensors[part] = (inputs[0], torch.cat([targets["target"][0][:, None], targets["digits"][0]], dim=1))
     optimiser = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[job.recipe.optimizer]
     return (

@@ -105,7 +105,7 @@ def with_loop(job, task):
         module = job.source.build(derive(job.seed, job.model, run.repeat, "weights")).train()
         parts = {}
         for part, examples in task.examples([run.repeat], seed=job.seed).items():
-            inputs, targets = examples.span(0, examples.n_examples)
+            (inputs,), targets = examples.span(0, examples.n_examples)
             parts[part] = inputs[0], targets
         images, targets = parts["train"]
         classes = targets["class"][0]

@@ -52,7 +52,7 @@ class Recipe(BaseModel):
     """Budget, optimiser and schedule of a model. A list for a lane value makes a sweep in one stack.
 
     A task adds the settings of its loss in a class of its own: names of those that may differ from run to run in one
-    stack go into ``loss_values``, and into ``vectors`` where one value is a list itself.
+    stack go into ``loss_values`` (or ``data_values``, where the examples depend on them), and into ``vectors`` where one value is a list itself.
 
     Attributes:
         epochs: passes over the training examples.
@@ -80,6 +80,7 @@ class Recipe(BaseModel):
     model_config = CHECKED
     optimiser_values: ClassVar[tuple[str, ...]] = ("lr", "momentum", "weight_decay", "clip", "dropout")
     loss_values: ClassVar[tuple[str, ...]] = ()
+    data_values: ClassVar[tuple[str, ...]] = ()
     vectors: ClassVar[tuple[str, ...]] = ()
 
     epochs: Annotated[int, Field(ge=1)] = 50
@@ -111,7 +112,7 @@ class Recipe(BaseModel):
             raise ValueError(f"momentum is not a setting of '{self.optimizer}'; use optimizer 'sgd' or 'rmsprop'")
         if self.nesterov and (self.optimizer != "sgd" or 0.0 in _as_list(self.momentum)):
             raise ValueError("nesterov needs optimizer 'sgd' and a momentum above 0")
-        for name in (*self.optimiser_values, *self.loss_values):
+        for name in (*self.optimiser_values, *self.loss_values, *self.data_values):
             values = self.values_of(name)
             if any(values.count(one) > 1 for one in values):
                 raise ValueError(f"{name}: the values of a sweep must differ, got {values}")
@@ -127,14 +128,15 @@ class Recipe(BaseModel):
 
     def lanes(self) -> list[Lane]:
         """Every combination of the listed lane values; one lane with an empty label where nothing is listed."""
-        names = (*self.optimiser_values, *self.loss_values)
+        names = (*self.optimiser_values, *self.loss_values, *self.data_values)
         lanes = []
         for values in itertools.product(*(self.values_of(name) for name in names)):
             chosen = dict(zip(names, values, strict=True))
             swept = {name: value for name, value in chosen.items() if getattr(self, name) is not value}
             label = ", ".join(f"{name}={_short(value)}" for name, value in swept.items())
             loss = {name: chosen.pop(name) for name in self.loss_values}
-            lanes.append(Lane(setting=label, loss=loss, **chosen))
+            of_data = {name: chosen.pop(name) for name in self.data_values}
+            lanes.append(Lane(setting=label, loss=loss, data=of_data, **chosen))
         return lanes
 
     def loss_settings(self, lane: Lane) -> dict[str, Any]:
@@ -154,7 +156,7 @@ class Recipe(BaseModel):
 class Lane(BaseModel):
     """The settings of one run that may differ from its neighbours'; ``setting`` names them, empty where none differ.
 
-    ``loss`` holds those of the task's loss, by name.
+    ``loss`` holds those of the task's loss, by name, and ``data`` those of its data, such as the kind of split.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -166,6 +168,7 @@ class Lane(BaseModel):
     clip: float | None = None
     dropout: float | None = None
     loss: dict[str, Any] = Field(default_factory=dict)
+    data: dict[str, Any] = Field(default_factory=dict)
 
 
 def _as_list(value: Any) -> list:
@@ -173,6 +176,8 @@ def _as_list(value: Any) -> list:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     if isinstance(value, list):
         return "/".join(_short(part) for part in value)
     text = f"{value:g}"

@@ -67,7 +67,7 @@ def test_its_modules_give_the_recorded_predictions(results: Results) -> None:
             assert not module.training
             test = task.examples([repeat], seed=0)["test"]
             with torch.no_grad():
-                outputs = module(test.span(0, test.n_examples)[0][0])[None]
+                outputs = module(*(value[0] for value in test.span(0, test.n_examples)[0]))[None]
             again = task.predictions(outputs, test.targets)
             at = (kept["setting"] == winner.arm.setting) & (kept["repeat"] == repeat)
             assert at.sum() == 1

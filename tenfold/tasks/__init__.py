@@ -1,6 +1,7 @@
 """The tasks. A task is one file here and one line in ``TASKS``."""
 
 from tenfold.tasks._examples import Examples as Examples
+from tenfold.tasks._examples import Inputs as Inputs
 from tenfold.tasks._settings import TaskSettings as TaskSettings
 from tenfold.tasks._task import Design as Design
 from tenfold.tasks._task import Metric as Metric
@@ -14,4 +15,4 @@ TASKS: dict[str, type[Task]] = {
     "match": Match,
 }
 
-__all__ = ["TASKS", "ComparePairs", "Design", "Examples", "Match", "Metric", "Part", "Task", "TaskSettings"]
+__all__ = ["TASKS", "ComparePairs", "Design", "Examples", "Inputs", "Match", "Metric", "Part", "Task", "TaskSettings"]

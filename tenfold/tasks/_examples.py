@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Examples"]
+__all__ = ["Examples", "Inputs"]
+
+Inputs = tuple[Tensor, ...]
+"""What a module's forward takes, runs first: (runs, batch, ...) each."""
 
 
 @dataclass(frozen=True)
@@ -36,22 +39,23 @@ class Examples:
     def n_examples(self) -> int:
         return self.index.shape[1]
 
-    def batch(self, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def batch(self, rows: Tensor) -> tuple[Inputs, dict[str, Tensor]]:
         """Inputs (runs, batch, ...) and targets (runs, batch, ...) of ``rows``, int64 of shape (runs, batch)."""
         run = torch.arange(self.n_runs, device=rows.device)[:, None]
-        return self._take(self.index[run, rows]), self.targets_of(rows)
+        return self._inputs(self.index[run, rows], rows), self.targets_of(rows)
 
     def targets_of(self, rows: Tensor) -> dict[str, Tensor]:
         """Targets (runs, batch, ...) of ``rows``, int64 of shape (runs, batch)."""
         run = torch.arange(self.n_runs, device=rows.device)[:, None]
         return {name: value[run, rows] for name, value in self.targets.items()}
 
-    def span(self, start: int, stop: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def span(self, start: int, stop: int) -> tuple[Inputs, dict[str, Tensor]]:
         """Inputs and targets of examples ``start`` to ``stop`` of every run, in their own order."""
         targets = {name: value[:, start:stop] for name, value in self.targets.items()}
         if self._in_order:  # nothing to gather
-            return self.items.unflatten(0, self.index.shape)[:, start:stop], targets
-        return self._take(self.index[:, start:stop]), targets
+            return (self.items.unflatten(0, self.index.shape)[:, start:stop],), targets
+        rows = torch.arange(start, min(stop, self.n_examples), device=self.index.device).expand(self.n_runs, -1)
+        return self._inputs(self.index[:, start:stop], rows), targets
 
     def of_runs(self, runs: Sequence[int]) -> Examples:
         """The same part for some of the runs (or some runs several times)."""
@@ -64,7 +68,7 @@ class Examples:
         Takes memory for each run, and reads it fast: examples scattered over a large data set come from other pages
         of memory each.
         """
-        items, _ = self.span(0, self.n_examples)
+        (items,), _ = self.span(0, self.n_examples)
         index = torch.arange(self.n_runs * self.n_examples, device=self.index.device).view(self.index.shape[:2])
         return Examples(items.flatten(0, 1), index, self.targets, True)
 
@@ -72,6 +76,11 @@ class Examples:
     def gathered_bytes(self) -> int:
         """What the items of ``gathered`` take."""
         return self.index.numel() * self.items[:1].numel() * self.items.element_size()
+
+    def _inputs(self, index: Tensor, rows: Tensor) -> Inputs:
+        """Inputs from the ``index`` of examples, (runs, batch, ...), which stand in these ``rows``, (runs, batch)."""
+        del rows  # for kinds of examples that keep more than the index
+        return (self._take(index),)
 
     def _take(self, index: Tensor) -> Tensor:
         # Not items[index], which copies number by number: twice as slow for images on a CPU.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self
@@ -61,8 +61,14 @@ class Task(Protocol):
         """The task with its data; relative paths start from ``base``."""
         ...
 
-    def examples(self, repeats: Sequence[int], *, seed: int) -> dict[Part, Examples]:
-        """The data of the given repeats, one run each. The same repeat has the same data for every model."""
+    def examples(
+        self, repeats: Sequence[int], *, seed: int, settings: Sequence[Mapping[str, Any]] | None = None
+    ) -> dict[Part, Examples]:
+        """The data of the given repeats, one run each. The same repeat has the same data for every model.
+
+        ``settings`` holds for each run those of the recipe's ``data_values`` (None: their defaults), such as the kind
+        of split. Runs of all settings have equally many examples.
+        """
         ...
 
     def order(self, targets: dict[str, Tensor], recipe: Any, numbers: torch.Generator) -> Tensor:
@@ -109,6 +115,11 @@ class Task(Protocol):
 
     def predictions(self, outputs: Any, targets: dict[str, Tensor]) -> dict[str, np.ndarray]:
         """What the record keeps of the test outputs, runs first."""
+        ...
+
+    def examine(self, stack: Callable[..., Any], examples: Examples) -> dict[str, np.ndarray]:
+        """What else the record keeps of trained runs, runs first; ``stack`` maps the inputs of all runs to outputs, and
+        ``examples`` are those of the test part. Empty where there is nothing."""
         ...
 
     def showcase(self, predictions: dict[str, dict[str, np.ndarray]], *, seed: int) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -202,7 +202,9 @@ class ComparePairs:
             "the corrected resampled t test is used",
         )
 
-    def examples(self, repeats: Sequence[int], *, seed: int) -> dict[Part, Examples]:
+    def examples(
+        self, repeats: Sequence[int], *, seed: int, settings: Sequence[Mapping[str, Any]] | None = None
+    ) -> dict[Part, Examples]:
         drawn: dict[Part, list[Tensor]] = {"train": [], "validation": [], "test": []}
         for repeat in repeats:
             train_pool, test_pool = self._pools(repeat, seed)
@@ -327,6 +329,9 @@ class ComparePairs:
             kept["digits"] = digit_logits.argmax(-1).cpu().numpy().astype(small)
             kept["digit_targets"] = targets["digits"].cpu().numpy().astype(small)
         return kept
+
+    def examine(self, stack: Callable[..., Any], examples: Examples) -> dict[str, np.ndarray]:
+        return {}
 
     def showcase(
         self, predictions: dict[str, dict[str, np.ndarray]], *, seed: int, count: int = 24

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -294,7 +294,9 @@ class Match:
             f"{self._data.n_classes}, so their scores are not independent: the corrected resampled t test is used",
         )
 
-    def examples(self, repeats: Sequence[int], *, seed: int) -> dict[Part, Examples]:
+    def examples(
+        self, repeats: Sequence[int], *, seed: int, settings: Sequence[Mapping[str, Any]] | None = None
+    ) -> dict[Part, Examples]:
         drawn: dict[Part, list[Tensor]] = {"train": [], "validation": [], "test": []}
         for repeat in repeats:
             train, held_back, unseen = self._classes(repeat, seed)
@@ -505,6 +507,9 @@ class Match:
             if episodes is not None:
                 kept["episode_group"] = groups[episodes[:, :, 1].cpu().numpy()]
         return kept
+
+    def examine(self, stack: Callable[..., Any], examples: Examples) -> dict[str, np.ndarray]:
+        return {}
 
     def showcase(
         self, predictions: dict[str, dict[str, np.ndarray]], *, seed: int, count: int = 16

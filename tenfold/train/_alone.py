@@ -38,7 +38,7 @@ def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = N
     options: dict[str, Any] = {} if lane.dropout is None else {"dropout": lane.dropout}
     module = job.source.build(derive(job.seed, job.model, repeat, "weights"), **options)
     module = replayable(module, key=derive(job.seed, job.model, repeat, "dropout")).to(device=device, dtype=dtype)
-    train = task.examples([repeat], seed=job.seed)["train"].to(device, dtype)
+    train = task.examples([repeat], seed=job.seed, settings=[lane.data])["train"].to(device, dtype)
     optimiser = _torch_optimiser(module, lane, recipe)
     values = {
         name: torch.tensor(value, dtype=dtype, device=device) for name, value in recipe.loss_settings(lane).items()
@@ -55,12 +55,14 @@ def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = N
         for rows in order.split(recipe.batch_size):
             inputs, targets = train.batch(rows[None])
             if recipe.augment is not None:
-                inputs = augment(inputs, recipe.augment, keys, done, together=recipe.images_together)
+                images, *others = inputs
+                images = augment(images, recipe.augment, keys, done, together=recipe.images_together)
+                inputs = (images, *others)
             for group in optimiser.param_groups:
                 group["lr"] = lane.lr * factor(done, n_steps, steps_per_epoch, recipe)
             optimiser.zero_grad()
             with seeded_forward(job.seed, job.model, repeat, done):
-                output = module(inputs[0])
+                output = module(*(value[0] for value in inputs))
             values["step"] = torch.tensor(done, device=device)
             loss = task.loss(output, {name: value[0] for name, value in targets.items()}, values, recipe)
             loss.backward()

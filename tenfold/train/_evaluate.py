@@ -26,6 +26,6 @@ def evaluate(state: State, part: Part) -> tuple[Any, dict[str, Tensor]]:
     with torch.no_grad():
         for start in range(0, examples.n_examples, _CHUNK):
             stop = min(start + _CHUNK, examples.n_examples)
-            outputs.append(state.stack(examples.span(start, stop)[0]))
+            outputs.append(state.stack(*examples.span(start, stop)[0]))
     state.stack.train(was_training)
     return join_batches(outputs), examples.targets

@@ -248,8 +248,8 @@ def try_module(job: Job, task: Task) -> None:
             )
     state.stack.eval()
     inputs, _ = state.parts["train"].span(0, 2)
-    output = state.stack.lanes()[0](inputs[0])
-    task.check(output, len(inputs[0]))
+    output = state.stack.lanes()[0](*(value[0] for value in inputs))
+    task.check(output, len(inputs[0][0]))
     # The smallest batch of an epoch: what fails on small ones only, such as batch norm on one example, fails here.
     order, each = epoch_order(state), job.recipe.batch_size
     n_examples = order.shape[1]

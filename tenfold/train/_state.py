@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map
 from tenfold.recipe import Lane, Recipe
 from tenfold.seeds import derive, generator
 from tenfold.stack import How, Stack
-from tenfold.tasks import Examples, Part, Task
+from tenfold.tasks import Examples, Inputs, Part, Task
 from tenfold.train._augment import augment
 from tenfold.train._optimisers import make_optimiser, set_rates
 from tenfold.train._schedules import Plateau, factor
@@ -104,7 +104,9 @@ def init(
     dtype = getattr(torch, recipe.dtype)
     runs = tuple(runs)
     parts: dict[Part, Examples] = {}
-    for part, examples in task.examples([run.repeat for run in runs], seed=seed).items():
+    for part, examples in task.examples(
+        [run.repeat for run in runs], seed=seed, settings=[run.lane.data for run in runs]
+    ).items():
         examples = examples.to(device, dtype)
         parts[part] = examples.gathered() if examples.gathered_bytes <= _GATHER_BYTES else examples
     steps_per_epoch = math.ceil(parts["train"].n_examples / recipe.batch_size)
@@ -185,13 +187,10 @@ def step(state: State, rows: Tensor) -> tuple[Tensor, Any]:
     """
     inputs, targets = state.parts["train"].batch(rows)
     if state.recipe.augment is not None:
-        inputs = augment(
-            inputs,
-            state.recipe.augment,
-            state.augment_keys,
-            state.steps_done,
-            together=state.recipe.images_together,
-        )
+        images, *others = inputs
+        together = state.recipe.images_together
+        images = augment(images, state.recipe.augment, state.augment_keys, state.steps_done, together=together)
+        inputs = (images, *others)
     state.loss_values["step"].fill_(state.steps_done)
     losses, outputs = _gradients(state, inputs, targets)
     _clip(state)
@@ -215,12 +214,12 @@ def _loss_and_output(
     return task.loss(output, targets, values, recipe), output
 
 
-def _gradients(state: State, inputs: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, Any]:
+def _gradients(state: State, inputs: Inputs, targets: dict[str, Tensor]) -> tuple[Tensor, Any]:
     """Fill ``state.gradient`` with the gradient of every run's loss."""
     if state.stack.how == "loop":
         return _gradients_in_a_loop(state, inputs, targets)
 
-    losses, outputs, grads = state.stack.gradients(state.loss_and_output, (inputs,), (targets, state.loss_values))
+    losses, outputs, grads = state.stack.gradients(state.loss_and_output, inputs, (targets, state.loss_values))
     _lay_side_by_side(grads, state.gradient)
     return losses, outputs
 
@@ -238,11 +237,11 @@ def _lay_side_by_side(tensors: Sequence[Tensor], rows: Tensor) -> None:
         start += size
 
 
-def _gradients_in_a_loop(state: State, inputs: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, Any]:
+def _gradients_in_a_loop(state: State, inputs: Inputs, targets: dict[str, Tensor]) -> tuple[Tensor, Any]:
     losses, outputs = [], []
     for run, lane in enumerate(state.stack.lanes()):
         with seeded_forward(state.seed, state.model, state.runs[run].repeat, state.steps_done):
-            output = lane(inputs[run])
+            output = lane(*(value[run] for value in inputs))
         its = {name: value[run] for name, value in targets.items()}
         values = {name: value[run] for name, value in state.loss_values.items()}
         loss = state.task.loss(output, its, values, state.recipe)

@@ -62,11 +62,11 @@ def verify(
             default=0.0,
         )
         alone.eval()
-        examples = task.examples([job.runs[0].repeat], seed=job.seed)["test"]
+        examples = task.examples([job.runs[0].repeat], seed=job.seed, settings=[job.runs[0].lane.data])["test"]
         examples = examples.to(torch.device(job.device), getattr(torch, job.recipe.dtype))
         inputs, targets = examples.span(0, examples.n_examples)
         with torch.no_grad():
-            output = alone(inputs[0])
+            output = alone(*(value[0] for value in inputs))
         outputs = output[None] if isinstance(output, Tensor) else tuple(part[None] for part in output)
         again = task.score(outputs, targets)
     apart = {name: abs(float(again[name][0]) - scores[name]) for name in again if name in scores}

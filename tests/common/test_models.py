@@ -135,7 +135,7 @@ def test_the_task_takes_its_outputs(name: str) -> None:
     images = data.load("digits")
     assert isinstance(images, data.Images)
     task = ComparePairs(images, size=8, train=10, test=5)
-    inputs, targets = task.examples([0], seed=0)["train"].span(0, 6)
+    (inputs,), targets = task.examples([0], seed=0)["train"].span(0, 6)
     output = build(name, size=8).eval()(inputs[0])
     task.check(output, 6)
     its, values = {key: value[0] for key, value in targets.items()}, {"auxiliary": torch.ones(3)}

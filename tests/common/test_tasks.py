@@ -86,7 +86,7 @@ def test_repeats_have_their_own_data_and_always_the_same(task: Task) -> None:
 
 def test_a_sample_is_a_batch_of_one_run(task: Task) -> None:
     inputs, targets = task.sample(3)
-    real, real_targets = task.examples([0], seed=0)["train"].span(0, 3)
+    (real,), real_targets = task.examples([0], seed=0)["train"].span(0, 3)
     assert (inputs.shape, inputs.dtype) == (real[0].shape, real.dtype)
     assert {k: (v.shape, v.dtype) for k, v in targets.items()} == {
         k: (v[0].shape, v.dtype) for k, v in real_targets.items()

@@ -119,7 +119,7 @@ def test_targets_say_whether_the_first_is_at_most_the_second() -> None:
         for row, (first, second) in enumerate(pairs_of(examples, run)):
             assert examples.targets["digits"][run, row].tolist() == [images.labels[first], images.labels[second]]
             assert examples.targets["target"][run, row] == int(images.labels[first] <= images.labels[second])
-    inputs, targets = examples.batch(torch.tensor([[3, 1], [0, 0], [2, 5]]))
+    (inputs,), targets = examples.batch(torch.tensor([[3, 1], [0, 0], [2, 5]]))
     assert inputs.shape == (3, 2, 2, 6, 6)
     first, second = examples.index[0, 3]
     expected = images.images[[int(first), int(second)]] / np.float32(255)
@@ -143,7 +143,7 @@ def test_ready_pairs_keep_what_they_are(labels: bool, part: list[int] | None) ->
     index = examples["train"].index
     assert torch.equal(examples["train"].targets["target"], torch.from_numpy(pairs.targets)[index])
     assert ("digits" in examples["train"].targets) == labels
-    inputs, _ = examples["train"].span(0, 2)
+    (inputs,), _ = examples["train"].span(0, 2)
     torch.testing.assert_close(inputs[1, 1], torch.from_numpy(pairs.pairs)[index[1, 1]])
     assert task.facts() == ({"size": 6, "n_classes": 3} if labels else {"size": 6})
 
@@ -418,7 +418,7 @@ def test_a_sample_has_the_shapes_of_a_batch() -> None:
     ):
         inputs, targets = task.sample(3)
         examples = task.examples([0], seed=0)["train"]
-        real_inputs, real_targets = examples.span(0, 3)
+        (real_inputs,), real_targets = examples.span(0, 3)
         assert inputs.shape == real_inputs[0].shape
         assert inputs.dtype == real_inputs.dtype
         assert {name: (value.shape, value.dtype) for name, value in targets.items()} == {
@@ -439,10 +439,10 @@ def test_a_fingerprint_knows_the_data() -> None:
 def test_examples_are_gathered_run_by_run() -> None:
     examples = ComparePairs(random_images(), train=12, test=8).examples(range(3), seed=0)["train"]
     rows = torch.stack([torch.randperm(12, generator=torch.Generator().manual_seed(run))[:5] for run in range(3)])
-    inputs, targets = examples.batch(rows)
+    (inputs,), targets = examples.batch(rows)
     for run in range(3):
         single = examples.of_runs([run])
-        its_inputs, its_targets = single.batch(rows[run : run + 1])
+        (its_inputs,), its_targets = single.batch(rows[run : run + 1])
         assert torch.equal(inputs[run], its_inputs[0])
         assert all(torch.equal(targets[name][run], its_targets[name][0]) for name in targets)
         for place, row in enumerate(rows[run].tolist()):
@@ -450,6 +450,6 @@ def test_examples_are_gathered_run_by_run() -> None:
     twice = examples.of_runs([2, 2])
     assert torch.equal(twice.index[0], twice.index[1])
     everything = torch.arange(12).expand(3, 12)
-    spanned: Tensor = examples.span(0, 12)[0]
-    assert torch.equal(examples.batch(everything)[0], spanned)
+    spanned: Tensor = examples.span(0, 12)[0][0]
+    assert torch.equal(examples.batch(everything)[0][0], spanned)
     assert examples.to(torch.device("cpu"), torch.float64).items.dtype == torch.float64
