@@ -16,27 +16,33 @@ import numpy as np
 import tenfold
 from tenfold import data
 from tenfold.retrieval import episode_ranks
+from tenfold.winner import Winner
 
 
 def main() -> None:
     results = tenfold.Results(sys.argv[1] if len(sys.argv) > 1 else "tenfold-runs/omniglot-oneshot")
     images = data.load("omniglot")
     assert isinstance(images, data.Images)
-    assert images.episodes is not None
-    small = data.average_down(images.images[images.episodes.flatten()], 28)[:, None].astype(np.float32)
-    labels = images.labels[images.episodes]  # (episodes, 2, ways)
-    right = (labels[:, 1, :, None] == labels[:, 0, None, :]).argmax(-1)
     print("| model | error of one repeat, % | error of all repeats together, % | repeats |")
     print("|---|---:|---:|---:|")
     for arm in results.arms:
         winner = results.winner(arm.label)
         alone = 100 * (1 - results.scores("oneshot_accuracy")[arm.label])
-        embed = winner.matcher()._embed_images
-        parts = [embed(piece) for piece in np.array_split(small, 4)]
-        embeddings = np.concatenate(parts).reshape(*images.episodes.shape, -1)
-        place = episode_ranks(embeddings[:, 1], embeddings[:, 0], right).right_place
-        together = 100 * float((place != 0).mean())
+        together = ensemble_error(winner, images)
         print(f"| {arm.label} | {alone.mean():.1f} +- {alone.std(ddof=1):.1f} | {together:.1f} | {len(alone)} |")
+
+
+def ensemble_error(winner: Winner, images: data.Images) -> float:
+    """Errors in percent of the matcher of all repeats, in the episodes of a set."""
+    assert images.episodes is not None
+    small = images.images[images.episodes.flatten()]
+    small = (small / 255 if small.shape[-1] == 28 else data.average_down(small, 28))[:, None].astype(np.float32)
+    labels = images.labels[images.episodes]  # (episodes, 2, ways)
+    right = (labels[:, 1, :, None] == labels[:, 0, None, :]).argmax(-1)
+    embed = winner.matcher()._embed_images
+    embeddings = np.concatenate([embed(piece) for piece in np.array_split(small, 4)])
+    embeddings = embeddings.reshape(*images.episodes.shape, -1)
+    return 100 * float((episode_ranks(embeddings[:, 1], embeddings[:, 0], right).right_place != 0).mean())
 
 
 if __name__ == "__main__":
