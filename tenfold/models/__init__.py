@@ -1,4 +1,8 @@
-"""The built-in models: plain modules for one run. A model is one class here and one line in ``MODELS``."""
+"""The built-in models: plain modules for one run. A model is one class here and one line in ``MODELS``; one that is
+fitted and not trained has its line in ``ESTIMATORS``.
+"""
+
+from typing import Any
 
 from torch import nn
 
@@ -11,6 +15,9 @@ from tenfold.models.dense import LinearSiamese as LinearSiamese
 from tenfold.models.embedding import Conv4Embedding as Conv4Embedding
 from tenfold.models.embedding import KochEmbedding as KochEmbedding
 from tenfold.models.embedding import ResidualEmbedding as ResidualEmbedding
+from tenfold.models.estimators import Estimator as Estimator
+from tenfold.models.estimators import LogisticRegression as LogisticRegression
+from tenfold.models.estimators import RandomForest as RandomForest
 from tenfold.models.posterior import PosteriorComparison as PosteriorComparison
 from tenfold.models.recurrent import SiameseRNN as SiameseRNN
 
@@ -26,15 +33,24 @@ MODELS: dict[str, type[nn.Module]] = {
     "residual-embedding": ResidualEmbedding,
 }
 
+ESTIMATORS: dict[str, type[Any]] = {
+    "random-forest": RandomForest,
+    "logistic-regression": LogisticRegression,
+}
+
 __all__ = [
+    "ESTIMATORS",
     "MODELS",
     "Baseline",
     "Conv4Embedding",
     "DeepSiameseCNN",
+    "Estimator",
     "KochEmbedding",
     "LinearSiamese",
+    "LogisticRegression",
     "ModuleSource",
     "PosteriorComparison",
+    "RandomForest",
     "ResidualEmbedding",
     "SiameseCNN",
     "SiameseRNN",

@@ -1,4 +1,4 @@
-"""From what a study says of a module to a function that builds one for one run."""
+"""From what a study says of a module (or an estimator) to a function that builds one for one run."""
 
 from __future__ import annotations
 
@@ -12,37 +12,71 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from tenfold.errors import RequestError, nearest
+from tenfold.models.estimators import Estimator
 
 __all__ = ["ModuleSource", "find_module"]
+
+_PREDICTS = ("predict_log_proba", "predict_proba", "decision_function")
 
 
 @dataclass(frozen=True)
 class ModuleSource:
-    """A module's class and options, so that any process can build it.
+    """A module's class and options, so that any process can build it; or those of an estimator.
 
     Args:
-        reference: a built-in name, "FILE.py:CLASS", or a class or function that returns an nn.Module.
+        reference: a built-in name, "FILE.py:CLASS", or a class or function that returns an nn.Module or an estimator.
         options: keyword arguments.
         base: folder that FILE is relative to.
     """
 
-    reference: str | Callable[..., nn.Module]
+    reference: str | Callable[..., Any]
     options: Mapping[str, Any] = field(default_factory=dict)
     base: Path = Path()
 
     def build(self, seed: int, **more: Any) -> nn.Module:
         """The module of one run, its initial weights drawn from ``seed``; PyTorch's own generator is left as it was."""
+        module = self._make(seed, more)
+        if not isinstance(module, nn.Module):
+            raise RequestError(
+                f"module '{self.name}': expected an nn.Module, got {type(module).__name__} (an estimator has "
+                "fit and predict_log_proba)"
+            )
+        return module
+
+    def build_estimator(self, seed: int) -> Estimator:
+        """The estimator of one run, not fitted yet. ``seed`` goes to its constructor's ``random_state``, and to every
+        ``random_state`` that a scikit-learn estimator or pipeline leaves open.
+        """
+        taken = "random_state" in (self.accepts() or ()) and "random_state" not in self.options
+        made = self._make(seed, {"random_state": seed % 2**32} if taken else {})
+        missing = [] if callable(getattr(made, "fit", None)) else ["fit(inputs, targets)"]
+        if not any(callable(getattr(made, name, None)) for name in _PREDICTS):
+            missing.append("predict_log_proba(inputs)")
+        if isinstance(made, nn.Module) or missing:
+            what = "an nn.Module" if isinstance(made, nn.Module) else f"no {' and no '.join(missing)}"
+            raise RequestError(f"estimator '{self.name}': {type(made).__name__} has {what}")
+        _seed_open_states(made, seed)
+        return made
+
+    @functools.cached_property
+    def is_estimator(self) -> bool:
+        """Whether it makes an estimator: something that is no nn.Module, and that can be fitted or predicts."""
+        make = find_module(self.reference, base=self.base)
+        # What a function returns is only known by calling it.
+        made = make if isinstance(make, type) else self._make(0, {})
+        module = issubclass(made, nn.Module) if isinstance(made, type) else isinstance(made, nn.Module)
+        return not module and any(hasattr(made, name) for name in ("fit", *_PREDICTS))
+
+    def _make(self, seed: int, more: Mapping[str, Any]) -> Any:
         make = find_module(self.reference, base=self.base)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            module = make(**self.options, **more)
-        if not isinstance(module, nn.Module):
-            raise RequestError(f"module '{self.name}': expected an nn.Module, got {type(module).__name__}")
-        return module
+            return make(**self.options, **more)
 
     @property
     def name(self) -> str:
@@ -58,7 +92,7 @@ class ModuleSource:
         return {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
 
 
-def find_module(reference: str | Callable[..., nn.Module], *, base: Path) -> Callable[..., nn.Module]:
+def find_module(reference: str | Callable[..., Any], *, base: Path) -> Callable[..., Any]:
     """The class or function that ``reference`` names.
 
     Raises:
@@ -68,15 +102,16 @@ def find_module(reference: str | Callable[..., nn.Module], *, base: Path) -> Cal
         if not callable(reference):
             raise RequestError(f"module: expected a name or a class, got {type(reference).__name__}")
         return reference
-    from tenfold.models import MODELS
+    from tenfold.models import ESTIMATORS, MODELS
 
     if ":" not in reference:
-        if reference not in MODELS:
+        built_in = MODELS | ESTIMATORS
+        if reference not in built_in:
             raise RequestError(
-                f"module '{reference}' is not built in; {nearest(reference, MODELS)} "
+                f"module '{reference}' is not built in; {nearest(reference, built_in)} "
                 '(one of your own: "my_models.py:MyNet")'
             )
-        return MODELS[reference]
+        return built_in[reference]
     file, _, name = reference.rpartition(":")
     path = (base / file).resolve()
     if not path.is_file():
@@ -89,6 +124,17 @@ def find_module(reference: str | Callable[..., nn.Module], *, base: Path) -> Cal
     if not callable(namespace[name]):
         raise RequestError(f"module '{reference}': '{name}' is no class but {type(namespace[name]).__name__}")
     return namespace[name]
+
+
+def _seed_open_states(estimator: Any, seed: int) -> None:
+    """Give every ``random_state`` that a scikit-learn estimator leaves at None a number of its own, its parts' too."""
+    if not (hasattr(estimator, "get_params") and hasattr(estimator, "set_params")):
+        return
+    params = estimator.get_params(deep=True)
+    left = sorted(k for k in params if k.rpartition("__")[2] == "random_state" and params[k] is None)
+    numbers = np.random.default_rng(seed).integers(2**32, size=len(left))
+    if left:
+        estimator.set_params(**{name: int(number) for name, number in zip(left, numbers, strict=True)})
 
 
 @functools.cache
