@@ -18,7 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tenfold.data import DATASETS, TEST, TRAIN, Images, save
+from tenfold.data import DATASETS, TEST, TRAIN, Images, Recordings, save
+from tenfold.data.har_smartphone import windows_as_recordings
+from tenfold.data.motionsense import recordings_of
 from tenfold.errors import DataError, TenfoldError
 
 # md5 sums of the unpacked original files: the copies hold the same numbers, so written back as IDX they must agree.
@@ -28,6 +30,8 @@ MNIST_IDX_MD5 = {
     "x_test": "2646ac647ad5339dbf082846283269ea",
     "y_test": "27ae3e4e09519cfbb04c329615203637",
 }
+# The known set has no fingerprint of its own: see tenfold/data/har_smartphone.py. The copy is always the same.
+HAR_FINGERPRINT = "3c6e2333dda7e10dc65fe2168c130d62652b770bf556eeda6bf16031efb96f36"
 
 
 def idx_md5(array: np.ndarray) -> str:
@@ -65,12 +69,29 @@ def prepare_omniglot(arrays: Mapping[str, np.ndarray]) -> Images:
     )
 
 
+def prepare_har(arrays: Mapping[str, np.ndarray]) -> Recordings:
+    both = {key: np.concatenate([arrays[f"{key}_train"], arrays[f"{key}_test"]]) for key in ("X", "y", "subject")}
+    data = windows_as_recordings(both["X"] * arrays["scale"], both["y"], both["subject"])
+    if data.fingerprint != HAR_FINGERPRINT:
+        raise DataError(f"not the windows that are known: expected {HAR_FINGERPRINT}, got {data.fingerprint}")
+    return data
+
+
+def prepare_motionsense(arrays: Mapping[str, np.ndarray]) -> Recordings:
+    return recordings_of(
+        arrays["signals"].T * arrays["scale"],
+        lengths=arrays["rec_length"],
+        labels=arrays["rec_activity"],
+        people=arrays["rec_subject"],
+    )
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How one or more copies become one prepared set: file name -> the arrays that are needed of it."""
 
     files: Mapping[str, tuple[str, ...]]
-    prepare: Callable[[Mapping[str, np.ndarray]], Images]
+    prepare: Callable[[Mapping[str, np.ndarray]], Images | Recordings]
 
 
 RECIPES = {
@@ -81,6 +102,13 @@ RECIPES = {
             "omniglot_oneshot_runs.npz": ("train_index", "test_index"),
         },
         prepare_omniglot,
+    ),
+    "har-smartphone": Recipe(
+        {"har_smartphone.npz": ("X_train", "X_test", "y_train", "y_test", "subject_train", "subject_test", "scale")},
+        prepare_har,
+    ),
+    "motionsense": Recipe(
+        {"motionsense.npz": ("signals", "scale", "rec_length", "rec_activity", "rec_subject")}, prepare_motionsense
     ),
 }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from tenfold.data._containers import Images
 from tenfold.data._download import download, no_room
 from tenfold.data._npz import read_npz, write_npz
+from tenfold.data._recordings import Recordings
 from tenfold.data.dataset import Dataset
 from tenfold.data.known import DATASETS
 from tenfold.errors import DataError, DownloadError, RequestError, nearest
@@ -69,8 +70,8 @@ def fetch(dataset: str | Dataset, *, report: Callable[[str], None] = say) -> Pat
     if not dataset.built_in:
         report(f"{dataset.name}: downloading {dataset.download_bytes / 1e6:.1f} MB, once, into {path.parent}")
     try:
-        images = dataset.images(download(dataset, downloads))
-        write_npz(images, path)
+        data = dataset.made_of(download(dataset, downloads))
+        write_npz(data, path)
     except (OSError, DataError) as problem:
         # Another process may have finished the same set meanwhile and removed the downloads from under us.
         if path.is_file():
@@ -87,20 +88,20 @@ def fetch(dataset: str | Dataset, *, report: Callable[[str], None] = say) -> Pat
             ) from problem
         raise
     shutil.rmtree(downloads, ignore_errors=True)
-    report(f"{dataset.name}: {len(images)} images prepared in {path}")
+    report(f"{dataset.name}: {len(data)} {'images' if isinstance(data, Images) else 'pieces'} prepared in {path}")
     return path
 
 
-def load_known(dataset: Dataset, *, report: Callable[[str], None] = say) -> Images:
+def load_known(dataset: Dataset, *, report: Callable[[str], None] = say) -> Images | Recordings:
     """A known set in memory. A built-in one is made anew each time, unless ``TENFOLD_DATA`` holds a prepared file."""
     path = _prepared(dataset)
     if path is None:
         if dataset.built_in:
-            return dataset.images({})
+            return dataset.made_of({})
         path = fetch(dataset, report=report)
     try:
         found = read_npz(path)
-        if not isinstance(found, Images) or found.name != dataset.name:
+        if not isinstance(found, dataset.kind) or found.name != dataset.name:
             raise DataError(f"{path}: holds '{found.name}', not '{dataset.name}'")
         return found
     except DataError as problem:

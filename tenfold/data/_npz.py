@@ -1,7 +1,7 @@
 """The `.npz` files of tenfold: one format for a user's file and for a prepared set. Never read with pickle.
 
-Either ``images`` and ``labels``, or ``pairs`` and ``targets``; the rest is optional. The table of all arrays is in
-docs/add-a-data-set.md.
+Either ``images`` and ``labels``, or ``pairs`` and ``targets``, or ``signals`` and ``labels``; the rest is optional. The
+tables of all arrays are in docs/add-a-data-set.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,20 @@ from pathlib import Path
 import numpy as np
 
 from tenfold.data._containers import Images, Pairs
-from tenfold.data._values import classes_of, grey, groups_of, parts_of, pixels_uint8, pixels_unit, rows_of, targets_of
+from tenfold.data._recordings import Recordings
+from tenfold.data._values import (
+    channels_of,
+    classes_of,
+    grey,
+    groups_of,
+    parts_of,
+    pieces_of,
+    pixels_uint8,
+    pixels_unit,
+    rate_of,
+    rows_of,
+    targets_of,
+)
 from tenfold.errors import DataError, nearest
 
 __all__ = ["read_npz", "save", "write_npz"]
@@ -26,12 +39,21 @@ FORMAT = 1
 
 _TEXTS = ("name", "source", "licence", "citation")
 _OPTIONAL = ("part", "class_names", "notes", "format", *_TEXTS)
-_GROUPS = ("groups", "group_names", "episodes")
-_KEYS = {Images: ("images", "labels", *_OPTIONAL, *_GROUPS), Pairs: ("pairs", "targets", "labels", *_OPTIONAL)}
-_HOW = "np.savez_compressed('my.npz', images=..., labels=...) or np.savez_compressed('my.npz', pairs=..., targets=...)"
+_GROUPS = ("groups", "group_names")
+_OF_RECORDINGS = ("starts", "lengths", "channels", "rate_hz")
+# The first array of a kind tells it apart; the first two must be there.
+_KEYS = {
+    Images: ("images", "labels", *_OPTIONAL, *_GROUPS, "episodes"),
+    Pairs: ("pairs", "targets", "labels", *_OPTIONAL),
+    Recordings: ("signals", "labels", *_OPTIONAL, *_GROUPS, *_OF_RECORDINGS),
+}
+_HOW = (
+    "np.savez_compressed('my.npz', images=..., labels=...), np.savez_compressed('my.npz', pairs=..., targets=...) or "
+    "np.savez_compressed('my.npz', signals=..., labels=...)"
+)
 
 
-def read_npz(path: Path) -> Images | Pairs:
+def read_npz(path: Path) -> Images | Pairs | Recordings:
     """Read and check a user's or a prepared `.npz` file.
 
     Raises:
@@ -44,16 +66,17 @@ def read_npz(path: Path) -> Images | Pairs:
     stored = arrays.get("format", np.array(FORMAT))
     if stored.shape != () or stored.dtype.kind not in "iu" or stored != FORMAT:
         raise DataError(f"{where}: written by another version of tenfold (format {stored}); this one reads {FORMAT}")
+    if kind is Recordings:
+        return _recordings(path, arrays)
     n_examples = _shared_length(where, arrays, ("images", "labels") if kind is Images else ("pairs", "targets"))
     class_names = _names(where, arrays, "class_names")
     part = parts_of(arrays.get("part"), n_examples, where=where)
-    texts = {key: str(arrays[key]) for key in _TEXTS if key in arrays}
-    texts.setdefault("name", path.stem)
+    texts = _texts(path, arrays)
     notes = _names(where, arrays, "notes") or ()
     if kind is Images:
         labels, names = classes_of(arrays["labels"], class_names, where=where, shape=(n_examples,))
         images = pixels_uint8(grey(arrays["images"], where=where), where=where)
-        groups, group_names = _groups(where, arrays, len(names))
+        groups, group_names = _groups(where, arrays, len(names), "class")
         episodes = rows_of(arrays["episodes"], where=where) if "episodes" in arrays else None
         try:
             return Images(
@@ -76,7 +99,7 @@ def read_npz(path: Path) -> Images | Pairs:
     return Pairs(pairs=pairs, targets=targets, labels=labels, part=part, class_names=names, notes=notes, **texts)
 
 
-def save(data: Images | Pairs, path: str | Path) -> Path:
+def save(data: Images | Pairs | Recordings, path: str | Path) -> Path:
     """Write a data set as one compressed `.npz` that ``load`` and ``TENFOLD_DATA`` understand.
 
     The file appears whole or not at all.
@@ -94,12 +117,13 @@ def save(data: Images | Pairs, path: str | Path) -> Path:
     return path
 
 
-def write_npz(data: Images | Pairs, path: Path) -> None:
+def write_npz(data: Images | Pairs | Recordings, path: Path) -> None:
     """As ``save``, but an OSError stays one: the caller knows what the user can do about it."""
     arrays: dict[str, np.ndarray] = {"format": np.array(FORMAT)}
     for field in fields(data):
         value = getattr(data, field.name)
-        if value is not None and (isinstance(value, np.ndarray) or len(value)):
+        # What is empty or not known (a rate of 0) is left out.
+        if isinstance(value, np.ndarray) or value:
             arrays[field.name] = np.asarray(value)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not tempfile: its files can be read by their owner alone, and moving them would keep that in a shared folder.
@@ -112,6 +136,43 @@ def write_npz(data: Images | Pairs, path: Path) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _recordings(path: Path, arrays: Mapping[str, np.ndarray]) -> Recordings:
+    """The arrays as pieces; a user's own may be one array of pieces of one length, and leave out the rest."""
+    where = str(path)
+    signals, starts, lengths = pieces_of(
+        arrays["signals"],
+        arrays.get("starts"),
+        arrays.get("lengths"),
+        len(np.atleast_1d(arrays["labels"])),
+        where=where,
+    )
+    labels, names = classes_of(arrays["labels"], _names(where, arrays, "class_names"), where=where, shape=starts.shape)
+    groups, group_names = _groups(where, arrays, len(starts), "piece")
+    try:
+        return Recordings(
+            signals=signals,
+            starts=starts,
+            lengths=lengths,
+            labels=labels,
+            part=parts_of(arrays.get("part"), len(starts), where=where),
+            class_names=names,
+            channels=channels_of(_names(where, arrays, "channels"), signals.shape[1], where=where),
+            groups=groups,
+            group_names=group_names,
+            rate_hz=rate_of(arrays.get("rate_hz"), where=where),
+            notes=_names(where, arrays, "notes") or (),
+            **_texts(path, arrays),
+        )
+    except DataError as problem:  # it knows the name of the set, not the file
+        text = str(problem)
+        raise problem if text.startswith(where) else DataError(f"{where}: {problem}") from problem
+
+
+def _texts(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Where the data come from; the name is that of the file where nothing else is said."""
+    return {"name": path.stem} | {key: str(arrays[key]) for key in _TEXTS if key in arrays}
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -157,15 +218,23 @@ def _what_instead(start: bytes) -> str:
     return f"not an .npz file; expected one written by {_HOW}"
 
 
-def _kind(where: str, arrays: Mapping[str, np.ndarray]) -> type[Images] | type[Pairs]:
-    """Images or Pairs, told from the names of the arrays alone."""
+def _kind(where: str, arrays: Mapping[str, np.ndarray]) -> type[Images] | type[Pairs] | type[Recordings]:
+    """Images, Pairs or Recordings, told from the names of the arrays alone."""
     present = ", ".join(sorted(arrays)) or "nothing"
-    if "images" in arrays and "pairs" in arrays:
-        raise DataError(f"{where}: holds both 'images' and 'pairs'; keep one of them (it holds {present})")
-    kind = Pairs if "pairs" in arrays or ("targets" in arrays and "images" not in arrays) else Images
-    known = _KEYS[kind]
-    if not {"images", "pairs"} & set(arrays):
-        known = tuple(dict.fromkeys(known + _KEYS[Pairs]))
+    first = [keys[0] for keys in _KEYS.values() if keys[0] in arrays]
+    if len(first) > 1:
+        raise DataError(
+            f"{where}: holds {'both ' if len(first) == 2 else ''}{' and '.join(map(repr, first))}; keep one of them "
+            f"(it holds {present})"
+        )
+    kind = next((kind for kind, keys in _KEYS.items() if keys[0] in arrays), None)
+    known = _KEYS[kind or Images]
+    if kind is None:
+        if "targets" in arrays:
+            kind = Pairs
+        else:
+            kind = Recordings if any(key in arrays for key in _OF_RECORDINGS) else Images
+        known = tuple(dict.fromkeys((*_KEYS[kind], *(key for keys in _KEYS.values() for key in keys))))
     unknown = [f"'{key}' ({nearest(key, known)})" for key in sorted(arrays) if key not in known]
     missing = [f"'{key}'" for key in known[:2] if key not in arrays]
     if missing:
@@ -196,13 +265,15 @@ def _names(where: str, arrays: Mapping[str, np.ndarray], key: str) -> tuple[str,
     return tuple(str(name) for name in names)
 
 
-def _groups(where: str, arrays: Mapping[str, np.ndarray], n_classes: int) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """The group of each class and the names of the groups, where the file holds them."""
+def _groups(
+    where: str, arrays: Mapping[str, np.ndarray], count: int, of: str
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """The group of each class of images or piece of recordings, and the names of the groups, where there are any."""
     names = _names(where, arrays, "group_names")
     if "groups" in arrays:
-        return groups_of(arrays["groups"], names, n_classes, where=where)
+        return groups_of(arrays["groups"], names, count, where=where)
     if names is not None:
-        raise DataError(f"{where}: 'group_names' without 'groups', which says the group of each class")
+        raise DataError(f"{where}: 'group_names' without 'groups', which says the group of each {of}")
     return None, ()
 
 

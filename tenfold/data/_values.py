@@ -10,13 +10,16 @@ from tenfold.data._containers import TEST, TRAIN, UNASSIGNED
 from tenfold.errors import DataError
 
 __all__ = [
+    "channels_of",
     "classes_of",
     "grey",
     "groups_of",
     "natural_order",
     "parts_of",
+    "pieces_of",
     "pixels_uint8",
     "pixels_unit",
+    "rate_of",
     "rows_of",
     "targets_of",
 ]
@@ -92,10 +95,74 @@ def classes_of(
 
 
 def groups_of(
-    groups: np.ndarray, group_names: tuple[str, ...] | None, n_classes: int, *, where: str
+    groups: np.ndarray, group_names: tuple[str, ...] | None, count: int, *, where: str
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The group of each class as int64 from 0, and the names of the groups; numbered as labels are."""
-    return _named(groups, group_names, "group", where=where, shape=(n_classes,))
+    """The group of each class or piece as int64 from 0, and the names of the groups; numbered as labels are."""
+    return _named(groups, group_names, "group", where=where, shape=(count,))
+
+
+def pieces_of(
+    signals: np.ndarray, starts: np.ndarray | None, lengths: np.ndarray | None, count: int, *, where: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Signals as float32, shape (samples, channels), and where the pieces start and how long they are, as int64.
+
+    Args:
+        signals: shape (n, steps, channels), each row a piece; or (samples, channels), cut by ``lengths``.
+        starts: first row of each piece; None where the pieces follow one another.
+        lengths: number of rows of each piece; None where ``signals`` has the first form.
+        count: the number of labels: one a piece.
+    """
+    if 0 in signals.shape or signals.ndim not in (2, 3):
+        raise DataError(
+            f"{where}: 'signals' must have the shape (n, steps, channels), each row a piece, or (samples, channels) "
+            f"with 'lengths' of the pieces; got {signals.shape}"
+        )
+    if signals.ndim == 3:
+        if starts is not None or lengths is not None:
+            raise DataError(
+                f"{where}: 'starts' and 'lengths' are for 'signals' of shape (samples, channels); got {signals.shape}"
+            )
+        n, steps, channels = signals.shape
+        signals, its_lengths = signals.reshape(n * steps, channels), np.full(n, steps, np.int64)
+    elif lengths is None:
+        one = len(signals) == count  # rows are windows, it seems
+        fix = "one channel needs signals[:, :, np.newaxis]" if one else "give 'lengths', one a piece"
+        raise DataError(f"{where}: 'signals' of shape {signals.shape} without 'lengths' of the pieces; {fix}")
+    else:
+        its_lengths = _counts(lengths, "lengths", 1, where=where)
+        if starts is None and its_lengths.sum() != len(signals):
+            raise DataError(
+                f"{where}: 'lengths' add up to {its_lengths.sum()}, but 'signals' has {len(signals)} rows; with "
+                "'starts', rows may be left out"
+            )
+    one_by_one = np.cumsum(its_lengths) - its_lengths
+    its_starts = one_by_one if starts is None else _counts(starts, "starts", 0, where=where)
+    if not len(its_starts) == len(its_lengths) == count:
+        pieces = f"{len(its_starts)} starts and {len(its_lengths)} lengths of pieces"
+        raise DataError(f"{where}: each piece needs one label; got {pieces}, {count} labels")
+    return _signals_float32(signals, where=where), its_starts, its_lengths
+
+
+def channels_of(names: tuple[str, ...] | None, count: int, *, where: str) -> tuple[str, ...]:
+    """One name a channel: "0", "1", ... where there are none."""
+    if names is None:
+        return tuple(map(str, range(count)))
+    if len(names) != count or len(set(names)) < count or "" in names:
+        raise DataError(
+            f"{where}: 'channels' must be a name of its own for each of the {count} channels of 'signals'; got "
+            f"{', '.join(map(repr, names))}"
+        )
+    return names
+
+
+def rate_of(rate: np.ndarray | None, *, where: str) -> float:
+    """Samples a second; 0 where it is not known."""
+    if rate is None:
+        return 0.0
+    if rate.size != 1 or rate.dtype.kind not in "iuf" or not np.isfinite(rate).all() or rate.item() <= 0:
+        shown = rate.item() if rate.size == 1 else f"shape {rate.shape}"
+        raise DataError(f"{where}: 'rate_hz' must be one number above 0, or left out; got {rate.dtype}, {shown}")
+    return float(rate.item())
 
 
 def rows_of(episodes: np.ndarray, *, where: str) -> np.ndarray:
@@ -169,6 +236,29 @@ def parts_of(part: np.ndarray | None, n_examples: int, *, where: str) -> np.ndar
     if part.dtype.kind == "U":
         part = np.array([_PART_NAMES[str(name)] for name in part])
     return part.astype(np.uint8)
+
+
+def _signals_float32(signals: np.ndarray, *, where: str) -> np.ndarray:
+    """Signals as float32; whether they are finite is for ``Recordings`` to check, but for what overflows here."""
+    if signals.dtype.kind not in "iuf":
+        raise DataError(f"{where}: 'signals' must be numbers; got {signals.dtype}")
+    if signals.dtype == np.float32:
+        return signals
+    with np.errstate(over="ignore"):
+        found = signals.astype(np.float32)
+    if signals.dtype == np.float64:
+        _refuse(np.isinf(found) & np.isfinite(signals), signals, "'signals' must fit into float32", where=where)
+    return found
+
+
+def _counts(values: np.ndarray, what: str, least: int, *, where: str) -> np.ndarray:
+    """Whole numbers from ``least``, one a piece."""
+    if values.ndim != 1 or values.dtype.kind not in "iu" or len(values) == 0:
+        raise DataError(
+            f"{where}: '{what}' must be integers of shape (pieces,); got {values.dtype} of shape {values.shape}"
+        )
+    _refuse(values < least, values, f"'{what}' must be {least} or above", where=where)
+    return values.astype(np.int64)
 
 
 def _check_pixels(images: np.ndarray, *, where: str) -> None:

@@ -2,7 +2,9 @@
 
 from tenfold.data.dataset import Dataset
 from tenfold.data.digits import DIGITS
+from tenfold.data.har_smartphone import HAR_SMARTPHONE
 from tenfold.data.mnist import MNIST
+from tenfold.data.motionsense import MOTIONSENSE
 from tenfold.data.omniglot import OMNIGLOT
 
 __all__ = ["DATASETS"]
@@ -11,4 +13,6 @@ DATASETS: tuple[Dataset, ...] = (
     DIGITS,
     MNIST,
     OMNIGLOT,
+    HAR_SMARTPHONE,
+    MOTIONSENSE,
 )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from tenfold.data._archive import matches, opened
 from tenfold.data._containers import TEST, TRAIN, Images
 from tenfold.data.dataset import Dataset, RemoteFile
 from tenfold.errors import DataError
@@ -31,14 +30,14 @@ def _build(files: Mapping[str, Path]) -> Images:
     drawings = [  # (part, alphabet, character, drawer, name in the archive), in the order of the rows
         (part, *found.groups(), found.string)
         for name, part in _PARTS.items()
-        for found in sorted(_matches(files[name], _DRAWING), key=lambda found: found.groups())
+        for found in sorted(_found(files[name], _DRAWING), key=lambda found: found.groups())
     ]
     classes = list(dict.fromkeys((alphabet, character) for _, alphabet, character, _, _ in drawings))
     alphabets = list(dict.fromkeys(alphabet for alphabet, _ in classes))
     label_of = {each: label for label, each in enumerate(classes)}
     images = np.empty((len(drawings), _SIDE, _SIDE), np.uint8)  # filled in place: twice 358 MB would be much
     for name, part in _PARTS.items():
-        with _opened(files[name]) as archive:
+        with opened(files[name], name="omniglot") as archive:
             for row, (its_part, *_, inside) in enumerate(drawings):
                 if its_part == part:
                     images[row] = _ink(archive, inside)
@@ -57,9 +56,9 @@ def _build(files: Mapping[str, Path]) -> Images:
 def _episodes(path: Path, row_of: Mapping[bytes, int]) -> np.ndarray:
     """The runs as rows, shape (runs, 2, ways); the archive holds copies of the drawings under other names."""
     runs: dict[str, dict[str, list[int]]] = {}
-    with _opened(path) as archive:
+    with opened(path, name="omniglot") as archive:
         # In the order of the file names, as in Lake's own program.
-        for found in sorted(_matches(path, _OF_A_RUN), key=lambda found: found.groups()):
+        for found in sorted(_found(path, _OF_A_RUN), key=lambda found: found.groups()):
             row = row_of.get(_bits(_ink(archive, found.string)))
             if row is None:
                 raise DataError(f"omniglot: {found.string} of {path.name} is none of the evaluation drawings")
@@ -74,12 +73,9 @@ def _bits(image: np.ndarray) -> bytes:
     return np.packbits(image > 0).tobytes()
 
 
-def _matches(path: Path, pattern: re.Pattern[str]) -> list[re.Match[str]]:
-    with _opened(path) as archive:
-        found = [match for name in archive.namelist() if (match := pattern.search(name))]
-    if not found:
-        raise DataError(f"omniglot: {path.name} holds no file like {pattern.pattern}")
-    return found
+def _found(path: Path, pattern: re.Pattern[str]) -> list[re.Match[str]]:
+    with opened(path, name="omniglot") as archive:
+        return matches(archive, pattern, name="omniglot")
 
 
 def _ink(archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -90,16 +86,6 @@ def _ink(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         if image.size != (_SIDE, _SIDE):
             raise DataError(f"omniglot: {name} is {image.height} x {image.width} pixels, not {_SIDE} x {_SIDE}")
         return np.where(np.asarray(image.convert("L")) < 128, np.uint8(255), np.uint8(0))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive; what is wrong with it or with an image in it becomes a DataError."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, SyntaxError) as problem:  # the last is Pillow's
-        raise DataError(f"omniglot: {path.name} is damaged or something else ({problem})") from problem
 
 
 OMNIGLOT = Dataset(

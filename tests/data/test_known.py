@@ -190,7 +190,8 @@ def test_mnist_prepared_from_the_development_copies(
     script = [sys.executable, "scripts/prepare_shared.py", str(shared_data), str(tmp_path / "data")]
     done = subprocess.run(script, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
-        f"{name}: prepared in {tmp_path / 'data' / name}.npz" for name in ("mnist", "omniglot")
+        f"{name}: prepared in {tmp_path / 'data' / name}.npz"
+        for name in ("mnist", "omniglot", "har-smartphone", "motionsense")
     ]
     assert re.search(r"not known yet, left as they are: .*cifar10\.npz", done.stderr)
     monkeypatch.setenv("TENFOLD_DATA", str(tmp_path / "data"))

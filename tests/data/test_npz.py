@@ -202,7 +202,9 @@ def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
     np.savez(tmp_path / "my_pairs.npz", pairs=PAIRS, targets=TARGETS)
     with pytest.raises(DataError, match=r"no data set 'my_pars.npz'.*did you mean 'my_pairs.npz'\?"):
         load("my_pars.npz", base=tmp_path)
-    with pytest.raises(DataError, match=r"known sets: digits, mnist, omniglot; .npz files there: 'my_pairs.npz'"):
+    with pytest.raises(
+        DataError, match=r"known sets: digits, mnist, omniglot, .*motionsense; .npz files there: 'my_pairs.npz'"
+    ):
         load("zzzzz", base=tmp_path)
     with pytest.raises(DataError, match=r"no folder '.*nowhere'; known sets: digits, mnist, omniglot"):
         load("nowhere/x.npz", base=tmp_path)
