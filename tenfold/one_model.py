@@ -1,8 +1,9 @@
-"""One model of a study: trained, as far as the record does not hold it yet, and kept in the record."""
+"""One model of a study: trained or fitted, as far as the record does not hold it yet, and kept in the record."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import numpy as np
 from tenfold.events import EpochDone, Event, ModelDone, ModelStarted, Note
 from tenfold.results import Record, Results, RunRow
 from tenfold.tasks import Task
-from tenfold.train import Epoch, Job, Outcome, Placement, Plan, Workers, choose, train, verify
+from tenfold.train import Epoch, Job, Outcome, Placement, Plan, Workers, choose, portable, train, verify, verify_fit
 
 __all__ = ["certify", "train_model"]
 
@@ -40,7 +41,8 @@ def train_model(
         record.save_plan(job.model, plan.to_json())
         if "split into" in plan.reason:
             record.event("group split", plan.reason, job.model)
-    watch(ModelStarted(job.model, plan, len(job.runs), job.recipe.epochs))
+    fitted = plan.placement == "fit"  # one fit a run: fits are counted instead of epochs
+    watch(ModelStarted(job.model, plan, len(job.runs), len(job.runs) if fitted else job.recipe.epochs))
     started = time.monotonic()
     outcomes: dict[int, Outcome] = {}
     curves = _Curves(record, job, plan, primary, watch)
@@ -58,6 +60,9 @@ def train_model(
         for number, event in _train_parts(parts, task, plan, workers):
             if isinstance(event, Outcome):
                 outcomes[number] = event
+                if fitted:
+                    so_far = np.concatenate([outcome.scores[primary] for outcome in outcomes.values()])
+                    watch(EpochDone(job.model, len(so_far), so_far))
             else:
                 curves.add(number, event)
     finally:
@@ -70,7 +75,8 @@ def train_model(
 def _train_parts(
     parts: Sequence[Job], task: Task, plan: Plan, workers: Workers | None
 ) -> Iterator[tuple[int, Epoch | Outcome]]:
-    if plan.placement == "spread" and workers is not None:
+    spread = plan.placement == "spread" or (plan.placement == "fit" and len(parts) > 1 and portable(parts[0]))
+    if spread and workers is not None:
         yield from workers.train(parts)
         return
     for number, part in enumerate(parts):
@@ -150,8 +156,23 @@ def _keep(
                 text = f"repeat {run.repeat}{f' ({run.lane.setting})' if run.lane.setting else ''}: {part.messages[i]}"
                 record.event("diverged", text, job.model)
                 watch(Note(f"diverged: {text}; the other runs go on", job.model))
+    _pass_on_warnings(record, job, parts, watch)
     record.finish_runs(job.model, rows)
     record.drop_checkpoints(job.model)
+
+
+def _pass_on_warnings(record: Record, job: Job, outcomes: Sequence[Outcome], watch: Callable[[Event], None]) -> None:
+    """What runs that ended well warned of, such as a solver that stopped early; each text once."""
+    said = Counter(
+        text
+        for part in outcomes
+        for text, status in zip(part.messages, part.status, strict=True)
+        if text and status != "diverged"
+    )
+    for text, count in said.items():
+        text = f"{text} ({count} of {len(job.runs)} runs)"
+        record.event("warning", text, job.model)
+        watch(Note(f"warning: {text}", job.model))
 
 
 def _recorded_scores(record: Record, model: str, metric: str) -> np.ndarray:
@@ -161,21 +182,24 @@ def _recorded_scores(record: Record, model: str, metric: str) -> np.ndarray:
 
 
 def certify(record: Record, job: Job, task: Task, watch: Callable[[Event], None]) -> None:
-    """Retrain the first run of a model alone and keep the largest difference as a note; once for each model."""
+    """Retrain (or fit again) the first run of a model alone and keep the largest difference as a note; once for each
+    model.
+    """
     certificates = record.note("certificate") or {}
     if job.model in certificates:
         return
-    weights, _ = record.read_weights(job.model)
-    plan = record.plan(job.model)
-    assert plan is not None
     results = Results(record.folder)
     label = next(arm.label for arm in results.arms if arm.model == job.model)
-    found = {metric.name: results.scores(metric.name) for metric in task.metrics}
-    scores = {name: float(values[label][0]) for name, values in found.items() if label in values}
-    certificates[job.model] = verify(job, task, Plan.from_json(plan), weights, scores)
-    record.save_note("certificate", certificates)
-    found = certificates[job.model]
-    apart, steps = found["weights_float64"], found["steps_float64"]
-    watch(
-        Note(f"verified: no weight is further than {apart:.1e} from the run alone (float64, {steps} steps)", job.model)
-    )
+    recorded = {metric.name: results.scores(metric.name) for metric in task.metrics}
+    scores = {name: float(values[label][0]) for name, values in recorded.items() if label in values}
+    if job.source.is_estimator:
+        found = verify_fit(job, task, record.read_predictions(job.model), scores)
+        text = f"no prediction is further than {found['predictions']:.1e} from the run fitted again, alone"
+    else:
+        plan = record.plan(job.model)
+        assert plan is not None
+        found = verify(job, task, Plan.from_json(plan), record.read_weights(job.model)[0], scores)
+        apart, steps = found["weights_float64"], found["steps_float64"]
+        text = f"no weight is further than {apart:.1e} from the run alone (float64, {steps} steps)"
+    record.save_note("certificate", certificates | {job.model: found})
+    watch(Note(f"verified: {text}", job.model))

@@ -20,7 +20,7 @@ from tenfold.one_model import certify, train_model
 from tenfold.results import Record
 from tenfold.settings import ModelSettings, Study, to_toml
 from tenfold.tasks import TASKS, Task
-from tenfold.train import Job, Placement, RunId, Workers, cores, try_module
+from tenfold.train import Job, Placement, RunId, Workers, cores, fit_lanes, try_module
 from tenfold.winner import Results
 
 __all__ = ["informed", "load_task", "quick_study", "record_folder", "run"]
@@ -85,7 +85,11 @@ def run(
     memory = None if memory_gib is None else int(memory_gib * 2**30)
     for text in task.notes:
         watch(Note(text))
-    with _open_record(folder, study, task, device, command) as record, _workers(task, placement, device) as workers:
+    fits = any(job.source.is_estimator for job in jobs.values())
+    with (
+        _open_record(folder, study, task, device, command) as record,
+        _workers(task, placement, device, fits=fits) as workers,
+    ):
         if record.status == "finished":
             watch(Note(f"{folder} is finished: nothing to train. Choose another folder to run it again."))
         for model in study.models:
@@ -96,7 +100,10 @@ def run(
             predictions = {model.name: record.read_predictions(model.name) for model in study.models}
             record.save_showcase(task.showcase(predictions, seed=study.seed))
             plans = {model.name: record.plan(model.name) or {} for model in study.models}
-            placements = {name: f"{plan.get('placement')} ({plan.get('how')})" for name, plan in plans.items()}
+            placements = {
+                name: "fit" if plan.get("placement") == "fit" else f"{plan.get('placement')} ({plan.get('how')})"
+                for name, plan in plans.items()
+            }
             record.save_environment(describe_environment(device=device) | {"placements": placements})
             record.finish()
     return Results(folder)
@@ -142,6 +149,9 @@ def _try_modules(study: Study, jobs: dict[str, Job], task: Task) -> None:
     for name, job in jobs.items():
         jobs[name] = replace(job, source=informed(job.source, task))
         try:
+            if jobs[name].source.is_estimator:
+                lanes = fit_lanes(job.recipe)
+                jobs[name] = jobs[name].of_runs(tuple(RunId(lane, at) for lane in lanes for at in range(study.repeats)))
             try_module(jobs[name], task)
         except TenfoldError as error:
             problems.append(f"models.{name}: {error}")
@@ -161,8 +171,11 @@ def _device(name: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
-def _workers(task: Task, placement: Placement, device: str) -> contextlib.AbstractContextManager[Workers | None]:
-    if device != "cpu" or placement in ("stack", "loop") or cores() < 2:
+def _workers(
+    task: Task, placement: Placement, device: str, *, fits: bool
+) -> contextlib.AbstractContextManager[Workers | None]:
+    """Processes for what is spread: networks on a CPU, estimators everywhere."""
+    if (device != "cpu" and not fits) or placement in ("stack", "loop") or cores() < 2:
         return contextlib.nullcontext()
     return Workers(task, cores())
 

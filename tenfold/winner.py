@@ -65,7 +65,7 @@ class Winner:
         """The plain module of one repeat, with its weights, in evaluation mode.
 
         Raises:
-            RequestError: if that repeat was not trained.
+            RequestError: if that repeat was not trained, or the model is an estimator, of which nothing is kept.
         """
         if repeat not in self.repeats:
             raise RequestError(f"repeat {repeat} of {self.arm.label} is not there; there are {self.repeats}")
@@ -76,6 +76,11 @@ class Winner:
         source = replace(
             source, options={name: value for name, value in facts.items() if name in accepted} | dict(source.options)
         )
+        if source.is_estimator:
+            raise RequestError(
+                f"{self.arm.label} is an estimator ({source.name}): it has no weights, and the record keeps its "
+                "predictions only. Build it yourself and call its fit(inputs, targets)"
+            )
         module = source.build(0, **({} if lane.dropout is None else {"dropout": lane.dropout}))
         kept = self.results.predictions(self.arm.model)  # in the order of the weights
         assert kept is not None
@@ -115,7 +120,8 @@ class Winner:
         }
         study = parse_study(raw, base=(folder / base) if base else Path())
         model = next(model for model in study.models if model.name == self.arm.model)
-        lane = next(lane for lane in model.recipe.lanes() if lane.setting == self.arm.setting)
+        # An estimator has fewer lanes than its recipe.
+        lane = next((lane for lane in model.recipe.lanes() if lane.setting == self.arm.setting), Lane())
         return model, lane
 
 

@@ -15,8 +15,8 @@ __all__ = ["datasets_text", "listing_text", "study_text"]
 
 
 def listing_text() -> str:
-    """Built-in studies, models and data sets, a line each."""
-    from tenfold.models import MODELS
+    """Built-in studies, models, estimators and data sets, a line each."""
+    from tenfold.models import ESTIMATORS, MODELS
     from tenfold.settings import BUILT_IN, built_in_studies
     from tenfold.tasks import TASKS
 
@@ -28,6 +28,7 @@ def listing_text() -> str:
         "Studies (tenfold show NAME)": titles,
         "Tasks": {name: _first_line(task) for name, task in TASKS.items()},
         "Models": {name: _first_line(model) for name, model in MODELS.items()},
+        "Estimators": {name: _first_line(estimator) for name, estimator in ESTIMATORS.items()},
     }
     return "\n\n".join(
         [*(_section(title, lines) for title, lines in sections.items()), f"Data sets\n{datasets_text()}"]
@@ -76,9 +77,10 @@ def _model(model: ModelSettings, task: Task | None, units: Mapping[str, str]) ->
     options = _values(model.source.options)
     yield model.name
     yield f"  module      {model.source.name}{f' ({options})' if options else ''}"
-    if task is not None:
+    fitted = task is not None and _is_estimator(model, task)
+    if task is not None and not fitted:
         yield f"  parameters  {_parameters(model, task)}"
-    yield f"  training    {_values(_recipe(model))}"
+    yield "  training    none: one fit a run" if fitted else f"  training    {_values(_recipe(model))}"
     if model.published:
         yield f"  published   {_published(model, units)}"
 
@@ -122,6 +124,15 @@ def _parameters(model: ModelSettings, task: Task) -> str:
         return f"{sum(parameter.numel() for parameter in module.parameters()):,}"
     except Exception as error:  # whatever a user's module raises; `run` refuses it, `show` still shows the rest
         return f"cannot be built: {type(error).__name__}: {error}"
+
+
+def _is_estimator(model: ModelSettings, task: Task) -> bool:
+    from tenfold.study import informed
+
+    try:
+        return informed(model.source, task).is_estimator
+    except Exception:  # it cannot be built, which _parameters says
+        return False
 
 
 def _first_line(thing: object) -> str:

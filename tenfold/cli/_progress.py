@@ -38,7 +38,7 @@ class _Plain:
 
     def __init__(self, metric: Metric, *, every_seconds: float = 30.0, clock: Callable[[], float] = time.monotonic):
         self.metric, self.every_seconds, self.clock = metric, every_seconds, clock
-        self.pace, self.said, self.epochs = _Pace(clock), 0.0, 0
+        self.pace, self.said, self.epochs, self.unit = _Pace(clock), 0.0, 0, "epoch"
 
     def __enter__(self) -> Self:
         return self
@@ -51,12 +51,13 @@ class _Plain:
 
         if isinstance(event, ModelStarted):
             self.pace, self.said, self.epochs = _Pace(self.clock), self.clock(), event.epochs
+            self.unit = "fit" if event.plan.placement == "fit" else "epoch"
             say(_started(event))
         elif isinstance(event, EpochDone):
             left = self.pace.seconds_left(event.epoch, self.epochs)
             if self.clock() - self.said >= self.every_seconds and event.epoch < self.epochs:
                 self.said = self.clock()
-                say(_underway(event, self.epochs, self.metric, left))
+                say(_underway(event, self.unit, self.epochs, self.metric, left))
         elif isinstance(event, ModelDone):
             say(_done(event, self.metric))
         else:
@@ -117,7 +118,7 @@ class _Live:
             score="",
             pace="" if fastest is None else f"{_milliseconds(fastest)} ms",
             left="",
-            placement=event.plan.placement,
+            placement="fitting" if event.plan.placement == "fit" else event.plan.placement,
         )
         self.bars.start()
 
@@ -148,13 +149,15 @@ def _started(event: ModelStarted) -> str:
     times = ", ".join(f"{name} {_milliseconds(value)}" for name, value in plan.milliseconds.items())
     measured = f"; ms a run-step: {times}" if times else ""
     runs = f"{event.n_runs} run{'s' if event.n_runs > 1 else ''}"
+    if plan.placement == "fit":
+        return f"{event.model}: {runs} to fit ({plan.reason})"
     how = f"{plan.placement}, compiled" if plan.compiled else plan.placement
     return f"{event.model}: {runs}, {event.epochs} epochs, placement {how} ({plan.reason}{measured})"
 
 
-def _underway(event: EpochDone, epochs: int, metric: Metric, left: float | None) -> str:
+def _underway(event: EpochDone, unit: str, epochs: int, metric: Metric, left: float | None) -> str:
     soon = "" if left is None else f", about {_duration(left)} left"
-    return f"{event.model}: epoch {event.epoch} of {epochs}, {_score(event.scores, metric)}{soon}"
+    return f"{event.model}: {unit} {event.epoch} of {epochs}, {_score(event.scores, metric)}{soon}"
 
 
 def _done(event: ModelDone, metric: Metric) -> str:

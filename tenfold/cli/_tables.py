@@ -106,6 +106,13 @@ def certificate_text(certificates: dict[str, dict[str, Any]], width: int | None)
     """What ``--verify`` found: how far recorded runs are from the same runs trained alone."""
     lines = []
     for model, found in certificates.items():
+        if "predictions" in found:  # of an estimator, which has no weights
+            apart = ", ".join(f"{name} {value:.1e}" for name, value in found["scores"].items())
+            lines.append(
+                f"{model}: fitted again, alone, no prediction is further than {found['predictions']:.1e}; "
+                f"scores differ by: {apart}."
+            )
+            continue
         text = (
             f"{model}: after {found['steps_float64']} steps in double precision no weight is further than "
             f"{found['weights_float64']:.1e} from the run alone"

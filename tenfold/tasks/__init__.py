@@ -4,6 +4,7 @@ from tenfold.tasks._examples import Examples as Examples
 from tenfold.tasks._examples import Inputs as Inputs
 from tenfold.tasks._settings import TaskSettings as TaskSettings
 from tenfold.tasks._task import Design as Design
+from tenfold.tasks._task import FitsEstimators as FitsEstimators
 from tenfold.tasks._task import Metric as Metric
 from tenfold.tasks._task import Part as Part
 from tenfold.tasks._task import Task as Task
@@ -15,4 +16,16 @@ TASKS: dict[str, type[Task]] = {
     "match": Match,
 }
 
-__all__ = ["TASKS", "ComparePairs", "Design", "Examples", "Inputs", "Match", "Metric", "Part", "Task", "TaskSettings"]
+__all__ = [
+    "TASKS",
+    "ComparePairs",
+    "Design",
+    "Examples",
+    "FitsEstimators",
+    "Inputs",
+    "Match",
+    "Metric",
+    "Part",
+    "Task",
+    "TaskSettings",
+]

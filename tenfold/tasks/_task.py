@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from tenfold.recipe import Recipe
 from tenfold.tasks._examples import Examples
 from tenfold.tasks._settings import TaskSettings
 
-__all__ = ["Design", "Metric", "Part", "Task"]
+__all__ = ["Design", "FitsEstimators", "Metric", "Part", "Task"]
 
 Part = Literal["train", "validation", "test"]
 
@@ -119,9 +119,23 @@ class Task(Protocol):
 
     def examine(self, stack: Callable[..., Any], examples: Examples) -> dict[str, np.ndarray]:
         """What else the record keeps of trained runs, runs first; ``stack`` maps the inputs of all runs to outputs, and
-        ``examples`` are those of the test part. Empty where there is nothing."""
+        ``examples`` are those of the test part. Empty where there is nothing. Outputs of estimators have no gradient."""
         ...
 
     def showcase(self, predictions: dict[str, dict[str, np.ndarray]], *, seed: int) -> dict[str, np.ndarray]:
         """Examples worth showing in the report, from the predictions of all models; empty where there are none."""
+        ...
+
+
+@runtime_checkable
+class FitsEstimators(Protocol):
+    """What a task has beside ``Task`` where its models may also be estimators, which are fitted and not trained.
+
+    An estimator gets the inputs that modules get, as arrays, and learns one class an example. Its log-probabilities
+    (runs, examples, classes) are scored as if they were a module's outputs.
+    """
+
+    def fit_targets(self, targets: dict[str, Tensor]) -> tuple[Tensor, int]:
+        """The class of every example, int64 (runs, examples), -1 for one that is not to be learnt from; and how many
+        classes there are."""
         ...

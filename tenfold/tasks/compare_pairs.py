@@ -293,6 +293,9 @@ class ComparePairs:
                 total = total + weights[image] * F.cross_entropy(digit_logits[:, image], targets["digits"][:, image])
         return total
 
+    def fit_targets(self, targets: dict[str, Tensor]) -> tuple[Tensor, int]:
+        return targets["target"], 2
+
     # -- scores -------------------------------------------------------------------------------------------------------
 
     def measure(self, outputs: Any, targets: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,8 +1,11 @@
-"""Training: recipe, state and step, the loop, placement."""
+"""Training: recipe, state and step, the loop, placement; and fitting, for models that are not trained."""
 
 from tenfold.train._alone import train_alone as train_alone
 from tenfold.train._checkpoint import restore as restore
 from tenfold.train._checkpoint import save_checkpoint as save_checkpoint
+from tenfold.train._estimators import fit_lanes as fit_lanes
+from tenfold.train._estimators import fit_runs as fit_runs
+from tenfold.train._estimators import try_estimator as try_estimator
 from tenfold.train._evaluate import evaluate as evaluate
 from tenfold.train._fit import Epoch as Epoch
 from tenfold.train._fit import Outcome as Outcome
@@ -21,7 +24,9 @@ from tenfold.train._state import State as State
 from tenfold.train._state import init as init
 from tenfold.train._state import step as step
 from tenfold.train._verify import verify as verify
+from tenfold.train._verify import verify_fit as verify_fit
 from tenfold.train._workers import Workers as Workers
+from tenfold.train._workers import portable as portable
 
 __all__ = [
     "Epoch",
@@ -37,13 +42,18 @@ __all__ = [
     "evaluate",
     "finish",
     "fit",
+    "fit_lanes",
+    "fit_runs",
     "init",
+    "portable",
     "prepare",
     "restore",
     "save_checkpoint",
     "step",
     "train",
     "train_alone",
+    "try_estimator",
     "try_module",
     "verify",
+    "verify_fit",
 ]

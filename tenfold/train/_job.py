@@ -17,6 +17,7 @@ from tenfold.recipe import Lane, Recipe
 from tenfold.stack import How
 from tenfold.tasks import Task
 from tenfold.train._checkpoint import restore
+from tenfold.train._estimators import fit_runs
 from tenfold.train._fit import Epoch, Outcome, finish, fit
 from tenfold.train._state import RunId, State, epoch_order, init, step
 
@@ -79,8 +80,11 @@ def prepare(job: Job, task: Task) -> State:
 
 
 def train(job: Job, task: Task) -> Iterator[Epoch | Outcome]:
-    """Train a job from its start or its checkpoint: every epoch, then the outcome."""
+    """Train a job from its start or its checkpoint: every epoch, then the outcome. Estimators have an outcome only."""
     with use_threads(job.threads):
+        if job.source.is_estimator:
+            yield fit_runs(job, task)
+            return
         started = time.monotonic()
         if job.compiled and not _compiles(job, task):
             job = replace(job, compiled=False)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from tenfold.errors import RequestError, TenfoldError
 from tenfold.stack import How, signature
 from tenfold.tasks import Task
+from tenfold.train._estimators import try_estimator
 from tenfold.train._job import Job, prepare, time_steps
 from tenfold.train._memory import bytes_available, bytes_per_run, groups
 from tenfold.train._state import RunId, _gradients, epoch_order
@@ -36,7 +37,7 @@ class Plan:
     number.
 
     Args:
-        placement: "stack", "spread" or "loop".
+        placement: "stack", "spread" or "loop"; "fit" for estimators, which are not trained.
         how: computing within a process, see Stack.
         threads: of each process.
         groups: positions of the runs trained together. In turn, or with "spread" side by side.
@@ -46,7 +47,7 @@ class Plan:
         reason: in words.
     """
 
-    placement: Literal["stack", "spread", "loop"]
+    placement: Literal["stack", "spread", "loop", "fit"]
     how: How
     threads: int
     groups: tuple[tuple[int, ...], ...]
@@ -80,6 +81,8 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
     Raises:
         TenfoldError: if no candidate works; the error of the module's own, where it has one.
     """
+    if job.source.is_estimator:
+        return _to_fit(job, workers)
     threads = cores()
     memory = int(_MEMORY_SHARE * bytes_available(job.device)) if memory is None else memory
     alike = _alike(job, task)
@@ -148,6 +151,15 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
         bytes_per_run=per_run,
         reason=reason + compile_note,
     )
+
+
+def _to_fit(job: Job, workers: Workers | None) -> Plan:
+    """Each run by itself, on one thread; as many at a time as there are processes that can build it."""
+    if workers is not None and len(job.runs) > 1 and portable(job):
+        where = f"over {workers.count} processes"
+    else:
+        where = "one run after the other"
+    return Plan("fit", "loop", 1, tuple((at,) for at in range(len(job.runs))), reason=f"one fit a run, {where}")
 
 
 def _worth_compiling(job: Job, task: Task, seconds_per_step: float) -> bool:
@@ -235,6 +247,9 @@ def try_module(job: Job, task: Task) -> None:
         RequestError: if the module cannot be built, is not the same when built again, or fails in its forward or
             backward pass.
     """
+    if job.source.is_estimator:
+        try_estimator(job, task)
+        return
     single = replace(job, how="loop", runs=job.runs[:1])
     state, again = prepare(single, task), prepare(single, task)
     built = again.stack.state_dict()

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from tenfold.tasks import Task
 from tenfold.train._alone import train_alone
+from tenfold.train._estimators import fit_runs
 from tenfold.train._job import Job, prepare, use_threads
 from tenfold.train._placement import Plan
 from tenfold.train._state import epoch_order, step
 
-__all__ = ["verify"]
+__all__ = ["verify", "verify_fit"]
 
 _STEPS = 20
 
@@ -71,6 +72,31 @@ def verify(
         again = task.score(outputs, targets)
     apart = {name: abs(float(again[name][0]) - scores[name]) for name in again if name in scores}
     return {"weights_float64": double, "weights": largest, "scores": apart, "steps_float64": steps}
+
+
+def verify_fit(
+    job: Job, task: Task, predictions: Mapping[str, np.ndarray], scores: Mapping[str, float]
+) -> dict[str, Any]:
+    """Fit the first run of an estimator again, alone in this process, and compare.
+
+    Args:
+        job: all runs of the estimator.
+        task: the study's.
+        predictions: as recorded, runs first.
+        scores: of the first run, as recorded.
+    Returns:
+        dict: ``predictions`` is the largest difference of a number kept of the test part (a class that differs counts
+            as a number), ``scores`` those of the scores.
+    """
+    with use_threads(1):
+        again = fit_runs(replace(job, runs=job.runs[:1], checkpoint=None), task)
+    kept = {name: value for name, value in again.predictions.items() if name not in ("setting", "repeat")}
+    largest = max(
+        _apart(torch.from_numpy(value[0].astype(np.float64)), torch.from_numpy(predictions[name][0].astype(np.float64)))
+        for name, value in kept.items()
+    )
+    apart = {name: abs(float(again.scores[name][0]) - scores[name]) for name in again.scores if name in scores}
+    return {"predictions": largest, "scores": apart}
 
 
 def _apart(one: Tensor, other: Tensor) -> float:
