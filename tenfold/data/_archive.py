@@ -53,11 +53,12 @@ def read_numbers(
         DataError: if a value is no finite number, or a line has another number of columns.
     """
     try:
-        text = archive.read(inside).decode("ascii")
-        table = np.loadtxt(text.splitlines(), ndmin=2, skiprows=int(header), delimiter=delimiter, comments=None)
+        lines = archive.read(inside).decode("ascii").splitlines()[int(header) :]
+        # loadtxt warns where there is nothing to read
+        table = np.loadtxt(lines, ndmin=2, delimiter=delimiter, comments=None) if any(lines) else np.empty((0, columns))
     except ValueError as problem:
         raise DataError(f"{name}: {inside}: {problem}") from problem
-    if table.shape[1] != columns or len(table) == 0:
+    if len(table) == 0 or table.shape[1] != columns:
         raise DataError(f"{name}: {inside}: expected lines of {columns} numbers, got a table of {table.shape}")
     if not np.isfinite(table).all():
         line, column = np.argwhere(~np.isfinite(table))[0]

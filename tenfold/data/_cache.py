@@ -101,7 +101,9 @@ def load_known(dataset: Dataset, *, report: Callable[[str], None] = say) -> Imag
         path = fetch(dataset, report=report)
     try:
         found = read_npz(path)
-        if not isinstance(found, dataset.kind) or found.name != dataset.name:
+        if not isinstance(found, dataset.kind):
+            raise DataError(f"{path}: holds {type(found).__name__.lower()}, not {dataset.kind.__name__.lower()}")
+        if found.name != dataset.name:
             raise DataError(f"{path}: holds '{found.name}', not '{dataset.name}'")
         return found
     except DataError as problem:

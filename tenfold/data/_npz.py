@@ -145,29 +145,32 @@ def _recordings(path: Path, arrays: Mapping[str, np.ndarray]) -> Recordings:
         arrays["signals"],
         arrays.get("starts"),
         arrays.get("lengths"),
-        len(np.atleast_1d(arrays["labels"])),
+        arrays["labels"].size,
         where=where,
     )
     labels, names = classes_of(arrays["labels"], _names(where, arrays, "class_names"), where=where, shape=starts.shape)
     groups, group_names = _groups(where, arrays, len(starts), "piece")
+    part = parts_of(arrays.get("part"), len(starts), where=where)
+    channels = channels_of(_names(where, arrays, "channels"), signals.shape[1], where=where)
+    rate_hz = rate_of(arrays.get("rate_hz"), where=where)
+    notes = _names(where, arrays, "notes") or ()
     try:
         return Recordings(
             signals=signals,
             starts=starts,
             lengths=lengths,
             labels=labels,
-            part=parts_of(arrays.get("part"), len(starts), where=where),
+            part=part,
             class_names=names,
-            channels=channels_of(_names(where, arrays, "channels"), signals.shape[1], where=where),
+            channels=channels,
             groups=groups,
             group_names=group_names,
-            rate_hz=rate_of(arrays.get("rate_hz"), where=where),
-            notes=_names(where, arrays, "notes") or (),
+            rate_hz=rate_hz,
+            notes=notes,
             **_texts(path, arrays),
         )
     except DataError as problem:  # it knows the name of the set, not the file
-        text = str(problem)
-        raise problem if text.startswith(where) else DataError(f"{where}: {problem}") from problem
+        raise DataError(f"{where}: {problem}") from problem
 
 
 def _texts(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:

@@ -76,7 +76,7 @@ def _signals(archive: zipfile.ZipFile, inside: str) -> np.ndarray:
     with archive.open(inside) as file:
         header = [name.strip().strip('"') for name in file.readline().decode("ascii", "replace").split(",")]
     if missing := [column for column in _COLUMNS if column not in header]:
-        raise DataError(f"motionsense: {inside}: no column {', '.join(missing)}; its header is {','.join(header)}")
+        raise DataError(f"motionsense: {inside}: no column {', '.join(missing)}; its header is '{','.join(header)}'")
     table = read_numbers(archive, inside, len(header), name="motionsense", header=True, delimiter=",")
     chosen = table[:, [header.index(column) for column in _COLUMNS]]
     return (np.rint(chosen / _RESOLUTION) * _RESOLUTION + 0.0).astype(np.float32)  # without -0.0

@@ -77,6 +77,29 @@ def test_other_drawings_than_the_published_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_other_windows_and_recordings_are_refused(main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Copies of the right form: two windows, one of them of a person who tests; and two recordings."""
+    copies = {f"{key}_{part}": values for key, values in (("y", [3]), ("subject", [2])) for part in ("train", "test")}
+    windows = {f"X_{part}": np.ones((1, 128, 9), np.int16) for part in ("train", "test")}
+    np.savez(tmp_path / "har_smartphone.npz", scale=np.ones(9, np.float32), **copies, **windows)
+    np.savez(
+        tmp_path / "motionsense.npz",
+        signals=np.ones((9, 5), np.int16),
+        scale=np.ones(9, np.float32),
+        rec_length=[2, 3],
+        rec_activity=[0, 5],
+        rec_subject=[1, 1],
+    )
+    assert main([str(tmp_path), str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert "har-smartphone: not the windows that are known: expected 3c6e2333" in error
+    assert (
+        "motionsense: not the published signals, pieces, labels, parts and groups: expected fingerprint 569c" in error
+    )
+    assert "(2 pieces of 6 classes)" in error
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(("target", "words"), [("", "DIR must be another folder"), ("out", "SRC: no folder")])
 def test_wrong_folders(main, tmp_path: Path, target: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path if words.startswith("DIR") else tmp_path / "gone"
