@@ -58,8 +58,8 @@ class ModuleSource:
         if not any(callable(getattr(made, name, None)) for name in _PREDICTS):
             missing.append("predict_log_proba(inputs)")
         if isinstance(made, nn.Module) or missing:
-            what = "an nn.Module" if isinstance(made, nn.Module) else f"no {' and no '.join(missing)}"
-            raise RequestError(f"estimator '{self.name}': {type(made).__name__} has {what}")
+            what = "is an nn.Module" if isinstance(made, nn.Module) else f"has no {' and no '.join(missing)}"
+            raise RequestError(f"estimator '{self.name}': {type(made).__name__} {what}")
         _seed_open_states(made, seed)
         return made
 
@@ -119,11 +119,15 @@ def find_module(reference: str | Callable[..., Any], *, base: Path) -> Callable[
         raise RequestError(f"module file {path} does not exist; {nearest(path.name, beside)}")
     namespace = vars(_import_file(path, path.stat().st_mtime_ns))
     if name not in namespace:
-        classes = [key for key, value in namespace.items() if isinstance(value, type) and issubclass(value, nn.Module)]
+        classes = [key for key, value in namespace.items() if _is_model(value)]
         raise RequestError(f"module '{reference}': {path.name} has no '{name}'; {nearest(name, classes)}")
     if not callable(namespace[name]):
         raise RequestError(f"module '{reference}': '{name}' is no class but {type(namespace[name]).__name__}")
     return namespace[name]
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, type) and (issubclass(value, nn.Module) or hasattr(value, "fit"))
 
 
 def _seed_open_states(estimator: Any, seed: int) -> None:
