@@ -1,10 +1,8 @@
 """RNN, GRU and LSTM that work under ``torch.func.vmap``, where PyTorch's own have no batching rule.
 
-Parameter names, shapes, initial values and results are those of ``torch.nn.RNN``, ``GRU`` and ``LSTM``; only the
-loop over steps is
-written out. The input products of all steps are one matrix product; the steps are taken apart with ``unbind``, since
-slicing
-``inputs[t]`` step by step makes the backward pass quadratic in time.
+Parameter names, shapes, initial values and results are those of ``torch.nn.RNN``, ``GRU`` and ``LSTM``. Sequences of
+unequal lengths, which PyTorch's layers take as packed sequences, come here as a padded tensor and ``lengths``: how many
+steps a batch has left is not the same in every run of a stack.
 """
 
 from __future__ import annotations
@@ -13,9 +11,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tenfold.errors import RequestError, ShapeError
+from tenfold.stack._scan import scan
 
 __all__ = ["GRU", "LSTM", "RNN", "from_torch"]
 
@@ -55,40 +53,7 @@ class _Recurrent(nn.Module):
         parts += [getattr(self, f"bias_ih{suffix}"), getattr(self, f"bias_hh{suffix}")] if self.bias else [None, None]
         return parts[0], parts[1], parts[2], parts[3]
 
-    def _scan(self, inputs: Tensor, hidden: Tensor, cell: Tensor | None, layer: int, reverse: bool):
-        """One direction of one layer: inputs (steps, batch, features) -> outputs (steps, batch, hidden), last
-        states.
-        """
-        weight_ih, weight_hh, bias_ih, bias_hh = self._weights(layer, reverse)
-        if bias_ih is not None and bias_hh is not None and self.kind != "GRU":
-            bias_ih, bias_hh = bias_ih + bias_hh, None  # a GRU applies its hidden bias inside the reset gate
-        steps = F.linear(inputs, weight_ih, bias_ih).unbind(0)
-        weight = weight_hh.t()
-        outputs: list[Tensor] = []
-        for step in reversed(steps) if reverse else steps:
-            hidden, cell = self._cell(step, hidden, cell, weight, bias_hh)
-            outputs.append(hidden)
-        return torch.stack(outputs[::-1] if reverse else outputs), hidden, cell
-
-    def _cell(
-        self, step: Tensor, hidden: Tensor, cell: Tensor | None, weight: Tensor, bias: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        if self.kind == "RNN":
-            total = step + hidden @ weight
-            return (torch.tanh(total) if self.nonlinearity == "tanh" else torch.relu(total)), None
-        if self.kind == "LSTM":
-            assert cell is not None
-            into, forget, new, out = (step + hidden @ weight).chunk(4, -1)
-            cell = torch.sigmoid(forget) * cell + torch.sigmoid(into) * torch.tanh(new)
-            return torch.sigmoid(out) * torch.tanh(cell), cell
-        product = hidden @ weight if bias is None else hidden @ weight + bias
-        reset_in, update_in, new_in = step.chunk(3, -1)
-        reset_hidden, update_hidden, new_hidden = product.chunk(3, -1)
-        reset, update = torch.sigmoid(reset_in + reset_hidden), torch.sigmoid(update_in + update_hidden)
-        new = torch.tanh(new_in + reset * new_hidden)
-        return new + update * (hidden - new), None
-
-    def _check(self, inputs: Tensor, hidden: Tensor | None, cell: Tensor | None) -> None:
+    def _check(self, inputs: Tensor, hidden: Tensor | None, cell: Tensor | None, lengths: Tensor | None) -> None:
         """The shapes that torch.nn refuses; broadcasting would compute something from them."""
         if inputs.dim() not in (2, 3) or inputs.shape[-1] != self.input_size:
             batch = "batch, steps" if self.batch_first else "steps, batch"
@@ -96,40 +61,55 @@ class _Recurrent(nn.Module):
                 f"{self.kind}: expected inputs ({batch}, {self.input_size} features) or "
                 f"(steps, {self.input_size} features), got {tuple(inputs.shape)}"
             )
+        if inputs.shape[1 if inputs.dim() == 3 and self.batch_first else 0] == 0:
+            raise ShapeError(f"{self.kind}: expected at least one step, got inputs {tuple(inputs.shape)}")
         expected: tuple[int, ...] = (self.num_layers * (2 if self.bidirectional else 1), self.hidden_size)
         if inputs.dim() == 3:
             expected = (expected[0], inputs.shape[0 if self.batch_first else 1], expected[1])
         for word, state in (("hidden", hidden), ("cell", cell)):
             if state is not None and tuple(state.shape) != expected:
                 raise ShapeError(f"{self.kind}: expected a {word} state of shape {expected}, got {tuple(state.shape)}")
+        if lengths is not None and (inputs.dim() != 3 or tuple(lengths.shape) != expected[1:2]):
+            raise ShapeError(
+                f"{self.kind}: expected lengths of shape (batch,) for inputs {tuple(inputs.shape)}, "
+                f"got {tuple(lengths.shape)}"
+            )
 
-    def _run(self, inputs: Tensor, hidden: Tensor | None, cell: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _run(
+        self, inputs: Tensor, hidden: Tensor | None, cell: Tensor | None, lengths: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         if not isinstance(inputs, Tensor):
-            raise RequestError(f"{self.kind} in a stack takes a padded tensor, got {type(inputs).__name__}")
+            raise RequestError(f"{self.kind} in a stack takes a padded tensor and lengths, got {type(inputs).__name__}")
         single = inputs.dim() == 2  # (steps, features): one sequence, as torch.nn allows
-        self._check(inputs, hidden, cell)
+        self._check(inputs, hidden, cell, lengths)
         if single:
             inputs = inputs.unsqueeze(1)
             hidden = None if hidden is None else hidden.unsqueeze(1)
             cell = None if cell is None else cell.unsqueeze(1)
         elif self.batch_first:
             inputs = inputs.transpose(0, 1)
+        valid = None if lengths is None else torch.arange(len(inputs), device=inputs.device).unsqueeze(1) < lengths
         directions = 2 if self.bidirectional else 1
-        zeros = inputs.new_zeros(self.num_layers * directions, inputs.shape[1], self.hidden_size)
-        hidden_0 = (zeros if hidden is None else hidden).unbind(0)
-        cell_0 = (zeros if cell is None else cell).unbind(0)
         last_hidden, last_cell = [], []
         for layer in range(self.num_layers):
             both = []
             for direction in range(directions):
                 at = layer * directions + direction
-                outputs, h, c = self._scan(
-                    inputs, hidden_0[at], cell_0[at] if self.kind == "LSTM" else None, layer, direction == 1
+                outputs, h, c = scan(
+                    self.mode,
+                    inputs,
+                    self._weights(layer, direction == 1),
+                    None if hidden is None else hidden[at],
+                    None if cell is None else cell[at],
+                    valid,
+                    reverse=direction == 1,
                 )
                 both.append(outputs)
                 last_hidden.append(h)
                 last_cell.append(c)
             inputs = both[0] if directions == 1 else torch.cat(both, -1)
+            if valid is not None:
+                inputs = inputs * valid.unsqueeze(-1)  # as padded again by torch.nn.utils.rnn
             if layer < self.num_layers - 1:
                 inputs = self.between(inputs)
         hidden_n = torch.stack(last_hidden)
@@ -142,16 +122,20 @@ class _Recurrent(nn.Module):
 class RNN(_Recurrent):
     """Elman network (tanh or ReLU); shapes, names and numbers of ``torch.nn.RNN``. Source: Elman 1990."""
 
-    def forward(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        outputs, hidden_n, _ = self._run(inputs, hidden, None)
+    def forward(
+        self, inputs: Tensor, hidden: Tensor | None = None, *, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        outputs, hidden_n, _ = self._run(inputs, hidden, None, lengths)
         return outputs, hidden_n
 
 
 class GRU(_Recurrent):
     """Gated recurrent unit; shapes, names and numbers of ``torch.nn.GRU``. Source: Cho et al. 2014."""
 
-    def forward(self, inputs: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        outputs, hidden_n, _ = self._run(inputs, hidden, None)
+    def forward(
+        self, inputs: Tensor, hidden: Tensor | None = None, *, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        outputs, hidden_n, _ = self._run(inputs, hidden, None, lengths)
         return outputs, hidden_n
 
 
@@ -161,10 +145,10 @@ class LSTM(_Recurrent):
     """
 
     def forward(
-        self, inputs: Tensor, states: tuple[Tensor, Tensor] | None = None
+        self, inputs: Tensor, states: tuple[Tensor, Tensor] | None = None, *, lengths: Tensor | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         hidden, cell = states if states is not None else (None, None)
-        outputs, hidden_n, cell_n = self._run(inputs, hidden, cell)
+        outputs, hidden_n, cell_n = self._run(inputs, hidden, cell, lengths)
         assert cell_n is not None
         return outputs, (hidden_n, cell_n)
 

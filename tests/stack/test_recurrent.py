@@ -219,7 +219,7 @@ def test_wrong_shapes_are_refused_as_torch_refuses_them(inputs: tuple, state: tu
 
 def test_packed_sequences_and_projections_are_refused_in_words() -> None:
     packed = nn.utils.rnn.pack_sequence([torch.zeros(3, 3), torch.zeros(2, 3)])
-    with pytest.raises(RequestError, match="GRU in a stack takes a padded tensor, got PackedSequence"):
+    with pytest.raises(RequestError, match="GRU in a stack takes a padded tensor and lengths, got PackedSequence"):
         stackable(nn.GRU(3, 4), key=0)(packed)
     with pytest.raises(RequestError, match="proj_size=2 of LSTM is not supported in a stack; use 0"):
         Stack([nn.LSTM(3, 4, proj_size=2)])
