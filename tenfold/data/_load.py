@@ -17,10 +17,10 @@ from tenfold.data._npz import read_npz
 from tenfold.data._recordings import Recordings
 from tenfold.data.dataset import Dataset
 from tenfold.data.known import DATASETS
-from tenfold.errors import DataError
+from tenfold.errors import DataError, RequestError
 
 if TYPE_CHECKING:
-    from tenfold.data._tables import Layout
+    from tenfold.data._layout import Layout
 
 __all__ = ["load", "load_recordings"]
 
@@ -76,13 +76,20 @@ def load_recordings(
         name_or_path: a known name ("har-smartphone", "motionsense"); an `.npz` file with ``signals`` and ``labels``; a
             folder of tables, one recording a file; or a ``Dataset``.
         base: the folder that a relative path starts from; the working directory if None.
-        layout: only for a folder: which columns to use, and where label, group and rate are to be found.
+        layout: only for a folder: which columns to use, where label, group and rate are to be found, and what to do
+            about gaps.
         report: gets lines about a download; to stderr by default.
     Raises:
         DataError: if the data are missing, damaged or impossible, or are images or pairs; says where and which value.
         DownloadError: if a known set cannot be downloaded.
+        RequestError: if there is a layout, and no folder that it could be of.
     """
     found = _found(name_or_path, base)
+    if layout is not None and (isinstance(found, Dataset) or not found.is_dir()):
+        raise RequestError(
+            f"layout: it says how to read the tables of a folder, and '{name_or_path}' is none: leave it out, or name "
+            "the folder"
+        )
     if isinstance(found, Dataset):
         data = load_known(_of_kind(found, Recordings), report=report)
     else:
