@@ -19,7 +19,7 @@ from tenfold.models import ModuleSource
 from tenfold.one_model import certify, train_model
 from tenfold.results import Record
 from tenfold.settings import ModelSettings, Study, to_toml
-from tenfold.tasks import TASKS, Task
+from tenfold.tasks import TASKS, Design, Task, check_folds
 from tenfold.train import Job, Placement, RunId, Workers, cores, fit_lanes, try_module
 from tenfold.winner import Results
 
@@ -81,6 +81,7 @@ def run(
         model.name: replace(_job(study, model, device), checkpoint_seconds=checkpoint_seconds) for model in study.models
     }
     _try_modules(study, jobs, task)
+    _design(study, task)
     folder = record_folder(study, out)
     memory = None if memory_gib is None else int(memory_gib * 2**30)
     for text in task.notes:
@@ -180,10 +181,18 @@ def _workers(
     return Workers(task, cores())
 
 
+def _design(study: Study, task: Task) -> Design:
+    """How the repeats of a study relate; refuses folds that would not be tested equally often."""
+    design = task.design([lane.data for model in study.models for lane in model.recipe.lanes()])
+    if design.folds is not None:
+        check_folds(design.folds, study.repeats)
+    return design
+
+
 def _open_record(folder: Path, study: Study, task: Task, device: str, command: str) -> Record:
     content = study.to_dict() | {
         "quick": study.is_quick,
-        "design": dataclasses.asdict(task.design()),
+        "design": dataclasses.asdict(_design(study, task)),
         "data_fingerprint": task.fingerprint,
     }
     if Record.exists(folder):

@@ -95,6 +95,21 @@ def test_a_matcher_recognises_by_example(results: Results, tmp_path: Path) -> No
     assert again.match(digits.images[0], k=2) == matcher.match(digits.images[0], k=2)
 
 
+def test_a_matcher_turns_light_and_dark_round_as_the_study_did(results: Results, tmp_path: Path) -> None:
+    turned = tenfold.run(
+        tenfold.parse_study(
+            {**STUDY, "task": {**STUDY["task"], "invert": True}, "models": STUDY["models"][1:], "repeats": 1}
+        ),
+        out=tmp_path / "turned",
+        placement="loop",
+    )
+    images = np.random.default_rng(0).random((3, 1, 8, 8)).astype(np.float32)
+    winner = turned.best()
+    with torch.no_grad():
+        expected = torch.nn.functional.normalize(winner.module(0)(torch.from_numpy(1 - images)), dim=1)
+    np.testing.assert_allclose(winner.matcher()._embed_images(images), expected.numpy(), atol=1e-5)
+
+
 def test_a_record_read_from_its_folder_hands_over_too(results: Results) -> None:
     again = tenfold.Results(results.folder)
     mine, its = (each.best().module(1).state_dict() for each in (results, again))

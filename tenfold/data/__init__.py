@@ -9,6 +9,7 @@ from tenfold.data._average import average_down
 from tenfold.data._cache import available, cache_folder, fetch
 from tenfold.data._containers import TEST, TRAIN, UNASSIGNED, Images, Pairs
 from tenfold.data._folder import grey_image
+from tenfold.data._layout import Layout
 from tenfold.data._load import load, load_recordings
 from tenfold.data._npz import save
 from tenfold.data._recordings import Recordings
@@ -22,6 +23,7 @@ __all__ = [
     "UNASSIGNED",
     "Dataset",
     "Images",
+    "Layout",
     "Pairs",
     "Recordings",
     "RemoteFile",

@@ -3,21 +3,25 @@
 from tenfold.tasks._examples import Examples as Examples
 from tenfold.tasks._examples import Inputs as Inputs
 from tenfold.tasks._settings import TaskSettings as TaskSettings
+from tenfold.tasks._splits import check_folds as check_folds
 from tenfold.tasks._task import Design as Design
 from tenfold.tasks._task import FitsEstimators as FitsEstimators
 from tenfold.tasks._task import Metric as Metric
 from tenfold.tasks._task import Part as Part
 from tenfold.tasks._task import Task as Task
+from tenfold.tasks.classify_sequences import ClassifySequences as ClassifySequences
 from tenfold.tasks.compare_pairs import ComparePairs as ComparePairs
 from tenfold.tasks.match import Match as Match
 
 TASKS: dict[str, type[Task]] = {
+    "classify-sequences": ClassifySequences,
     "compare-pairs": ComparePairs,
     "match": Match,
 }
 
 __all__ = [
     "TASKS",
+    "ClassifySequences",
     "ComparePairs",
     "Design",
     "Examples",
@@ -28,4 +32,5 @@ __all__ = [
     "Part",
     "Task",
     "TaskSettings",
+    "check_folds",
 ]

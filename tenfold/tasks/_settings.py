@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from typing import Annotated
+
+from pydantic import BaseModel, Field
 
 from tenfold.recipe import CHECKED
 
@@ -15,9 +17,12 @@ class TaskSettings(BaseModel):
     Attributes:
         kind: name of the task.
         data: a known data set, a file or a folder.
+        folds: N-fold cross-validation: repeat r tests fold r of a division into so many, repeats N to 2 N - 1 those of
+            the next division, and so on; the same for every model. None for a division drawn anew for every repeat.
     """
 
     model_config = CHECKED
 
     kind: str
     data: str
+    folds: Annotated[int, Field(ge=2)] | None = None

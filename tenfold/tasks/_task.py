@@ -39,11 +39,13 @@ class Design:
         resampled: repeats draw from one pool so small that they share much of their data.
         test_over_train: with ``resampled``, items for testing divided by items for training.
         note: the same in words, for the report.
+        folds: of cross-validation, where the repeats are folds; they must then be a multiple of it.
     """
 
     resampled: bool
     test_over_train: float | None
     note: str
+    folds: int | None = None
 
 
 class Task(Protocol):
@@ -76,8 +78,8 @@ class Task(Protocol):
         order. ``targets`` are those of the run's training examples."""
         ...
 
-    def design(self) -> Design:
-        """How the repeats relate."""
+    def design(self, settings: Sequence[Mapping[str, Any]] | None = None) -> Design:
+        """How the repeats relate, in a study whose runs have these ``settings`` of data; see ``examples``."""
         ...
 
     def facts(self) -> dict[str, int]:
@@ -119,7 +121,7 @@ class Task(Protocol):
 
     def examine(self, stack: Callable[..., Any], examples: Examples) -> dict[str, np.ndarray]:
         """What else the record keeps of trained runs, runs first; ``stack`` maps the inputs of all runs to outputs, and
-        ``examples`` are those of the test part. Empty where there is nothing. Outputs of estimators have no gradient."""
+        ``examples`` are those of the test part. Empty where there is nothing. An estimator has no gradient."""
         ...
 
     def showcase(self, predictions: dict[str, dict[str, np.ndarray]], *, seed: int) -> dict[str, np.ndarray]:

@@ -19,6 +19,7 @@ from tenfold.recipe import Lane, NotNegative, Recipe
 from tenfold.seeds import generator
 from tenfold.tasks._examples import Examples
 from tenfold.tasks._settings import TaskSettings
+from tenfold.tasks._splits import fold_of_items, folds_design
 from tenfold.tasks._task import Design, Metric, Part
 
 __all__ = ["ComparePairs"]
@@ -38,6 +39,7 @@ class PairSettings(TaskSettings):
         train, test: examples drawn for every repeat.
         validation: share of the training examples for early stopping and plateau schedules.
         pixels: "unit", "standardised" or "raw"; see the task.
+        folds: of the images (of ready-made pairs: the pairs), also where the data set has a division of its own.
         unreadable: what to do with image files that cannot be read: "refuse" or "skip".
     """
 
@@ -108,6 +110,7 @@ class ComparePairs:
         test: int = 1000,
         validation: float = 0.0,
         pixels: str = "unit",
+        folds: int | None = None,
     ) -> None:
         self._data = images
         self._ready = isinstance(images, data.Pairs)
@@ -135,7 +138,9 @@ class ComparePairs:
         self.fingerprint, self.notes = images.fingerprint, tuple(images.notes)
         self.size = int(raw.shape[-1])
         self.n_classes = images.n_classes or 0
-        self.train, self.test, self.validation = train, test, validation
+        self.train, self.test, self.validation, self.folds = train, test, validation, folds
+        if folds is not None and folds > len(images):
+            raise RequestError(f"folds = {folds}: {images.name} has {len(images)} examples to divide")
         self._check_amounts()
 
     @classmethod
@@ -151,6 +156,9 @@ class ComparePairs:
 
     def _pools(self, repeat: int, seed: int) -> tuple[Tensor, Tensor]:
         """Items for training and for testing of one repeat; nothing is in both."""
+        if self.folds is not None:
+            tested = fold_of_items(len(self._part), self.folds, repeat=repeat, seed=seed)
+            return (~tested).nonzero().flatten(), tested.nonzero().flatten()
         free, train, test = (torch.from_numpy(np.flatnonzero(self._part == value)) for value in (2, 0, 1))
         if len(free):
             free = free[torch.randperm(len(free), generator=generator(seed, repeat, "split"))]
@@ -183,7 +191,9 @@ class ComparePairs:
             if not self._ready and (len(pool) < 2 or wanted > len(pool) * (len(pool) - 1)):
                 raise DataError(f"{self._data.name}: {word} = {wanted} pairs cannot be drawn from {len(pool)} images")
 
-    def design(self) -> Design:
+    def design(self, settings: Sequence[Mapping[str, Any]] | None = None) -> Design:
+        if self.folds is not None:
+            return folds_design(self.folds, "pairs" if self._ready else "images")
         train, test = self._pools(0, 0)
         a_pair = 1 if self._ready else 2
         use_train, use_test = a_pair * self.train / len(train), a_pair * self.test / len(test)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -20,6 +21,7 @@ from tenfold.retrieval import SCORES, EpisodeRanks, episode_ranks, search
 from tenfold.seeds import generator, uniform
 from tenfold.tasks._examples import Examples
 from tenfold.tasks._settings import TaskSettings
+from tenfold.tasks._splits import fold_of_groups, fold_of_items, folds_design
 from tenfold.tasks._task import Design, Metric, Part
 
 __all__ = ["Match"]
@@ -47,6 +49,8 @@ class MatchSettings(TaskSettings):
         similarity: by which candidates are ranked.
         invert: turn light and dark round: for dark strokes on light paper, since what augmentation moves in from
             outside is dark. A matcher does the same to the images that it gets.
+        folds: of the groups of classes, or of the classes where there are no groups, also where the data set keeps
+            classes for testing.
         references: published errors in the episodes, in percent, by who made them; drawn beside ours.
         unreadable: what to do with image files that cannot be read: "refuse" or "skip".
     """
@@ -159,9 +163,12 @@ class Match:
         validation: float = 0.0,
         similarity: Literal["cosine", "euclidean"] = "cosine",
         invert: bool = False,
+        folds: int | None = None,
     ) -> None:
         if not isinstance(images, data.Images):
             raise DataError("match needs images by class; ready-made pairs have none")
+        # Folds put every class into training at some time, those of the episodes too.
+        images = images if folds is None else dataclasses.replace(images, episodes=None)
         self._data = images
         raw = data.average_down(images.images, size) if size is not None else images.images.astype(np.float32) / 255
         if raw.shape[-1] != raw.shape[-2]:
@@ -173,7 +180,7 @@ class Match:
         self.size = int(raw.shape[-1])
         self.train_classes, self.train_groups = train_classes, train_groups
         self.query_sets, self.candidates, self.pool_classes = query_sets, candidates, pool_classes
-        self.validation, self.similarity = validation, similarity
+        self.validation, self.similarity, self.folds = validation, similarity, folds
         self.fingerprint = images.fingerprint
         self._labels = torch.from_numpy(images.labels)
         # Rows of the images of each class.
@@ -183,12 +190,16 @@ class Match:
         # Classes for testing by the data set's own word: none of their images is for training.
         parts = np.zeros((images.n_classes, 3), dtype=np.int64)
         np.add.at(parts, (images.labels, images.part), 1)
-        self._official_test = (parts[:, data.TEST] > 0) & (parts[:, data.TRAIN] == 0) & (parts[:, data.UNASSIGNED] == 0)
+        self._official_test = np.zeros(images.n_classes, dtype=bool)
+        if folds is None:
+            self._official_test = (
+                (parts[:, data.TEST] > 0) & (parts[:, data.TRAIN] == 0) & (parts[:, data.UNASSIGNED] == 0)
+            )
         self._single = counts < 2
         n_episodes = 0 if images.episodes is None else images.episodes.size
         # The same for every repeat, whatever classes it has: a run in a stack makes the steps that it would make alone.
         largest = np.sort(counts[~self._official_test & ~self._single])[::-1]
-        n_test = round(images.n_classes * _TEST_SHARE) if self._sets_some_aside else 0
+        n_test = round(images.n_classes * _TEST_SHARE) if self._sets_some_aside and folds is None else 0
         usual = None if self._official_test.any() else images.n_classes - n_test
         self._n_train = int(largest[: train_classes or usual].sum())
         self._n_test = self._n_in_sets + n_episodes + int(np.sort(counts)[-pool_classes:].sum())
@@ -218,7 +229,12 @@ class Match:
         numbers = generator(seed, repeat, "classes")
         every = torch.arange(self._data.n_classes)
         test = torch.from_numpy(self._official_test)
-        if not bool(test.any()) and self._sets_some_aside:
+        if self.folds is not None:
+            if self._data.groups is None:
+                test = fold_of_items(len(every), self.folds, repeat=repeat, seed=seed)
+            else:
+                test = fold_of_groups(self._groups(), self.folds, repeat=repeat, seed=seed)
+        elif not bool(test.any()) and self._sets_some_aside:
             shuffled = every[torch.randperm(len(every), generator=numbers)]
             test = torch.zeros(len(every), dtype=torch.bool)
             test[shuffled[: round(len(every) * _TEST_SHARE)]] = True
@@ -232,6 +248,8 @@ class Match:
         train = pool[torch.randperm(len(pool), generator=numbers)[: self.train_classes]]
         unseen = torch.ones(len(every), dtype=torch.bool)
         unseen[train] = False
+        if self.folds is not None:  # every class is tested in one fold, whatever is learnt from in the others
+            unseen = test
         held_back, train = self._held_back(train, groups, numbers)
         return train, held_back, every[unseen]
 
@@ -261,6 +279,10 @@ class Match:
 
     def _check_amounts(self) -> None:
         name = self._data.name
+        units = self._data.n_classes if self._data.groups is None else len(self._groups().unique())
+        if self.folds is not None and self.folds > units:
+            what = "classes" if self._data.groups is None else "groups of classes"
+            raise RequestError(f"folds = {self.folds}: {name} has {units} {what} to divide")
         n_groups = len(self._groups()[~torch.from_numpy(self._official_test)].unique())
         if self.train_groups is not None and self._data.groups is None:
             raise RequestError(f"train_groups: {name or 'the data'} has no groups of classes; leave it out")
@@ -284,7 +306,9 @@ class Match:
                 f"classes are {words}, {len(asked)} of them with two images; lower candidates or train_classes"
             )
 
-    def design(self) -> Design:
+    def design(self, settings: Sequence[Mapping[str, Any]] | None = None) -> Design:
+        if self.folds is not None:
+            return folds_design(self.folds, "classes" if self._data.groups is None else "groups of classes")
         train, _, unseen = self._classes(0, 0)
         n_test = min(len(unseen), self.query_sets * self.candidates)
         return Design(

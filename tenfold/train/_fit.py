@@ -188,7 +188,7 @@ def finish(state: State, *, seconds: float) -> Outcome:
         best_epoch=[best if state.recipe.patience is not None and best else None for best in state.best_epoch],
         messages=[_why(at, bool(bad)) for at, bad in zip(state.diverged_at, lost, strict=True)],
         predictions=state.task.predictions(outputs, targets)
-        | state.task.examine(state.stack, state.parts["test"])
+        | _examined(state)
         | {
             "setting": np.array([run.lane.setting for run in state.runs], dtype=np.str_),
             "repeat": np.array([run.repeat for run in state.runs]),
@@ -197,6 +197,14 @@ def finish(state: State, *, seconds: float) -> Outcome:
         seconds=seconds,
         peak_bytes=_peak_bytes(state.gradient.device),
     )
+
+
+def _examined(state: State) -> dict[str, np.ndarray]:
+    was_training = state.stack.training
+    state.stack.eval()
+    found = state.task.examine(state.stack, state.parts["test"])
+    state.stack.train(was_training)
+    return found
 
 
 def _finite(outputs: Any) -> Tensor:

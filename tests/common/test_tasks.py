@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tenfold import data
-from tenfold.tasks import TASKS, ComparePairs, Match, Task
+from tenfold.tasks import TASKS, ClassifySequences, ComparePairs, Match, Task
 
 
 def compare_pairs() -> ComparePairs:
@@ -28,13 +28,34 @@ def match() -> Match:
     return Match(images, size=8, query_sets=4, candidates=2, pool_classes=2, validation=0.5, train_classes=4)
 
 
+def classify_sequences() -> ClassifySequences:
+    numbers = np.random.default_rng(0)
+    recordings = data.Recordings(
+        signals=numbers.normal(size=(720, 2)).astype(np.float32),
+        starts=np.arange(0, 720, 40),
+        lengths=np.full(18, 40),
+        labels=np.arange(18) % 3,
+        part=np.full(18, data.UNASSIGNED, np.uint8),
+        class_names=("a", "b", "c"),
+        channels=("x", "y"),
+        groups=np.arange(18) // 2,
+        group_names=tuple("123456789"),
+    )
+    return ClassifySequences(recordings, window=8, validation=0.2)
+
+
 # A small one of each kind, with a validation part, and what a module for it gives for (runs, examples).
 SMALL: dict[str, tuple[Callable[[], Task], Callable[[int, int], Any]]] = {
+    "classify-sequences": (classify_sequences, lambda runs, n: torch.randn(runs, n, 3)),
     "compare-pairs": (compare_pairs, lambda runs, n: (torch.randn(runs, n, 2), torch.randn(runs, n, 2, 10))),
     "match": (match, lambda runs, n: torch.randn(runs, n, 6)),
 }
 # Recipes whose batches fit the ten examples below.
-RECIPES: dict[str, dict] = {"compare-pairs": {}, "match": {"classes_per_batch": 2, "images_per_class": 5}}
+RECIPES: dict[str, dict] = {
+    "classify-sequences": {},
+    "compare-pairs": {},
+    "match": {"classes_per_batch": 2, "images_per_class": 5},
+}
 
 
 @pytest.fixture(scope="module", params=sorted(TASKS))

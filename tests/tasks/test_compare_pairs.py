@@ -453,3 +453,16 @@ def test_examples_are_gathered_run_by_run() -> None:
     spanned: Tensor = examples.span(0, 12)[0][0]
     assert torch.equal(examples.batch(everything)[0][0], spanned)
     assert examples.to(torch.device("cpu"), torch.float64).items.dtype == torch.float64
+
+
+def test_folds_test_every_image_in_one_of_them() -> None:
+    task = ComparePairs(random_images(50), train=20, test=10, folds=5)
+    pools = [task._pools(repeat, 3) for repeat in range(5)]
+    assert sorted(torch.cat([test for _, test in pools]).tolist()) == list(range(50))
+    for train, test in pools:
+        assert not set(train.tolist()) & set(test.tolist())
+        assert len(train) == 40
+    design = task.design()
+    assert (design.resampled, design.test_over_train, design.folds) == (True, 0.25, 5)
+    with pytest.raises(RequestError, match="folds = 51"):
+        ComparePairs(random_images(50), train=20, test=10, folds=51)

@@ -272,6 +272,42 @@ def test_episodes_are_scored_where_the_data_bring_them() -> None:
     assert (kept["episode_place"][0] == 0).all()
 
 
+def test_predictions_say_the_group_of_every_query() -> None:
+    few = images([6] * 9, groups=True)
+    part = np.where(few.labels >= 6, data.TEST, data.TRAIN).astype(np.uint8)
+    rows = np.flatnonzero(few.labels >= 6).reshape(3, 6)
+    episodes = np.stack([np.stack([rows[:, 0], rows[[2, 0, 1], 1]])]).astype(np.int64)
+    its = Match(replace(few, part=part, episodes=episodes), candidates=2, query_sets=7, pool_classes=2)
+    assert its.names()["group"] == ("g0", "g1", "g2")
+    test = its.examples([0, 3], seed=0)["test"]
+    kept = its.predictions(torch.randn(2, test.n_examples, 4), test.targets)
+    queries = test.index[:, : 7 * 3 : 3]
+    np.testing.assert_array_equal(kept["group"], few.labels[queries.numpy()] // 3)
+    np.testing.assert_array_equal(kept["episode_group"], np.broadcast_to(few.labels[episodes[:, 1]] // 3, (2, 1, 3)))
+
+
+@pytest.mark.parametrize("groups", [False, True])
+def test_folds_test_every_class_once(groups: bool) -> None:
+    its = Match(images([5] * 12, groups=groups), candidates=2, query_sets=5, pool_classes=3, folds=4)
+    tested = [set(its._classes(repeat, 0)[2].tolist()) for repeat in range(4)]
+    assert sum(map(len, tested)) == 12
+    assert set.union(*tested) == set(range(12))
+    for repeat in range(4):
+        learnt, _, unseen = its._classes(repeat, 0)
+        assert not set(learnt.tolist()) & set(unseen.tolist())
+    if groups:
+        assert all(len({label // 3 for label in its_test}) == 1 for its_test in tested)
+    its.examples(range(4), seed=0)
+    assert its.design().folds == 4
+    with pytest.raises(RequestError, match="folds = 99: some has"):
+        Match(images([5] * 12, groups=groups), candidates=2, pool_classes=3, folds=99)
+
+
+def test_dark_on_light_is_turned_round() -> None:
+    plain, turned = task(train_classes=5), task(train_classes=5, invert=True)
+    torch.testing.assert_close(turned._items, 1 - plain._items)
+
+
 def test_galleries_show_what_was_ranked() -> None:
     its = task(train_classes=5, query_sets=20)
     test = its.examples([4], seed=0)["test"]
