@@ -28,6 +28,16 @@ _NO_VALUE = ["", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NAN", "-NaN", "
 
 
 class TextTable(Table):
+    """A text file with a line of names.
+
+    Args:
+        path: the file.
+        head: its first ``HEAD_BYTES`` bytes.
+        delimiter: between two fields; None to find it.
+    Raises:
+        Unreadable: if it is not text, has no names or no rows, or one column with a delimiter that others would cut.
+    """
+
     def __init__(self, path: Path, head: bytes, delimiter: str | None) -> None:
         self.path = path
         text, self._encoding = _decoded(path, head)
