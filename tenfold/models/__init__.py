@@ -20,6 +20,9 @@ from tenfold.models.estimators import LogisticRegression as LogisticRegression
 from tenfold.models.estimators import RandomForest as RandomForest
 from tenfold.models.posterior import PosteriorComparison as PosteriorComparison
 from tenfold.models.recurrent import SiameseRNN as SiameseRNN
+from tenfold.models.sequences import ConvClassifier as ConvClassifier
+from tenfold.models.sequences import DeepConvLSTM as DeepConvLSTM
+from tenfold.models.sequences import RecurrentClassifier as RecurrentClassifier
 
 MODELS: dict[str, type[nn.Module]] = {
     "baseline": Baseline,
@@ -31,6 +34,9 @@ MODELS: dict[str, type[nn.Module]] = {
     "koch-embedding": KochEmbedding,
     "conv4-embedding": Conv4Embedding,
     "residual-embedding": ResidualEmbedding,
+    "recurrent-classifier": RecurrentClassifier,
+    "deep-conv-lstm": DeepConvLSTM,
+    "conv-classifier": ConvClassifier,
 }
 
 ESTIMATORS: dict[str, type[Any]] = {
@@ -43,6 +49,8 @@ __all__ = [
     "MODELS",
     "Baseline",
     "Conv4Embedding",
+    "ConvClassifier",
+    "DeepConvLSTM",
     "DeepSiameseCNN",
     "Estimator",
     "KochEmbedding",

@@ -14,18 +14,25 @@ from tenfold.models import MODELS, ModuleSource
 from tenfold.tasks import ComparePairs
 
 SIZES = [8, 14, 28]
-# Models of the task `match` take one image and give its embedding; the others take pairs.
+# Models of the task `match` take one image and give its embedding, those of `classify-sequences` take windows of
+# sequences; the others take pairs.
 EMBEDDINGS = [name for name in MODELS if name.endswith("-embedding")]
-PAIRS = [name for name in MODELS if name not in EMBEDDINGS]
+SEQUENCES = ["recurrent-classifier", "deep-conv-lstm", "conv-classifier"]
+PAIRS = [name for name in MODELS if name not in EMBEDDINGS + SEQUENCES]
 
 
 def inputs_for(name: str, batch: int, size: int) -> Tensor:
-    channels = 1 if name in EMBEDDINGS else 2
-    return torch.rand(batch, channels, size, size, generator=torch.Generator().manual_seed(0))
+    numbers = torch.Generator().manual_seed(0)
+    if name in SEQUENCES:
+        return torch.rand(batch, 3 * size, 9, generator=numbers)
+    return torch.rand(batch, 1 if name in EMBEDDINGS else 2, size, size, generator=numbers)
 
 
-def build(name: str, seed: int = 0, **options: object) -> nn.Module:
-    return ModuleSource(name, options).build(seed)
+def build(name: str, seed: int = 0, *, size: int, **options: object) -> nn.Module:
+    fact = {"n_steps": 3 * size} if name in SEQUENCES else {"size": size}
+    source = ModuleSource(name, options)
+    its = {key: value for key, value in fact.items() if key in (source.accepts() or fact)}
+    return source.build(seed, **its)
 
 
 def parts_of(output: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
@@ -52,6 +59,17 @@ def test_shapes(name: str, size: int) -> None:
     if "n_classes" in inspect.signature(MODELS[name]).parameters:
         module = build(name, size=size, n_classes=3).eval()
         assert all(part.shape == (4, 2, 3) for part in parts_of(module(inputs_for(name, 4, size)))[1:])
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_sequences_have_one_row_of_logits_a_window(name: str, size: int) -> None:
+    for facts in ({"n_channels": 9, "n_classes": 6}, {"n_channels": 3, "n_classes": 2}):
+        module = build(name, size=size, **facts).eval()
+        for batch in (1, 5):
+            windows = inputs_for(name, batch, size)[..., : facts["n_channels"]]
+            assert module(windows).shape == (batch, facts["n_classes"])
+            assert module(windows, torch.arange(batch) + 1).shape == (batch, facts["n_classes"])
 
 
 @pytest.mark.parametrize("name", MODELS)

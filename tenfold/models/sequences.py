@@ -1,0 +1,269 @@
+"""Classifiers of sequences, such as windows of sensor readings: recurrent, convolutional, and both. For one run.
+
+All take ``forward(windows, lengths)``: windows (batch, steps, channels), and how many steps of each are its own, int64
+of shape (batch,), at least 1; after those come zeros. Without ``lengths`` all windows are full. In evaluation the
+logits of a window, shape (batch, classes), are those that it has by itself and not padded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tenfold.errors import RequestError, nearest
+
+__all__ = ["ConvClassifier", "DeepConvLSTM", "RecurrentClassifier"]
+
+_CELLS: dict[str, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+
+class RecurrentClassifier(nn.Module):
+    """Recurrent layers, their last hidden state, dense layers with ReLU: (batch, steps, channels) -> (batch, classes).
+
+    The last state of both directions, where there are two: the forward one's after the last step and the backward
+    one's after the first. Source: Elman 1990 (rnn), Hochreiter and Schmidhuber 1997 (lstm), Cho et al. 2014 (gru),
+    Schuster and Paliwal 1997 (two directions).
+
+    Args:
+        n_channels: readings at each step.
+        n_classes: logits.
+        cell: "rnn" (with tanh), "lstm" or "gru".
+        units: of each layer and direction.
+        layers: recurrent layers.
+        bidirectional: also read from the end.
+        hidden: units of the dense layers between the last state and the logits.
+        dropout: rate before the layer of the logits; None for no dropout layer.
+    Raises:
+        RequestError: if there is no such cell.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_channels: int = 9,
+        n_classes: int = 6,
+        cell: Literal["rnn", "lstm", "gru"] = "lstm",
+        units: int = 64,
+        layers: int = 2,
+        bidirectional: bool = False,
+        hidden: Sequence[int] = (256,),
+        dropout: float | None = None,
+    ) -> None:
+        super().__init__()
+        if cell not in _CELLS:
+            raise RequestError(f"cell '{cell}' is not known; {nearest(cell, _CELLS)}")
+        self.recurrent = _CELLS[cell](
+            n_channels, units, num_layers=layers, bidirectional=bidirectional, batch_first=True
+        )
+        size = units * (2 if bidirectional else 1)
+        dense: list[nn.Module] = []
+        for width in hidden:
+            dense += [nn.Linear(size, width), nn.ReLU()]
+            size = width
+        self.head = nn.Sequential(*dense, *_dropout(dropout), nn.Linear(size, n_classes))
+
+    def forward(self, windows: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return self.head(_last_state(self.recurrent, windows, lengths))
+
+
+class DeepConvLSTM(nn.Module):
+    """Four convolutions over time, two LSTMs, the last hidden state: (batch, steps, channels) -> (batch, classes).
+
+    Source: Ordonez and Roggen 2016, figure 3 and table 3: 64 kernels of 5 steps with ReLU, 128 units, dropout 0.5. As
+    published, a kernel sees one channel at a time, the same kernels for all, and the first LSTM reads 64 values for
+    each channel. Nothing is put around the ends, so that each convolution takes 4 steps off, 16 in all. The maps of the
+    16 steps that reach over the end of a shorter window are not read; one that is itself no longer than 16 is read as
+    one of 17 that ends in zeros.
+
+    Args:
+        n_channels: readings at each step.
+        n_steps: of the longest window; at least 17.
+        n_classes: logits.
+        kernels: of each convolution.
+        units: of each LSTM.
+        mixing: kernels over all channels instead of one at a time: a seventh of the multiplications with 9 channels.
+            Ours.
+        dropout: rate before the layer of the logits; None for no dropout layer.
+    Raises:
+        RequestError: if windows have 16 steps or less.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_channels: int = 9,
+        n_steps: int = 128,
+        n_classes: int = 6,
+        kernels: int = 64,
+        units: int = 128,
+        mixing: bool = False,
+        dropout: float | None = 0.5,
+    ) -> None:
+        super().__init__()
+        if n_steps <= _TAKEN_OFF:
+            raise RequestError(
+                f"n_steps: four convolutions take {_TAKEN_OFF} steps off, so more are needed, got {n_steps}"
+            )
+        layers: list[nn.Module] = []
+        before = n_channels if mixing else 1
+        for _ in range(4):
+            # The last axis holds the channels, one beside the other; with mixing it is of length 1.
+            layers += [nn.Conv2d(before, kernels, (5, 1)), nn.ReLU()]
+            before = kernels
+        self.mixing = mixing
+        self.maps = nn.Sequential(*layers)
+        self.recurrent = nn.LSTM(kernels * (1 if mixing else n_channels), units, num_layers=2, batch_first=True)
+        self.head = nn.Sequential(*_dropout(dropout), nn.Linear(units, n_classes))
+
+    def forward(self, windows: Tensor, lengths: Tensor | None = None) -> Tensor:
+        images = windows.transpose(1, 2).unsqueeze(3) if self.mixing else windows.unsqueeze(1)
+        maps = self.maps(images)  # (batch, kernels, steps - 16, channels or 1)
+        inputs = maps.transpose(1, 2).flatten(2)
+        left = None if lengths is None else (lengths - _TAKEN_OFF).clamp(min=1)
+        return self.head(_last_state(self.recurrent, inputs, left))
+
+
+_TAKEN_OFF = 16  # four times 5 - 1
+
+
+class ConvClassifier(nn.Module):
+    """Residual convolutions over time, the mean over all steps: (batch, steps, channels) -> (batch, classes).
+
+    Our own arrangement of the blocks of He et al. 2016, in one dimension: a strided first convolution, then one stage
+    of ``blocks`` for each of ``channels``, strided too, so that little is computed at the full rate. Between the layers
+    the steps after the end of a window are set to zero, and the mean leaves them out. Batch norm does count them while
+    it trains: they are zeros for every window alike, and its running values, which evaluation takes, have seen as many.
+
+    Args:
+        n_channels: readings at each step.
+        n_classes: logits.
+        channels: of the stages.
+        kernel: steps that a convolution sees; odd.
+        blocks: in every stage.
+        dropout: rate before the layer of the logits; None for no dropout layer.
+    Raises:
+        RequestError: if the kernel is even.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_channels: int = 9,
+        n_classes: int = 6,
+        channels: Sequence[int] = (32, 64, 96),
+        kernel: int = 5,
+        blocks: int = 1,
+        dropout: float | None = None,
+    ) -> None:
+        super().__init__()
+        if kernel % 2 == 0:
+            raise RequestError(f"kernel: expected an odd number of steps, got {kernel}")
+        before = channels[0]
+        self.first = _Normalised(n_channels, before, kernel, stride=2)
+        stages = []
+        for stage, after in enumerate(channels):
+            for block in range(blocks):
+                stages.append(_Residual(before, after, kernel, stride=2 if stage > 0 and block == 0 else 1))
+                before = after
+        self.blocks = nn.ModuleList(stages)
+        self.head = nn.Sequential(*_dropout(dropout), nn.Linear(before, n_classes))
+
+    def forward(self, windows: Tensor, lengths: Tensor | None = None) -> Tensor:
+        maps, lengths = self.first(windows.transpose(1, 2), lengths)
+        maps = maps.relu()
+        for block in self.blocks:
+            maps, lengths = block(maps, lengths)
+        if lengths is None:
+            return self.head(maps.mean(2))
+        total = maps.sum(2)  # those after the end are zero
+        return self.head(total / lengths.unsqueeze(1))
+
+
+class _Normalised(nn.Module):
+    """Convolution without bias, batch norm, zeros after the end: maps (batch, channels, steps) and lengths to such."""
+
+    def __init__(self, before: int, after: int, kernel: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.stride = stride
+        self.convolution = nn.Conv1d(before, after, kernel, stride=stride, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm1d(after)
+
+    def forward(self, maps: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        maps = self.norm(self.convolution(maps))
+        if lengths is None:
+            return maps, None
+        lengths = (lengths - 1) // self.stride + 1
+        valid = torch.arange(maps.shape[2], device=maps.device) < lengths.unsqueeze(1)
+        return maps * valid.unsqueeze(1), lengths
+
+
+class _Residual(nn.Module):
+    """ReLU(change(x) + x), with two convolutions to change; a 1 x 1 convolution of x where its shape differs."""
+
+    def __init__(self, before: int, after: int, kernel: int, *, stride: int) -> None:
+        super().__init__()
+        self.change = nn.ModuleList(
+            [_Normalised(before, after, kernel, stride=stride), _Normalised(after, after, kernel)]
+        )
+        self.keep = None if stride == 1 and before == after else _Normalised(before, after, 1, stride=stride)
+
+    def forward(self, maps: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        kept = maps if self.keep is None else self.keep(maps, lengths)[0]
+        first, second = self.change
+        changed, lengths = first(maps, lengths)
+        changed, lengths = second(changed.relu(), lengths)
+        return (changed + kept).relu(), lengths
+
+
+def _dropout(rate: float | None) -> list[nn.Module]:
+    return [] if rate is None else [nn.Dropout(rate)]
+
+
+# -- recurrent layers and lengths -------------------------------------------------------------------------------------
+
+
+def _last_state(layer: nn.RNNBase, inputs: Tensor, lengths: Tensor | None) -> Tensor:
+    """Last hidden state of the last layer, both directions side by side: shape (batch, directions x units)."""
+    if lengths is None:
+        states = layer(inputs)[1]
+    elif isinstance(layer, nn.RNNBase):
+        return _last_state_within(layer, inputs, lengths)
+    else:
+        states = layer(inputs, lengths=lengths)[1]  # its twin in a stack
+    hidden = states[0] if isinstance(states, tuple) else states
+    return torch.cat(hidden[-2:].unbind(0), dim=1) if layer.bidirectional else hidden[-1]
+
+
+_ONE_DIRECTION = {"RNN_TANH": torch.rnn_tanh, "RNN_RELU": torch.rnn_relu, "LSTM": torch.lstm, "GRU": torch.gru}
+
+
+def _last_state_within(layer: nn.RNNBase, inputs: Tensor, lengths: Tensor) -> Tensor:
+    """The same for padded windows through PyTorch's kernels, each direction of each layer by itself.
+
+    The backward direction reads each window turned round within its length. So the padding always comes last, and what
+    is computed from it is not read. Packed sequences give the same numbers, but PyTorch has no fused kernels for them
+    on a CPU: 5 to 9 times slower (LSTM of 64 units, 128 steps, batches of 100).
+    """
+    n_steps = inputs.shape[1]
+    steps = torch.arange(n_steps, device=inputs.device)
+    ends = lengths.unsqueeze(1)
+    turned = torch.where(steps < ends, ends - 1 - steps, steps).unsqueeze(2)  # (batch, steps, 1)
+    zeros = inputs.new_zeros(1, len(inputs), layer.hidden_size)
+    last = (ends - 1).unsqueeze(2)
+    states: list[Tensor] = []
+    for depth in range(layer.num_layers):
+        both, states = [], []
+        for suffix in ("", "_reverse") if layer.bidirectional else ("",):
+            names = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if layer.bias else ()))
+            weights = [getattr(layer, f"{name}_l{depth}{suffix}") for name in names]
+            given = inputs.take_along_dim(turned, 1) if suffix else inputs
+            first = (zeros, zeros) if layer.mode == "LSTM" else zeros
+            run = _ONE_DIRECTION[layer.mode]
+            outputs = run(given, first, weights, layer.bias, 1, 0.0, layer.training, False, True)[0]  # type: ignore[arg-type]
+            states.append(outputs.take_along_dim(last, 1).squeeze(1))
+            both.append(outputs.take_along_dim(turned, 1) if suffix else outputs)
+        inputs = torch.cat(both, dim=2)
+    return torch.cat(states, dim=1)
