@@ -87,7 +87,7 @@ class _Recurrent(nn.Module):
             hidden = None if hidden is None else hidden.unsqueeze(1)
             cell = None if cell is None else cell.unsqueeze(1)
         elif self.batch_first:
-            inputs = inputs.transpose(0, 1)
+            inputs = inputs.transpose(0, 1).contiguous()
         valid = None if lengths is None else torch.arange(len(inputs), device=inputs.device).unsqueeze(1) < lengths
         directions = 2 if self.bidirectional else 1
         last_hidden, last_cell = [], []

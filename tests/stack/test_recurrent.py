@@ -10,10 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.func import functional_call, grad, stack_module_state, vmap
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from tenfold import Stack
 from tenfold.errors import RequestError, ShapeError
 from tenfold.stack import GRU, LSTM, RNN, replayable, stackable
+from tenfold.stack._scan import _plain, scan
 
 KINDS = {
     "rnn tanh": lambda **options: nn.RNN(nonlinearity="tanh", **options),
@@ -117,6 +120,160 @@ def test_in_a_stack_each_run_is_that_of_torch(kind: str, bidirectional: bool, ba
         close([gradient[run] for gradient in gradients_of_all], list(expected), 1e-11)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", KINDS)
+def test_128_steps_are_those_of_torch(kind: str, dtype: torch.dtype) -> None:
+    """Long enough for many products of a few steps each, and for rounding to add up; gradients relative to their
+    largest.
+    """
+    numbers = torch.Generator().manual_seed(2)
+    theirs = KINDS[kind](input_size=9, hidden_size=16, num_layers=2, bidirectional=True).to(dtype)
+    ours = stackable(theirs, key=0)
+    inputs = torch.randn(128, 5, 9, generator=numbers, dtype=torch.float64).to(dtype).requires_grad_()
+    out_ours, out_theirs = flat(ours(inputs)), flat(theirs(inputs))
+    close(out_ours, out_theirs, TOLERANCE[dtype])
+    mine, other = (
+        torch.autograd.grad((outputs[0] ** 2).mean(), [inputs, *layer.parameters()])
+        for layer, outputs in ((ours, out_ours), (theirs, out_theirs))
+    )
+    for one, its in zip(mine, other, strict=True):
+        assert float((one - its).abs().max() / its.abs().max()) < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("reads", ["outputs", "last states", "last cell"])
+@pytest.mark.parametrize(("kind", "batch_first"), list(itertools.product(KINDS, [False, True])))
+def test_lengths_are_packed_sequences(kind: str, batch_first: bool, reads: str) -> None:
+    """Outputs, last states and gradients, also of the initial states; each run of a stack with lengths of its own."""
+    numbers = torch.Generator().manual_seed(3)
+    modules = [
+        KINDS[kind](input_size=3, hidden_size=4, num_layers=2, bidirectional=True, batch_first=batch_first).double()
+        for _ in range(2)
+    ]
+    lengths = torch.tensor([[9, 1, 4, 5], [3, 8, 9, 2]])
+    inputs = torch.randn(2, 9, 4, 3, generator=numbers, dtype=torch.float64)
+    inputs = inputs * (torch.arange(9)[:, None] < lengths[:, None])[..., None]
+    inputs = (inputs.transpose(1, 2) if batch_first else inputs).contiguous().requires_grad_()
+    hidden, cell = (torch.randn(2, 4, 4, 4, generator=numbers, dtype=torch.float64).requires_grad_() for _ in range(2))
+    states = (hidden, cell) if kind == "lstm" else (hidden,)
+    part = {"outputs": slice(0, 1), "last states": slice(1, 3), "last cell": slice(-1, None)}[reads]
+
+    class Reads(nn.Module):
+        def __init__(self, layer: nn.RNNBase) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, inputs: Tensor, lengths: Tensor, *states: Tensor) -> list[Tensor]:
+            return flat(self.layer(inputs, states if len(states) == 2 else states[0], lengths=lengths))
+
+    stack = Stack([Reads(module) for module in modules])
+    together = stack(inputs, lengths, *states)
+    wanted = [*stack.parameters(), inputs, *states]
+    mine = torch.autograd.grad(
+        sum((out * torch.linspace(-1, 1, out[0].numel()).to(out).view(out[0].shape)).sum() for out in together[part]),  # type: ignore[arg-type]
+        wanted,
+        allow_unused=True,
+        materialize_grads=True,
+    )
+    for run, module in enumerate(modules):
+        packed = pack_padded_sequence(inputs[run], lengths[run], batch_first=batch_first, enforce_sorted=False)
+        given = tuple(state[run] for state in states)
+        outputs, *last = flat(module(packed, given if kind == "lstm" else given[0]))
+        alone = [pad_packed_sequence(outputs, batch_first=batch_first, total_length=9)[0], *last]  # type: ignore[arg-type]
+        close([out[run] for out in together], alone, 1e-12)
+        loss = sum((out * torch.linspace(-1, 1, out.numel()).to(out).view(out.shape)).sum() for out in alone[part])
+        expected = torch.autograd.grad(
+            loss,  # type: ignore[arg-type]
+            [*module.parameters(), inputs, *states],
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        n_own = len(list(module.parameters()))
+        for one, its in zip(mine[:n_own], expected[:n_own], strict=True):
+            torch.testing.assert_close(one[run], its, rtol=0, atol=1e-11)
+        for one, its in zip(mine[n_own:], expected[n_own:], strict=True):
+            torch.testing.assert_close(one[run], its[run], rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_that_overflows_does_so_by_itself(kind: str) -> None:
+    """Weights that no number can hold the states or the gradients of: NaN or infinite in that run, to the last bit the
+    same as ever in the others.
+    """
+    torch.manual_seed(4)
+    modules = [nn.Sequential(KINDS[kind](input_size=3, hidden_size=4, bidirectional=True)) for _ in range(3)]
+    inputs, targets = torch.randn(3, 9, 5, 3), torch.randn(3, 9, 5, 8)
+
+    def loss(outputs: tuple, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return ((outputs[0] - targets) ** 2).mean(), outputs[0]
+
+    for recorded in (False, True):
+        sound = Stack(modules, recorded=recorded).gradients(loss, (inputs,), (targets,))
+        exploding = Stack(modules, recorded=recorded)
+        with torch.no_grad():
+            for name, parameter in exploding.runs.named_parameters():
+                if "weight" in name:
+                    parameter[1] *= 1e30
+                    parameter[1, 0] = float("inf")
+        losses, outputs, grads = exploding.gradients(loss, (inputs,), (targets,))
+        assert not all(bool(part[1].isfinite().all()) for part in (losses, outputs, *grads))
+        for mine, other in zip((losses, outputs, *grads), (sound[0], sound[1], *sound[2]), strict=True):
+            assert torch.equal(mine[::2], other[::2])
+            assert bool(mine[::2].isfinite().all())
+
+
+def mean_of_squares(outputs: tuple) -> tuple[Tensor, Tensor]:
+    return (outputs[0] ** 2).mean(), outputs[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_recorded_passes_are_the_unrecorded_ones(kind: str) -> None:
+    modules = [KINDS[kind](input_size=3, hidden_size=4, num_layers=2, bidirectional=True).double() for _ in range(3)]
+    plain, recorded = Stack(modules), Stack(modules, recorded=True)
+    assert recorded.recorded
+    for _ in range(2):
+        inputs = torch.randn(3, 9, 4, 3, dtype=torch.float64)
+        expected = plain.gradients(mean_of_squares, (inputs,), ())
+        got = recorded.gradients(mean_of_squares, (inputs,), ())
+        close([got[0], got[1], *got[2]], [expected[0], expected[1], *expected[2]], 1e-13)
+    assert all(recording is not None for recording in recorded._recordings._graphs.values())
+
+
+def test_gradients_inside_of_vmap() -> None:
+    """As others write stacks: vmap of grad, where the backward pass is vmapped too."""
+    modules = [stackable(nn.GRU(3, 4), key=0).double() for _ in range(3)]
+    inputs = torch.randn(3, 6, 5, 3, dtype=torch.float64)
+    parameters, _ = stack_module_state(modules)
+
+    def loss(own: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        return (functional_call(modules[0], own, (inputs,))[0] ** 2).mean()
+
+    got = vmap(grad(loss))(parameters, inputs)
+    for run, module in enumerate(modules):
+        expected = torch.autograd.grad((module(inputs[run])[0] ** 2).mean(), list(module.parameters()))
+        close([value[run] for value in got.values()], list(expected), 1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_steps_for_compilers_are_the_same(kind: str, reverse: bool) -> None:
+    layer = KINDS[kind](input_size=3, hidden_size=4).double()
+    weights = tuple(parameter.detach() for parameter in layer.parameters())
+    inputs, hidden, cell = (torch.randn(*shape, dtype=torch.float64) for shape in ((7, 5, 3), (5, 4), (5, 4)))
+    valid = torch.arange(7)[:, None] < torch.tensor([7, 1, 3, 6, 2])
+    for state, mask in itertools.product([(None, None), (hidden, cell if kind == "lstm" else None)], [None, valid]):
+        one = scan(layer.mode, inputs, weights, *state, mask, reverse=reverse)  # type: ignore[arg-type]
+        wide = None if mask is None else mask[..., None]
+        other = _plain(layer.mode, inputs, *weights, *state, wide, reverse=reverse)  # type: ignore[arg-type]
+        close([part for part in one if part is not None], [part for part in other if part is not None], 1e-13)
+
+
+def test_second_derivatives_are_refused_in_words() -> None:
+    layer = stackable(nn.LSTM(3, 4), key=0)
+    first = torch.autograd.grad(layer(torch.randn(5, 2, 3))[0].sum(), list(layer.parameters()), create_graph=True)
+    with pytest.raises(RequestError, match="a recurrent layer in a stack has first derivatives only"):
+        first[0].sum().backward()
+
+
 def test_initial_states_in_a_stack() -> None:
     modules = [nn.LSTM(3, 4).double() for _ in range(2)]
 
@@ -215,6 +372,21 @@ def test_wrong_shapes_are_refused_as_torch_refuses_them(inputs: tuple, state: tu
         theirs(*arguments)
     with pytest.raises(ShapeError, match=message):
         stackable(theirs, key=0)(*arguments)
+
+
+@pytest.mark.parametrize("shape", [(4,), (5, 1), ()])
+def test_wrong_lengths_are_refused(shape: tuple) -> None:
+    layer = stackable(nn.RNN(3, 4), key=0)
+    with pytest.raises(ShapeError, match=r"RNN: expected lengths of shape \(batch,\) for inputs \(6, 5, 3\), got \("):
+        layer(torch.zeros(6, 5, 3), lengths=torch.ones(shape, dtype=torch.int64))
+    with pytest.raises(ShapeError, match=r"expected lengths of shape \(batch,\) for inputs \(5, 3\)"):
+        layer(torch.zeros(5, 3), lengths=torch.ones(3, dtype=torch.int64))
+
+
+def test_no_steps_are_refused() -> None:
+    for layer, shape in ((nn.RNN(3, 4), (0, 5, 3)), (nn.RNN(3, 4, batch_first=True), (5, 0, 3))):
+        with pytest.raises(ShapeError, match="RNN: expected at least one step, got inputs"):
+            stackable(layer, key=0)(torch.zeros(shape))
 
 
 def test_packed_sequences_and_projections_are_refused_in_words() -> None:
