@@ -9,7 +9,8 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
@@ -35,6 +36,7 @@ _DEFAULT_KIND = "compare-pairs"
 
 _STUDY_KEYS = ("name", "title", "description", "repeats", "seed", "task", "train", "models", "quick")
 _MODEL_KEYS = ("name", "module", "published")
+_NO_AMOUNTS = ("folds", "size", "window")  # whole numbers of which fewer would be another task
 _QUICK_KEYS = ("repeats", "epochs")
 
 
@@ -80,7 +82,9 @@ class Study:
     def quickened(self) -> Study:
         """The same study cut to a few minutes on two cores, as its own ``[quick]`` says; marked as such."""
         amounts = {
-            key: min(getattr(self.task, key), value) for key, value in self.quick.items() if key not in _QUICK_KEYS
+            key: value if (whole := getattr(self.task, key)) is None else min(whole, value)
+            for key, value in self.quick.items()
+            if key not in _QUICK_KEYS
         }
         task = self.task.model_copy(update=amounts)
         epochs = self.quick.get("epochs")
@@ -237,8 +241,16 @@ def _task(raw: Any, kind: type[Task], problems: list[str]) -> TaskSettings | Non
 
 
 def _amounts(kind: type[Task]) -> list[str]:
-    """The task's whole numbers, of which a quick study may have fewer."""
-    return [name for name, field in kind.settings_type.model_fields.items() if field.annotation is int]
+    """The task's amounts, of which a quick study may have fewer: whole numbers, None for all that there are."""
+    whole = [name for name, field in kind.settings_type.model_fields.items() if _is_whole(field.annotation)]
+    return [name for name in whole if name not in _NO_AMOUNTS]
+
+
+def _is_whole(annotation: Any) -> bool:
+    """Whether it is int, or int or None, with or without bounds."""
+    bare = annotation.__origin__ if get_origin(annotation) is Annotated else annotation
+    parts = [part for part in get_args(bare) if part is not NoneType]
+    return bare is int or (len(parts) == 1 and get_origin(bare) in (Union, UnionType) and _is_whole(parts[0]))
 
 
 def _models(raw: Mapping[str, Any], base: Path, recipe_type: type[Recipe], problems: list[str]) -> list[ModelSettings]:

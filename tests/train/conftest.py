@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tenfold import data
 from tenfold.models import ModuleSource
 from tenfold.stack import How
-from tenfold.tasks import ComparePairs, Match, Task
+from tenfold.tasks import ClassifySequences, ComparePairs, Match, Task
 from tenfold.train import Epoch, Job, Outcome, RunId, State, prepare, step, train
 
 
@@ -66,6 +66,21 @@ class Engine:
             part=self.images.part[chosen],
         )
         return Match(few, size=8, train_classes=8, query_sets=4, candidates=2, pool_classes=2)
+
+    def sequences(self) -> ClassifySequences:
+        """60 windows of 20 steps and 9 channels, of ten groups in two parts; 40 to learn from."""
+        recordings = data.Recordings(
+            signals=np.random.default_rng(0).normal(size=(1200, 9)).astype(np.float32),
+            starts=np.arange(0, 1200, 120),
+            lengths=np.full(10, 120),
+            labels=np.arange(10) % 6,
+            part=np.array([data.TRAIN] * 7 + [data.TEST] * 3, np.uint8),
+            class_names=tuple("abcdef"),
+            channels=tuple("123456789"),
+            groups=np.arange(10),
+            group_names=tuple("0123456789"),
+        )
+        return ClassifySequences(recordings, window=20, overlap=0.0, train=40)
 
     def job(
         self,
