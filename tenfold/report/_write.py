@@ -60,18 +60,23 @@ def _template() -> jinja2.Template:
 
 def _figures(results: Results) -> tuple[list[dict[str, Any]], list[str]]:
     """Every figure that applies, for wide and for narrow pages; and why others could not be drawn."""
-    figures, problems = [], []
+    figures: list[dict[str, Any]] = []
+    failed: dict[str, list[str]] = {}  # titles by what is wrong: a damaged file is said once
     for entry in FIGURES:
         try:
             wide = draw(entry.draw, results, WIDE)
             narrow = draw(entry.draw, results, NARROW)
         except RecordError as error:  # a damaged file costs its figures, not the report
-            problems.append(f"The figure '{entry.title}' could not be drawn: {error}")
+            failed.setdefault(str(error), []).append(f"'{entry.title}'")
             continue
         if wide is None or narrow is None:
             continue
         save_files(wide, results.folder / "figures", entry.name)
         figures.append({"entry": entry, "wide": _svg(wide, entry, "w"), "narrow": _svg(narrow, entry, "n")})
+    problems = [
+        f"The figure{'s' * (len(titles) > 1)} {', '.join(titles)} could not be drawn: {error}"
+        for error, titles in failed.items()
+    ]
     return figures, problems
 
 

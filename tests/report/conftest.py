@@ -85,6 +85,14 @@ def match_report(example, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def sequence_report(example, tmp_path_factory) -> Path:
+    """The folder of the example of sequences, with its report."""
+    folder = example.build_sequences(tmp_path_factory.mktemp("report") / "sensors")
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def page(report) -> Page:
     return Page((report / "report.html").read_text(encoding="utf-8"))
 
@@ -92,6 +100,11 @@ def page(report) -> Page:
 @pytest.fixture(scope="session")
 def match_page(match_report) -> Page:
     return Page((match_report / "report.html").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def sequence_page(sequence_report) -> Page:
+    return Page((sequence_report / "report.html").read_text(encoding="utf-8"))
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Realistic records made by the public writer.
 
 Of pairs: ten models, ten repeats, one diverged run, published figures. Of matching by example: three models, four
-repeats, one diverged run, episodes with figures of others.
+repeats, one diverged run, episodes with figures of others. Of sequences: four models under two splits, four repeats,
+one diverged run.
 """
 
 from __future__ import annotations
@@ -220,6 +221,7 @@ MATCH_METRICS = [
 MATCHERS = {"Small net": 0.7, "Residual net": 0.9, "Deep Siamese CNN": 0.8}
 REFERENCES = {"people": 4.5, "Bayesian program learning": 3.3, "deep Siamese network": 8.0, "nearest pixels": 78.3}
 SETS, CANDIDATES, EPISODES, QUERIES = 40, 20, 20, 20
+ALPHABETS = ("Angelic", "Atemayar Qelisayer", "Atlantean", "Aurek-Besh", "Avesta", "Ge'ez", "Glagolitic", "Gurmukhi")
 POOL_CLASSES, POOL_EACH, FILLERS, DIMENSION = 6, 8, 3, 16
 
 
@@ -234,6 +236,7 @@ def build_match(
     references: Any = REFERENCES,
     predictions: bool = True,
     candidates: int = CANDIDATES,
+    groups: bool = True,
     change: Any = None,
 ) -> Path:
     """Write the record; ``diverged`` names (model, repeat) pairs, or is "all".
@@ -265,12 +268,16 @@ def build_match(
             arrays["pool"][np.tile(gone, len(settings))] = np.nan
             if change is not None:
                 change(name, arrays)
+            if not groups:
+                arrays = {key: value for key, value in arrays.items() if not key.endswith("group")}
             _match_runs(record, name, arrays, gone, episodes)
             saved[name] = arrays
             if predictions:
                 record.save_predictions(name, arrays)
         if predictions:
             record.save_showcase(_match_showcase(saved, candidates))
+        if groups:
+            record.save_note("names", {"class": ["a", "b"], "group": list(ALPHABETS)})
         record.finish()
     return folder
 
@@ -282,6 +289,7 @@ def _match_arrays(rng: np.random.Generator, right: float, runs: int, candidates:
         "order": order,
         "place": np.where(rng.random((runs, SETS)) < right, 0, wrong).astype(np.uint8),
     }
+    arrays["group"] = rng.integers(0, len(ALPHABETS) - 1, (runs, SETS))
     # The same classes for every model, as the pool is drawn for the repeat; the last rows only fill up.
     its = np.random.default_rng(9).permuted(np.repeat(np.arange(100, 100 + POOL_CLASSES), POOL_EACH))
     labels = np.concatenate([its, np.full(FILLERS, -1)])
@@ -291,6 +299,7 @@ def _match_arrays(rng: np.random.Generator, right: float, runs: int, candidates:
     if episodes:
         hard = rng.random((runs, EPISODES, QUERIES)) > right - 0.02 * np.arange(EPISODES)[:, None]
         arrays["episode_place"] = np.where(hard, 3, 0).astype(np.uint16)
+        arrays["episode_group"] = np.tile(np.arange(EPISODES)[:, None] % (len(ALPHABETS) - 1), (runs, 1, QUERIES))
         arrays["episode_choice"] = rng.integers(0, QUERIES, (runs, EPISODES, QUERIES)).astype(np.uint16)
     return arrays
 
@@ -325,4 +334,141 @@ def _match_showcase(saved: dict[str, dict[str, Any]], candidates: int) -> dict[s
         "ranked": rng.integers(0, 256, (16, candidates, 7, 7)).astype(np.uint8),
         "right_place": place,
         "model": np.full(16, list(saved).index(best), dtype=np.int32),
+    }
+
+
+# -- sequences --------------------------------------------------------------------------------------------------------
+
+SEQUENCE_METRICS = [
+    {"name": "accuracy", "label": "Accuracy", "unit": "%", "higher_is_better": True, "primary": True},
+    {"name": "loss", "label": "Loss", "unit": "nats", "higher_is_better": False, "primary": False},
+]
+ACTIVITIES = ("walking", "walking upstairs", "walking downstairs", "sitting", "standing", "laying")
+CHANNELS = tuple(f"{what}_{axis}" for what in ("body acc", "gyro", "total acc") for axis in "xyz")
+PEOPLE, TESTED, STEPS, WINDOWS, FILLED = 8, 3, 32, 120, 5
+# name -> (share of right answers by person, whether it has gradients and curves). Not in the order of the scores.
+CLASSIFIERS = {"RNN": (0.6, True), "BiLSTM 64": (0.9, True), "Random forest": (0.85, False), "GRU": (0.8, True)}
+SPLITS = ("split=group", "split=window")
+
+
+def build_sequences(
+    folder: Path,
+    *,
+    models: dict[str, tuple[float, bool]] = CLASSIFIERS,
+    settings: tuple[str, ...] = SPLITS,
+    repeats: int = 4,
+    diverged: tuple[tuple[str, int], ...] | str = (("RNN", 0),),
+    classes: tuple[str, ...] = ACTIVITIES,
+    names: bool = True,
+    groups: bool = True,
+    predictions: bool = True,
+    validation: bool = True,
+    epochs: int = 12,
+    change: Any = None,
+) -> Path:
+    """Write the record; ``diverged`` names (model, repeat) pairs, or is "all".
+
+    ``change`` is called with (model, arrays) of each model's predictions before they are saved.
+    """
+    study: dict[str, Any] = {
+        "name": "sensors",
+        "title": "Activities from a phone's sensors",
+        "repeats": repeats,
+        "seed": 0,
+        "task": {"kind": "classify-sequences", "data": "har-smartphone"},
+        "models": [{"name": name, "module": "recurrent-classifier", "lr": 1e-3} for name in models],
+        "design": {"resampled": True, "test_over_train": 0.4, "note": "repeats share windows"},
+    }
+    record = Record.create(
+        folder, study_toml="", study=study, environment={}, metrics=SEQUENCE_METRICS, command="tenfold run sensors",
+        quick=False,
+    )  # fmt: skip
+    with record:
+        for number, (name, (right, trained)) in enumerate(models.items()):
+            gone = np.array([diverged == "all" or (name, repeat) in diverged for repeat in range(repeats)])
+            rng = np.random.default_rng(number)
+            arrays = _sequence_arrays(rng, right, settings, repeats, len(classes), trained)
+            arrays["gradient_norm" if trained else "seen_accuracy"][np.tile(gone, len(settings))] = np.nan
+            if not groups:
+                del arrays["group"]
+            if change is not None:
+                change(name, arrays)
+            _sequence_runs(record, name, arrays, gone, (epochs if trained else 0, validation), rng)
+            if predictions:
+                record.save_predictions(name, arrays)
+        if predictions:
+            record.save_showcase(_sequence_showcase(np.random.default_rng(4), len(classes), len(models)))
+        if names:
+            people = [f"person {number + 1}" for number in range(PEOPLE)]
+            record.save_note("names", {"class": list(classes), "group": people, "channel": list(CHANNELS)})
+        record.finish()
+    return folder
+
+
+def _sequence_arrays(
+    rng: np.random.Generator, right: float, settings: tuple[str, ...], repeats: int, n_classes: int, trained: bool
+) -> dict[str, Any]:
+    runs = len(settings) * repeats
+    target = rng.integers(0, n_classes, (runs, WINDOWS))
+    by_window = np.repeat(["window" in setting for setting in settings], repeats)
+    hit = rng.random(target.shape) < np.where(by_window, (1 + right) / 2, right)[:, None]
+    # Mostly taken for the next class, sometimes for any.
+    other = np.where(rng.random(target.shape) < 0.7, target + 1, rng.integers(0, n_classes, target.shape)) % n_classes
+    group = np.where(by_window[:, None], rng.integers(0, PEOPLE, target.shape), rng.integers(0, TESTED, target.shape))
+    target[:, -FILLED:] = -1
+    steps = np.unique(np.ceil(np.linspace(0, STEPS, 9)[1:]).astype(int))
+    seen = np.clip(right * (steps / STEPS) ** 0.3 + rng.normal(0, 0.02, (runs, len(steps))), 0, 1)
+    if not trained:  # takes whole windows only
+        seen[:, :-1] = np.nan
+    arrays: dict[str, Any] = {
+        "target": target.astype(np.int16),
+        "prediction": np.where(target < 0, -1, np.where(hit, target, other)).astype(np.int16),
+        "group": np.where(target < 0, -1, group).astype(np.int32),
+        "window": np.where(target < 0, -1, np.arange(WINDOWS)).astype(np.int32),
+        "seen_steps": np.tile(steps, (runs, 1)),
+        "seen_accuracy": seen,
+        "setting": np.repeat(settings, repeats),
+        "repeat": np.tile(np.arange(repeats), len(settings)),
+    }
+    if trained:
+        back = np.arange(STEPS)[::-1]
+        arrays["gradient_norm"] = 0.01 * 10 ** (-(1 - right) * back / 2 + rng.normal(0, 0.1, (runs, STEPS)))
+    return arrays
+
+
+def _sequence_runs(
+    record: Record, name: str, arrays: dict[str, Any], gone: np.ndarray, curves: tuple[int, bool],
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    rows, points, (epochs, validation) = [], [], curves
+    for row, (setting, repeat) in enumerate(zip(arrays["setting"].tolist(), arrays["repeat"].tolist(), strict=True)):
+        there = arrays["target"][row] >= 0
+        accuracy = float((arrays["target"][row] == arrays["prediction"][row])[there].mean())
+        for epoch in range(1, epochs + 1):
+            for part in ("train", *(["validation"] if validation else []), "test"):
+                value = accuracy * (1 - math.exp(-epoch)) + rng.normal(0, 0.03)
+                points.append((setting, repeat, epoch, part, "accuracy", value))
+                points.append((setting, repeat, epoch, part, "loss", math.nan if gone[repeat] else 2 - 2 * value))
+        if gone[repeat]:
+            rows.append(RunRow(setting=setting, repeat=repeat, status="diverged", epochs=3, message="loss is NaN"))
+            continue
+        scores = {"accuracy": accuracy, "loss": 2 - 2 * accuracy}
+        rows.append(RunRow(setting=setting, repeat=repeat, status="finished", epochs=epochs, scores=scores))
+    if points:
+        record.save_epochs(name, points)
+    record.finish_runs(name, rows)
+
+
+def _sequence_showcase(rng: np.random.Generator, n_classes: int, n_models: int) -> dict[str, Any]:
+    """Six windows; the last is shorter than the others."""
+    time = np.arange(STEPS)[:, None]
+    windows = np.sin(rng.uniform(0.1, 0.6, (6, 1, 9)) * time + rng.uniform(0, 6, (6, 1, 9)))
+    target = rng.integers(0, n_classes, 6)
+    return {
+        "windows": (windows * [1, 1, 1, 3, 3, 3, 0.2, 0.2, 0.2]).astype(np.float32),
+        "length": np.array([STEPS] * 5 + [STEPS // 2]),
+        "target": target,
+        "prediction": (target + 1) % n_classes,
+        "probability": np.linspace(0.98, 0.6, 6),
+        "model": np.full(6, min(1, n_models - 1), dtype=np.int32),
     }

@@ -38,8 +38,12 @@ def test_the_list_equals_the_files_on_disk():
 # What each kind of record is drawn as; the fixture of its folder, and the figures in the report's order.
 DRAWN = {
     "report": ["strips", "curves", "loss_curves", "confusion", "roc", "hardest"],
-    "match_report": ["strips", "curves", "loss_curves", "episodes", "gallery", "embedding"],
-}
+    "match_report": ["strips", "curves", "loss_curves", "groups", "episodes", "gallery", "embedding"],
+    "sequence_report": [
+        "strips", "curves", "loss_curves", "volatility", "groups", "confusion", "classes", "windows", "steps_seen",
+        "gradient_norms",
+    ],
+}  # fmt: skip
 
 
 def test_every_figure_is_drawn_for_some_kind_of_record():

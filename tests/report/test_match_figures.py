@@ -16,6 +16,7 @@ from sklearn.manifold import trustworthiness
 from sklearn.metrics import pairwise_distances
 
 from tenfold.errors import RecordError
+from tenfold.report import write_report
 from tenfold.report._render import draw, inline_svg
 from tenfold.report.figures import FIGURES, embedding, episodes, gallery
 from tenfold.report.figures._canvas import COLOURS
@@ -46,7 +47,7 @@ def box_of(text):
 
 def test_the_page_has_the_figures_of_its_kind_whole_and_in_the_pages_colours(match_page):
     sections = [attributes["id"] for attributes in match_page.named("section")]
-    drawn_here = ["strips", "curves", "loss_curves", "episodes", "gallery", "embedding"]
+    drawn_here = ["strips", "curves", "loss_curves", "groups", "episodes", "gallery", "embedding"]
     assert sections == ["verdict", "table", *drawn_here, "placement", "runs", "limits", "environment", "command"]
     assert match_page.broken == match_page.open == []
     ids = [attributes["id"] for _, attributes in match_page.tags if attributes.get("id")]
@@ -82,14 +83,15 @@ def test_the_same_record_gives_the_same_picture(match_report, entry):
         ({"references": None}, set()),
         ({"settings": ("lr=0.1", "lr=0.01")}, set()),
         ({"candidates": 2}, set()),
-        ({"predictions": False}, {"episodes", "gallery", "embedding"}),
-        ({"diverged": "all"}, {"strips", "episodes", "embedding"}),
+        ({"groups": False}, {"groups"}),
+        ({"predictions": False}, {"groups", "episodes", "gallery", "embedding"}),
+        ({"diverged": "all"}, {"strips", "groups", "episodes", "embedding"}),
     ],
     ids=lambda value: ", ".join(value) if isinstance(value, dict) else "",
 )
 def test_sparse_records_draw_what_they_have(example, tmp_path, variant, left_out):
     results = Results(example.build_match(tmp_path / "study", **variant))
-    expected = {"strips", "curves", "loss_curves", "episodes", "gallery", "embedding"} - left_out
+    expected = {"strips", "curves", "loss_curves", "groups", "episodes", "gallery", "embedding"} - left_out
     for width in (760, 360):
         found = {entry.name: entry.draw(results, width=width) for entry in FIGURES}
         assert {name for name, figure in found.items() if figure is not None} == expected
@@ -436,9 +438,18 @@ def test_a_damaged_file_is_an_error_where_its_arrays_would_be_drawn(example, tmp
     folder = example.build_match(tmp_path / "match", repeats=1)
     for name in ("residual-net", "showcase"):
         os.truncate(folder / "predictions" / f"{name}.npz", 100)
-    for entry in (episodes, gallery, embedding):
-        with pytest.raises(RecordError, match=r"\.npz is damaged or cut off"):
+    concerned = {"groups", "episodes", "gallery", "embedding"}
+    for entry in FIGURES:
+        if entry.name in concerned:
+            with pytest.raises(RecordError, match=r"\.npz is damaged or cut off"):
+                entry.draw(Results(folder))
+        else:
             entry.draw(Results(folder))
+    html = write_report(folder).read_text(encoding="utf-8")
+    titles = {entry.name: f"&#39;{entry.title}&#39;" for entry in FIGURES}
+    said = re.findall(r"<li>The figures? (.*?) could not be drawn: .*?(\w[\w-]*)\.npz is damaged", html)
+    three = f"{titles['groups']}, {titles['episodes']}, {titles['embedding']}"
+    assert said == [(three, "residual-net"), (titles["gallery"], "showcase")]
 
 
 def test_numbers_of_classes_that_lie_on_each_other_do_not():

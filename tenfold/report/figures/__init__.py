@@ -12,15 +12,21 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from tenfold.report.figures import (
+    classes,
     confusion,
     curves,
     embedding,
     episodes,
     gallery,
+    gradient_norms,
+    groups,
     hardest,
     loss_curves,
     roc,
+    steps_seen,
     strips,
+    volatility,
+    windows,
 )
 
 __all__ = ["FIGURES", "FigureEntry"]
@@ -60,11 +66,33 @@ FIGURES = (
         "after the last epoch.",
     ),
     FigureEntry(
+        "volatility",
+        volatility.draw,
+        "Volatility",
+        "How much the score jumps from epoch to epoch: the standard deviation of its changes over the second half of "
+        "training. A steady rise adds nothing to it. The number is the mean over repeats, with the deviation.",
+    ),
+    FigureEntry(
+        "groups",
+        groups.draw,
+        "By group",
+        "Groups of the test data, such as people or alphabets, in the order of the best model's scores: its mean over "
+        "repeats, with the standard deviation, and the means of the other models. A repeat need not have every group: "
+        "“3 of 10” is the number of repeats that have it.",
+    ),
+    FigureEntry(
         "confusion",
         confusion.draw,
         "Confusion matrices",
         "Of each true class (rows), the share predicted as each class (columns), in percent: mean over repeats, with "
-        "the standard deviation.",
+        "the standard deviation. Where a field is empty, the share is 0 as far as it would be written.",
+    ),
+    FigureEntry(
+        "classes",
+        classes.draw,
+        "Precision and recall of each class",
+        "Precision: of what was taken for a class, the share that is one. Recall: of what is one, the share that was "
+        "taken for it. Mean over repeats, with a line of one standard deviation to each side.",
     ),
     FigureEntry(
         "roc",
@@ -79,6 +107,30 @@ FIGURES = (
         "Hardest examples",
         "Test examples that most models got wrong in the same repeat, with the right answer and the share of models "
         "that were wrong.",
+    ),
+    FigureEntry(
+        "windows",
+        windows.draw,
+        "Windows taken for another class",
+        "For each of the most frequent confusions of the best model, the window of which it was surest, with the "
+        "probability it gave to the wrong class. Signals are in the units of the data, on the same scale in every "
+        "window.",
+    ),
+    FigureEntry(
+        "steps_seen",
+        steps_seen.draw,
+        "Accuracy by steps seen",
+        "Accuracy in percent where only the first steps of a window are seen, in some of the test windows; models were "
+        "trained on whole windows. Mean over repeats, with a band of one standard deviation. The number is the "
+        "accuracy with all steps.",
+    ),
+    FigureEntry(
+        "gradient_norms",
+        gradient_norms.draw,
+        "Gradient by time step",
+        "How much the loss depends on the signal at each step: the norm of its gradient, on a logarithmic scale, as "
+        "the mean of logarithms over repeats with a band of one standard deviation. The number is the norm at the "
+        "first step divided by that at the last: far below 1, what happened early is all but forgotten.",
     ),
     FigureEntry(
         "episodes",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tenfold.report.figures._canvas import best_arms
+from tenfold.report.figures._predictions import PAIRS, sound_runs
 from tenfold.results import Arm, Results
 
 __all__ = ["binary_predictions", "class_names"]
@@ -17,21 +17,13 @@ def binary_predictions(results: Results) -> Iterator[tuple[Arm, np.ndarray, np.n
 
     Runs whose probabilities are not finite (diverged ones) are left out.
     """
-    for arm in best_arms(results):
-        arrays = results.predictions(arm.model)
-        if arrays is None or not {"probability", "target"} <= arrays.keys():
-            continue
+    for arm, arrays in sound_runs(results, PAIRS, "probability", "target"):
         probability, target = arrays["probability"], arrays["target"]
         if probability.ndim != 2 or probability.shape != target.shape:
             continue
-        diverged = {run.repeat for run in results.runs if run.arm == arm and run.status == "diverged"}
-        mine = np.isfinite(probability).all(1)
-        if "repeat" in arrays:
-            mine &= ~np.isin(arrays["repeat"], list(diverged))
-        if "setting" in arrays:
-            mine &= arrays["setting"] == arm.setting
-        if mine.any():
-            yield arm, probability[mine], target[mine]
+        finite = np.isfinite(probability).all(1)
+        if finite.any():
+            yield arm, probability[finite], target[finite]
 
 
 def class_names(results: Results) -> tuple[str, str]:

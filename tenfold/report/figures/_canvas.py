@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 from tenfold.results import Arm, Results
 
 __all__ = [
-    "COLOURS", "FONT", "NARROW", "SMALL", "WIDE",
-    "axes_at", "best_arms", "fit", "legend", "new_figure", "panels", "plain", "scale_of", "title", "write",
+    "COLOURS", "FONT", "HOLLOW", "NARROW", "SMALL", "WIDE",
+    "axes_at", "best_arms", "fit", "legend", "new_figure", "panels", "places", "plain",
+    "row_label", "scale_of", "title", "wrapped", "write",
 ]  # fmt: skip
 
 WIDE, NARROW = 760, 360
@@ -34,6 +35,9 @@ COLOURS = {
     "third": "#7d8790",
     "paper": "#fefefe",
 }
+
+_LINE = 15  # height of a line of a title
+HOLLOW = 4.5  # diameter of a small hollow dot
 
 _PER_INCH = 72
 _WIDTH_OF_A_LETTER = 0.56
@@ -92,9 +96,35 @@ def fit(text: str, width: float, size: float = FONT) -> str:
     return f"{text[: letters - 1 - end].rstrip()}…{text[len(text) - end :].lstrip()}"
 
 
+def wrapped(text: str, width: float, size: float) -> list[str]:
+    """A name on one line, or on two where it is too long and can be divided; each cut in its middle as by ``fit``.
+
+    Example:
+        >>> wrapped("walking upstairs", 80, 11), wrapped("walking", 80, 11)
+        (['walking', 'upstairs'], ['walking'])
+    """
+    if fit(text, width, size) == text:
+        return [text]
+    gaps = [at for at, letter in enumerate(text) if letter in " _-" and 0 < at < len(text) - 1]
+    if not gaps:
+        return [fit(text, width, size)]
+    at = min(gaps, key=lambda gap: max(gap, len(text) - gap))
+    return [fit(part.strip(" "), width, size) for part in (text[: at + 1], text[at + 1 :])]
+
+
 def write(axes: Axes, x: float, y: float, text: str, *, colour: str = "ink", size: float = FONT, **more: Any) -> None:
     """Text in the axes' units, in one of the colours."""
     axes.text(x, y, plain(text), color=COLOURS[colour], fontsize=size, **more)
+
+
+def row_label(page: Axes, right: float, y: float, text: str) -> None:
+    """A row's name on axes made by ``whole``, ending at a place, in two smaller lines where one is too short."""
+    room = right - 6  # letters may be wider than most
+    lines = [text] if fit(text, room) == text else wrapped(text, room, SMALL)
+    size = FONT if len(lines) == 1 and fit(lines[0], room) == lines[0] else SMALL
+    for number, line in enumerate(lines):
+        middle = y + 13 * (number - (len(lines) - 1) / 2)
+        write(page, right, middle, line, size=size, va="center", ha="right")
 
 
 def title(axes: Axes, text: str, *, left: float, right: str = "") -> None:
@@ -102,15 +132,17 @@ def title(axes: Axes, text: str, *, left: float, right: str = "") -> None:
 
     Args:
         axes: the panel.
-        text: shortened where there is no room.
+        text: on two lines or shortened where there is no room.
         left: pixels by which the name starts left of the axes, above its ticks.
         right: the value.
     """
     box = axes.get_window_extent()
-    room = box.width + left - (len(right) + 1) * FONT * _WIDTH_OF_A_LETTER * (right != "")
+    room = box.width + left - (len(right) + 2) * FONT * _WIDTH_OF_A_LETTER * (right != "")
     place: dict[str, Any] = {"transform": axes.transAxes, "va": "bottom"}
     raised = 1 + 6 / box.height
-    write(axes, -left / box.width, raised, fit(text, room), **place)
+    lines = wrapped(text, room, FONT)
+    for above, line in enumerate(reversed(lines)):
+        write(axes, -left / box.width, raised + above * _LINE / box.height, line, **place)
     if right:
         write(axes, 1, raised, right, colour="first", ha="right", weight="bold", **place)
 
@@ -120,7 +152,8 @@ def legend(axes: Axes, entries: Sequence[tuple[str, str, str]], *, left: float, 
 
     Args:
         axes: from ``whole``.
-        entries: (mark, colour, words); mark is "dot", "line", "dashed", "band", "bar" or "diamond".
+        entries: (mark, colour, words); mark is "dot", "hollow", "line", "thin", "dashed", "band", "bar", "range" or
+            "diamond".
         left, top: where the row starts and its middle lies, in pixels.
     """
     x = left
@@ -128,6 +161,11 @@ def legend(axes: Axes, entries: Sequence[tuple[str, str, str]], *, left: float, 
         tone = COLOURS[colour]
         if mark == "dot":
             axes.plot([x + 8], [top], "o", ms=6, color=tone, alpha=0.6, mew=0)
+        elif mark == "hollow":
+            axes.plot([x + 8], [top], "o", ms=HOLLOW, mfc="none", mec=tone, mew=1)
+        elif mark == "range":
+            axes.plot([x, x + 18], [top, top], color=tone, lw=2)
+            axes.plot([x + 9], [top], "o", ms=7, color=tone, mew=0)
         elif mark == "diamond":
             axes.plot([x, x + 18], [top, top], color=tone, lw=1)
             axes.plot([x + 9], [top], "D", ms=6, color=tone, mew=0)
@@ -137,18 +175,20 @@ def legend(axes: Axes, entries: Sequence[tuple[str, str, str]], *, left: float, 
         elif mark == "band":
             axes.fill_between([x, x + 18], [top - 5] * 2, [top + 5] * 2, color=tone, alpha=0.2, lw=0)
         else:
-            axes.plot([x, x + 18], [top, top], color=tone, lw=2, ls="-" if mark == "line" else (0, (2, 1.2)))
+            style = (0, (2, 1.2)) if mark == "dashed" else "-"
+            axes.plot([x, x + 18], [top, top], color=tone, lw=0.8 if mark == "thin" else 2, ls=style)
         write(axes, x + 24, top, words, colour="muted", size=SMALL, va="center")
         x += 24 + len(words) * SMALL * _WIDTH_OF_A_LETTER + 16
 
 
 def panels(
-    count: int, width: float, height: float, *, wide: int, top: float = 26, left: float = 34, bottom: float = 22
-) -> tuple[Figure, list[Axes]]:
+    names: Sequence[str], width: float, height: float, *, wide: int, top: float = 26, left: float = 34,
+    bottom: float = 22,
+) -> tuple[Figure, list[Axes]]:  # fmt: skip
     """A grid of equal panels.
 
     Args:
-        count: how many.
+        names: of the panels, for which room is kept above them; see ``title``.
         width: of the figure.
         height: of one panel's axes.
         wide: columns where there is room; a narrow figure has two.
@@ -156,10 +196,13 @@ def panels(
     Returns:
         The figure and its axes in reading order.
     """
+    count = len(names)
     columns = min(count, wide if width > (WIDE + NARROW) / 2 else 2)
     rows = math.ceil(count / columns)
-    above, gap = 24, 14
+    gap = 14
     each_width = width / max(columns, 2 if width < WIDE else 3)
+    room = each_width - gap - 8 * FONT * _WIDTH_OF_A_LETTER  # beside a value
+    above = 24 + _LINE * any(len(wrapped(name, room, FONT)) > 1 for name in names)
     each_height = above + height + bottom + gap
     figure = new_figure(width, top + rows * each_height)
     places = [(index % columns, index // columns) for index in range(count)]
@@ -176,9 +219,14 @@ def scale_of(unit: str) -> float:
 
 def best_arms(results: Results, among: Sequence[Arm] | None = None) -> list[Arm]:
     """Arms from best to worst on the primary metric, those without a score last; at most 24, the best ones."""
-    place = {entry.label: entry.place for entry in results.ranking()}
+    place = places(results)
     arms = sorted(results.arms if among is None else among, key=lambda arm: place.get(arm.label, len(place) + 1))
     return arms[:MOST_PANELS]
+
+
+def places(results: Results) -> dict[str, int]:
+    """The place of each arm with a score in the ranking on the primary metric, by label; 1 is the best."""
+    return {entry.label: entry.place for entry in results.ranking()}
 
 
 def mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

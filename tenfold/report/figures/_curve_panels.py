@@ -33,7 +33,8 @@ def draw_curves(results: Results, metric: str, *, width: float) -> Figure | None
     scale = scale_of(described["unit"])
     arms = best_arms(results, [arm for arm in results.arms if any(curve.arm == arm for curve in curves)])
     parts = [part for part in _LOOKS if any(curve.part == part for curve in curves)]
-    figure, axes = panels(len(arms), width, 110 if width > (WIDE + NARROW) / 2 else 96, wide=4, top=28)
+    high = 110 if width > (WIDE + NARROW) / 2 else 96
+    figure, axes = panels([arm.label for arm in arms], width, high, wide=4, top=28)
     entries = [(_LOOKS[part][1], _LOOKS[part][0], part) for part in parts]
     legend(whole(figure), [*entries, ("band", "third", "± 1 deviation")], left=4, top=12)
     low, high = _limits([curve for curve in curves if curve.arm in arms], scale)

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from tenfold.report.figures._binary import binary_predictions, class_names
-from tenfold.report.figures._canvas import COLOURS, SMALL, WIDE, mean_and_std, panels, title, write
+from tenfold.report.figures._canvas import COLOURS, MOST_PANELS, SMALL, WIDE, mean_and_std, panels, title, write
+from tenfold.report.figures._matrices import draw_classes
 from tenfold.results import Results
 
 
 def draw(results: Results, *, width: float = WIDE) -> Figure | None:
-    """One two by two matrix an arm; None where the record has no two-class predictions."""
-    found = list(binary_predictions(results))
+    """A matrix an arm, two by two, or of the classes; None where the record has no predictions of classes."""
+    return draw_classes(results, width=width) or _draw_two(results, width)
+
+
+def _draw_two(results: Results, width: float) -> Figure | None:
+    found = list(islice(binary_predictions(results), MOST_PANELS))
     if not found:
         return None
     names = class_names(results)
     short = [name.replace("first ", "").replace("second", "") for name in names]
     ticks = [f"1st {word.strip()} 2nd" if word != name else name for word, name in zip(short, names, strict=True)]
-    figure, axes = panels(len(found), width, 84, wide=4, top=4, left=62, bottom=34)
+    figure, axes = panels([arm.label for arm, *_ in found], width, 84, wide=4, top=4, left=62, bottom=34)
     for panel, (arm, probability, target) in zip(axes, found, strict=True):
         means, stds = mean_and_std(shares(probability, target) * 100)
         for actual in (0, 1):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
 from tenfold.report.figures._canvas import COLOURS, NARROW, SMALL, WIDE, axes_at, new_figure, title, write
-from tenfold.report.figures._match import match_runs
+from tenfold.report.figures._predictions import MATCH, sound_runs
 from tenfold.results import Arm, Results
 
 _MOST_CLASSES, _MOST_IMAGES = 20, 400
@@ -57,7 +57,7 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
 
 def _best_and_worst(results: Results) -> list[_Pool]:
     """The best and the worst model with embeddings, by the first repeat of both that has the same images; or one."""
-    arms = [_pools(arm, arrays) for arm, arrays in match_runs(results, "pool", "pool_class")]
+    arms = [_pools(arm, arrays) for arm, arrays in sound_runs(results, MATCH, "pool", "pool_class")]
     found = [pools for pools in arms if pools]
     for worst in reversed(found[1:]):
         for best in found[0]:

@@ -21,10 +21,11 @@ from tenfold.report.figures._canvas import (
     legend,
     mean_and_std,
     new_figure,
+    row_label,
     whole,
     write,
 )
-from tenfold.report.figures._match import match_runs
+from tenfold.report.figures._predictions import MATCH, sound_runs
 from tenfold.results import Results
 
 _ROW, _DOT, _LINE = 44, 6.0, 16  # pixels: height of an arm, diameter of a dot, height of a line of names
@@ -34,7 +35,7 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
     """One row an arm, a dot an episode; None where the record has no episodes."""
     found = [
         (arm, episode_errors(arrays["episode_place"]))
-        for arm, arrays in match_runs(results, "episode_place")
+        for arm, arrays in sound_runs(results, MATCH, "episode_place")
         if arrays["episode_place"].ndim == 3 and arrays["episode_place"][0].size
     ]
     found = list(islice(found, MOST_PANELS))
@@ -62,10 +63,11 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
     for number, (arm, errors) in enumerate(found):
         y = row * number + (row - _ROW) + _ROW / 2
         _strip(axes, errors, y, pixels)
-        label_y, beside = (top + row * number + 10, 6) if narrow else (top + y, left - 12)
-        box = {"facecolor": COLOURS["paper"], "lw": 0, "pad": 1} if narrow else None
-        label = fit(arm.label, width - 12 if narrow else left - 16)
-        write(page, beside, label_y, label, va="center", ha="left" if narrow else "right", bbox=box)
+        if narrow:
+            box = {"facecolor": COLOURS["paper"], "lw": 0, "pad": 1}
+            write(page, 6, top + row * number + 10, fit(arm.label, width - 12), va="center", bbox=box)
+        else:
+            row_label(page, left - 12, top + y, arm.label)
         mean, std = mean_and_std(errors.mean(1))
         place: dict[str, Any] = {"ha": "right", "va": "center"}
         write(page, width - 4, top + y - (7 if math.isfinite(std) else 0), f"{mean:.1f} %", weight="bold", **place)

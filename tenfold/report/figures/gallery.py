@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from tenfold.report.figures._canvas import COLOURS, FONT, NARROW, SMALL, WIDE, fit, new_figure, whole, write
-from tenfold.report.figures._match import readable
+from tenfold.report.figures._predictions import MATCH, readable
 from tenfold.results import Results
 
 _MOST = 16
@@ -20,7 +20,7 @@ _CELLS = 1 + _FIRST + 1
 
 def draw(results: Results, *, width: float = WIDE) -> Figure | None:
     """Each query with its best candidates and the right one, marked; None where none were saved."""
-    arrays = readable(results, results.showcase)
+    arrays = readable(results, results.showcase, MATCH)
     if arrays is None or not {"query", "ranked", "right_place"} <= arrays.keys():
         return None
     query, ranked, place = (arrays[name][:_MOST] for name in ("query", "ranked", "right_place"))

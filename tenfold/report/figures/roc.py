@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from tenfold.report.figures._binary import binary_predictions
-from tenfold.report.figures._canvas import COLOURS, WIDE, mean_and_std, panels, title, write
+from tenfold.report.figures._canvas import COLOURS, MOST_PANELS, WIDE, mean_and_std, panels, title, write
 from tenfold.results import Results
 
 _GRID = np.linspace(0, 1, 101)
@@ -14,10 +16,10 @@ _GRID = np.linspace(0, 1, 101)
 
 def draw(results: Results, *, width: float = WIDE) -> Figure | None:
     """One panel an arm; None where the record has no two-class predictions."""
-    found = list(binary_predictions(results))
+    found = list(islice(binary_predictions(results), MOST_PANELS))
     if not found:
         return None
-    figure, axes = panels(len(found), width, 118, wide=4, top=4, bottom=32)
+    figure, axes = panels([arm.label for arm, *_ in found], width, 118, wide=4, top=4, bottom=32)
     for panel, (arm, probability, target) in zip(axes, found, strict=True):
         curves = np.stack([roc(p, t) for p, t in zip(probability, target, strict=True)])  # (runs, grid)
         mean, std = mean_and_std(curves)

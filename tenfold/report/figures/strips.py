@@ -19,6 +19,7 @@ from tenfold.report.figures._canvas import (
     fit,
     legend,
     new_figure,
+    row_label,
     scale_of,
     whole,
     write,
@@ -54,10 +55,11 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
         if figure_there is not None:
             _published(axes, figure_there.mean * scale, figure_there.std * scale, y + (0.2 if narrow else 0.3))
         _row(axes, values, (summary.mean * scale, summary.low * scale, summary.high * scale), y)
-        label_y, beside = (top + row * (number + 0.25), 6) if narrow else (middle, left - 12)
-        room = width - 12 if narrow else left - 16
-        box = {"facecolor": COLOURS["paper"], "lw": 0, "pad": 1} if narrow else None
-        write(page, beside, label_y, fit(arm.label, room), va="center", ha="left" if narrow else "right", bbox=box)
+        if narrow:
+            box = {"facecolor": COLOURS["paper"], "lw": 0, "pad": 1}
+            write(page, 6, top + row * (number + 0.25), fit(arm.label, width - 12), va="center", bbox=box)
+        else:
+            row_label(page, left - 12, middle, arm.label)
         _value(page, width, middle, summary.mean * scale, metric["unit"], results.counts(arm))
     axes.margins(x=0.03)
     axes.xaxis.get_major_locator().set_params(nbins=4 if narrow else 7)  # type: ignore[union-attr]

@@ -1,0 +1,108 @@
+"""Predictions of a record by arm, as figures need them; which kinds of task a figure is for is checked here alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+
+import numpy as np
+
+from tenfold.report.figures._canvas import places
+from tenfold.results import Arm, Results
+
+__all__ = [
+    "MATCH",
+    "PAIRS",
+    "SEQUENCES",
+    "concerns",
+    "in_order",
+    "kind_of",
+    "leaks",
+    "names_of",
+    "readable",
+    "sound_runs",
+]
+
+PAIRS, MATCH, SEQUENCES = "compare-pairs", "match", "classify-sequences"
+
+
+def concerns(results: Results, *kinds: str) -> bool:
+    """Whether a figure of these kinds of task may find something to draw.
+
+    It has nothing to look for in records of the other kinds above, damaged or not. A task of another name, somebody's
+    own, has those figures whose arrays it saves.
+    """
+    kind = kind_of(results)
+    return kind in kinds or kind not in (PAIRS, MATCH, SEQUENCES)
+
+
+def kind_of(results: Results) -> str | None:
+    """The study's kind of task, None where the record does not say."""
+    return (results.study.get("task") or {}).get("kind")
+
+
+def readable(
+    results: Results, read: Callable[[], dict[str, np.ndarray] | None], *kinds: str
+) -> dict[str, np.ndarray] | None:
+    """Arrays of a file of the record; None where there are none, or the figure is not for this kind of task.
+
+    Raises:
+        RecordError: if the file is damaged.
+    """
+    return read() if concerns(results, *kinds) else None
+
+
+def sound_runs(results: Results, kinds: str | tuple[str, ...], *names: str) -> Iterator[tuple[Arm, dict]]:
+    """Arms, best first, each with the arrays of these names and "repeat", the runs' numbers; runs first.
+
+    Arms without such arrays are left out, and runs that diverged. For the order see ``in_order``.
+    """
+    kinds = (kinds,) if isinstance(kinds, str) else kinds
+
+    @lru_cache(maxsize=1)  # arms of one model are in one file; all files at once may not fit
+    def of_model(model: str) -> dict[str, np.ndarray] | None:
+        return readable(results, lambda: results.predictions(model), *kinds)
+
+    for arm in in_order(results, results.arms):
+        arrays = of_model(arm.model)
+        if arrays is None or not set(names) <= arrays.keys():
+            continue
+        found = {name: arrays[name] for name in names}
+        runs = len(found[names[0]])
+        found["repeat"] = arrays.get("repeat", np.arange(runs))
+        if any(len(values) != runs for values in found.values()):
+            continue
+        diverged = [run.repeat for run in results.runs if run.arm == arm and run.status == "diverged"]
+        mine = ~np.isin(found["repeat"], diverged)
+        if "setting" in arrays:
+            mine &= arrays["setting"] == arm.setting
+        if mine.any():
+            yield arm, {name: values[mine] for name, values in found.items()}
+
+
+def in_order(results: Results, arms: Iterable[Arm]) -> list[Arm]:
+    """Arms from best to worst on the primary metric, those without a score last.
+
+    Where models were trained under two splits, those tested on people they had not learnt from come before all that
+    were tested on windows at random: the scores of these are higher, and say less.
+    """
+    place = places(results)
+    return sorted(arms, key=lambda arm: (leaks(arm), place.get(arm.label, len(place) + 1)))
+
+
+def leaks(arm: Arm) -> bool:
+    """Whether an arm was trained under a split by windows, in a study of several splits."""
+    return "split=window" in arm.setting.split(", ")
+
+
+def names_of(results: Results, what: str, count: int) -> list[str]:
+    """Words for the numbers 0 ... count - 1 of classes, groups or channels; records that have none get numbers.
+
+    Args:
+        what: "class", "group" or "channel".
+    """
+    note = results.note("names")
+    given = note.get(what) if isinstance(note, dict) else None
+    words = [str(word) for word in given[:count]] if isinstance(given, list) else []
+    start = "" if what == "class" else f"{what} "
+    return words + [f"{start}{number}" for number in range(len(words), count)]
