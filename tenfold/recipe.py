@@ -52,7 +52,8 @@ class Recipe(BaseModel):
     """Budget, optimiser and schedule of a model. A list for a lane value makes a sweep in one stack.
 
     A task adds the settings of its loss in a class of its own: names of those that may differ from run to run in one
-    stack go into ``loss_values`` (or ``data_values``, where the examples depend on them), and into ``vectors`` where one value is a list itself.
+    stack go into ``loss_values`` (or ``data_values``, where the examples depend on them), and into ``vectors`` where
+    one value is a list itself.
 
     Attributes:
         epochs: passes over the training examples.
