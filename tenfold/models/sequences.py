@@ -130,12 +130,17 @@ _TAKEN_OFF = 16  # four times 5 - 1
 
 
 class ConvClassifier(nn.Module):
-    """Residual convolutions over time, the mean over all steps: (batch, steps, channels) -> (batch, classes).
+    """Residual convolutions over time, mean and deviation over the steps: (batch, steps, channels) -> (batch, classes).
 
     Our own arrangement of the blocks of He et al. 2016, in one dimension: a strided first convolution, then one stage
-    of ``blocks`` for each of ``channels``, strided too, so that little is computed at the full rate. Between the layers
-    the steps after the end of a window are set to zero, and the mean leaves them out. Batch norm does count them while
-    it trains: they are zeros for every window alike, and its running values, which evaluation takes, have seen as many.
+    of ``blocks`` for each of ``channels``, strided too from the second on, so that little is computed at the full rate.
+    The deviation of a map over time tells how strong a movement is where the mean tells what it is: on windows of 9
+    channels x 128 steps, new people, a point of accuracy more than the mean alone. A third stage, wider kernels and the
+    maximum brought nothing.
+
+    Between the layers the steps after the end of a window are set to zero, and mean and deviation leave them out. Batch
+    norm does count them while it trains: they are zeros in every window, and its running values, which evaluation
+    takes, have seen as many.
 
     Args:
         n_channels: readings at each step.
@@ -153,7 +158,7 @@ class ConvClassifier(nn.Module):
         *,
         n_channels: int = 9,
         n_classes: int = 6,
-        channels: Sequence[int] = (32, 64, 96),
+        channels: Sequence[int] = (32, 64),
         kernel: int = 5,
         blocks: int = 1,
         dropout: float | None = None,
@@ -169,17 +174,27 @@ class ConvClassifier(nn.Module):
                 stages.append(_Residual(before, after, kernel, stride=2 if stage > 0 and block == 0 else 1))
                 before = after
         self.blocks = nn.ModuleList(stages)
-        self.head = nn.Sequential(*_dropout(dropout), nn.Linear(before, n_classes))
+        self.head = nn.Sequential(*_dropout(dropout), nn.Linear(2 * before, n_classes))
 
     def forward(self, windows: Tensor, lengths: Tensor | None = None) -> Tensor:
         maps, lengths = self.first(windows.transpose(1, 2), lengths)
         maps = maps.relu()
         for block in self.blocks:
             maps, lengths = block(maps, lengths)
-        if lengths is None:
-            return self.head(maps.mean(2))
-        total = maps.sum(2)  # those after the end are zero
-        return self.head(total / lengths.unsqueeze(1))
+        return self.head(_mean_and_deviation(maps, lengths))
+
+
+def _mean_and_deviation(maps: Tensor, lengths: Tensor | None) -> Tensor:
+    """(batch, channels, steps) -> (batch, 2 x channels), over the steps before the end; after it the maps are zero."""
+    if lengths is None:
+        mean = maps.mean(2, keepdim=True)
+        variance = (maps - mean).square().mean(2)
+    else:
+        n_own = lengths[:, None, None].to(maps.dtype)
+        mean = maps.sum(2, keepdim=True) / n_own
+        own = torch.arange(maps.shape[2], device=maps.device) < n_own
+        variance = ((maps - mean) * own).square().sum(2) / n_own.squeeze(2)
+    return torch.cat([mean.squeeze(2), (variance + 1e-5).sqrt()], dim=1)  # a root has no gradient at 0
 
 
 class _Normalised(nn.Module):

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from tenfold import Stack
 from tenfold.errors import RequestError
 from tenfold.models import ConvClassifier, DeepConvLSTM, ModuleSource, RecurrentClassifier
+from tenfold.models.sequences import _mean_and_deviation
 
 SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn": ("recurrent-classifier", {"cell": "rnn", "units": 5, "layers": 1, "hidden": []}),
@@ -200,7 +201,7 @@ def test_a_window_too_short_for_deep_conv_lstm_is_read_with_zeros_after_it() -> 
     torch.testing.assert_close(module(inputs, lengths), module(inputs[:, :17]), rtol=0, atol=1e-12)
 
 
-def test_the_convolutional_one_takes_the_mean_over_its_own_steps() -> None:
+def test_the_convolutional_one_takes_mean_and_deviation_over_its_own_steps() -> None:
     """A window that is the same at all steps, with kernels that see one step, has the same maps at any length."""
     module = ConvClassifier(n_channels=3, kernel=1, channels=[4, 6]).double().eval()
     inputs = windows(1, 1).expand(5, 24, 3)
@@ -216,3 +217,15 @@ def test_what_cannot_be_built_is_refused() -> None:
         DeepConvLSTM(n_steps=16)
     with pytest.raises(RequestError, match="kernel: expected an odd number of steps, got 4"):
         ConvClassifier(kernel=4)
+
+
+def test_mean_and_deviation_are_those_of_the_maps() -> None:
+    maps = torch.randn(3, 4, 9, dtype=torch.float64)
+    lengths = torch.tensor([9, 1, 5])
+    maps = maps * (torch.arange(9) < lengths[:, None])[:, None]
+    got = _mean_and_deviation(maps, lengths)
+    for row, n in enumerate(lengths.tolist()):
+        own = maps[row, :, :n]
+        expected = torch.cat([own.mean(1), (own.var(1, correction=0) + 1e-5).sqrt()])
+        torch.testing.assert_close(got[row], expected, rtol=0, atol=1e-14)
+    torch.testing.assert_close(_mean_and_deviation(maps[:1], None), got[:1], rtol=0, atol=1e-14)
