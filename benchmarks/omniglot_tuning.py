@@ -13,7 +13,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-
 from omniglot_ensemble import ensemble_error
 
 import tenfold
@@ -94,7 +93,7 @@ def main() -> None:
             },
             base=options.folder,
         )
-        results = tenfold.run(study, out=options.folder / name.replace(", ", "-").replace(" ", "-"))
+        results = tenfold.run(study, placement="spread", out=options.folder / name.replace(", ", "-").replace(" ", "-"))
         alone = 100 * (1 - results.scores("oneshot_accuracy")[name])
         together = ensemble_error(results.winner(name), images)
         seconds = np.mean([run.train_seconds for run in results.runs])
