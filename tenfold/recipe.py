@@ -48,6 +48,23 @@ class Augmentation(BaseModel):
     quarter_turns: bool = False
 
 
+class WindowAugmentation(BaseModel):
+    """Random changes of every training window of signals, anew at every step.
+
+    Attributes:
+        rotate: standard deviation in degrees of a turn of the sensor about an axis of any direction: of all triads of
+            channels whose names differ in a last x, y, z, alike.
+        scale: standard deviation of a factor about 1 for the whole window, in standardised units.
+        noise: standard deviation of noise on every number, in standardised units.
+    """
+
+    model_config = CHECKED
+
+    rotate: Annotated[float, Field(ge=0, le=90)] = 0.0
+    scale: Rate = 0.0
+    noise: NotNegative = 0.0
+
+
 class Recipe(BaseModel):
     """Budget, optimiser and schedule of a model. A list for a lane value makes a sweep in one stack.
 

@@ -9,6 +9,7 @@ from tenfold.tasks._task import FitsEstimators as FitsEstimators
 from tenfold.tasks._task import Metric as Metric
 from tenfold.tasks._task import Part as Part
 from tenfold.tasks._task import Task as Task
+from tenfold.tasks._windows import Windows as Windows
 from tenfold.tasks.classify_sequences import ClassifySequences as ClassifySequences
 from tenfold.tasks.compare_pairs import ComparePairs as ComparePairs
 from tenfold.tasks.match import Match as Match
@@ -32,5 +33,6 @@ __all__ = [
     "Part",
     "Task",
     "TaskSettings",
+    "Windows",
     "check_folds",
 ]

@@ -28,14 +28,18 @@ class Windows(Examples):
         steps: of the longest window.
         shift, scale: shape (runs, channels): inputs are (signal - shift) * scale.
         lengths: shape (runs, examples); None where all windows have ``steps``.
+        triads: channels of the x, y and z axes of each sensor, shape (triads, 3), for augmentation.
     """
 
     steps: int = 0
     shift: Tensor | None = None
     scale: Tensor | None = None
     lengths: Tensor | None = None
+    triads: Tensor | None = None
 
     def _inputs(self, index: Tensor, rows: Tensor) -> Inputs:
+        if self._in_order:
+            return (self._take(index),)
         assert self.shift is not None
         assert self.scale is not None
         step = torch.arange(self.steps, device=index.device)
@@ -63,6 +67,19 @@ class Windows(Examples):
         )
 
     @property
+    def scaling(self) -> dict[str, Tensor]:
+        """What windows are standardised by, and which channels belong together."""
+        assert self.shift is not None
+        assert self.scale is not None
+        assert self.triads is not None
+        return {"shift": self.shift, "scale": self.scale, "triads": self.triads}
+
+    def gathered(self) -> Windows:
+        ((items,), _) = self.span(0, self.n_examples)
+        index = torch.arange(self.n_runs * self.n_examples, device=self.index.device).view(self.index.shape)
+        return replace(self, items=items.flatten(0, 1), index=index, _in_order=True)
+
+    @property
     def gathered_bytes(self) -> int:
         if self.lengths is not None:  # gathered examples have no lengths
             return _NEVER
@@ -79,4 +96,5 @@ class Windows(Examples):
             shift=self.shift.to(device, dtype),
             scale=self.scale.to(device, dtype),
             lengths=None if self.lengths is None else self.lengths.to(device),
+            triads=None if self.triads is None else self.triads.to(device),
         )

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from tenfold import data
 from tenfold.data import Layout
 from tenfold.errors import DataError, RequestError, ShapeError, nearest
-from tenfold.recipe import Recipe
+from tenfold.recipe import Recipe, WindowAugmentation
 from tenfold.seeds import generator
 from tenfold.tasks._examples import Examples
 from tenfold.tasks._settings import TaskSettings
@@ -72,12 +72,14 @@ class SequenceRecipe(Recipe):
         split: what is kept apart in training and testing: "group" (all windows of a person are on one side) or "window"
             (windows at random: neighbours that share samples are on both sides, and the same people). A list trains
             under both and compares them. "auto" is "group" where there are groups or an official split.
+        augment: random changes of the training windows.
         class_weights: "balanced" weighs every window by the inverse frequency of its class in training.
     """
 
     data_values: ClassVar[tuple[str, ...]] = ("split",)
 
     split: Split | Annotated[list[Split], Field(min_length=1)] = "auto"
+    augment: WindowAugmentation | None = None  # type: ignore[assignment]  # in place of changes of images
     class_weights: Literal["none", "balanced"] = "none"
 
 
@@ -126,6 +128,7 @@ class ClassifySequences:
         self._data = recordings
         self.channels, signals = _channels(recordings, channels)
         self._signals = torch.from_numpy(signals)
+        self._triads = torch.tensor(_triads(self.channels), dtype=torch.int64).view(-1, 3)
         self.train, self.test, self.test_share = train, test, test_share
         self.validation, self.standardise = validation, standardise
         self.fingerprint = recordings.fingerprint
@@ -350,6 +353,7 @@ class ClassifySequences:
             shift=shift,
             scale=scale,
             lengths=self._lengths[index] if self._varying else None,
+            triads=self._triads,
         )
 
     def order(self, targets: dict[str, Tensor], recipe: SequenceRecipe, numbers: torch.Generator) -> Tensor:
@@ -550,6 +554,23 @@ def _channels(recordings: data.Recordings, names: Sequence[str] | None) -> tuple
     if len(set(names)) < len(names):
         raise RequestError(f"channels: one name stands twice in {list(names)}")
     return tuple(names), np.stack(found, axis=1)
+
+
+def _triads(channels: Sequence[str]) -> list[list[int]]:
+    """Places of the x, y and z axes of each sensor: channels whose names are the same but for x, y, z.
+
+    Example:
+        >>> _triads(["t", "gyro_x", "gyro_y", "gyro_z", "ax + bx", "ay + by", "az + bz", "max"])
+        [[1, 2, 3], [4, 5, 6]]
+    """
+    place = {name: at for at, name in enumerate(channels)}
+    found = []
+    for name in channels:
+        ends = [term.strip()[-1:] for term in name.split("+")]
+        three = [" + ".join(term.strip()[:-1] + axis for term in name.split("+")) for axis in "xyz"]
+        if set(ends) == {"x"} and all(each in place for each in three):
+            found.append([place[each] for each in three])
+    return found
 
 
 def _cut(

@@ -12,7 +12,7 @@ from tenfold.recipe import Lane, Recipe
 from tenfold.seeds import derive, generator
 from tenfold.stack import replayable
 from tenfold.tasks import Task
-from tenfold.train._augment import augment
+from tenfold.train._augment import augmented
 from tenfold.train._job import Job
 from tenfold.train._schedules import factor
 from tenfold.train._state import seeded_forward
@@ -54,10 +54,7 @@ def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = N
         order = task.order(its, recipe, generator(job.seed, repeat, "order", epoch)).to(device)
         for rows in order.split(recipe.batch_size):
             inputs, targets = train.batch(rows[None])
-            if recipe.augment is not None:
-                images, *others = inputs
-                images = augment(images, recipe.augment, keys, done, together=recipe.images_together)
-                inputs = (images, *others)
+            inputs = augmented(inputs, recipe, keys, done, train)
             for group in optimiser.param_groups:
                 group["lr"] = lane.lr * factor(done, n_steps, steps_per_epoch, recipe)
             optimiser.zero_grad()

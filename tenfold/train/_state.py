@@ -17,7 +17,7 @@ from tenfold.recipe import Lane, Recipe
 from tenfold.seeds import derive, generator
 from tenfold.stack import How, Stack
 from tenfold.tasks import Examples, Inputs, Part, Task
-from tenfold.train._augment import augment
+from tenfold.train._augment import augmented
 from tenfold.train._optimisers import make_optimiser, set_rates
 from tenfold.train._schedules import Plateau, factor
 
@@ -186,11 +186,7 @@ def step(state: State, rows: Tensor) -> tuple[Tensor, Any]:
         (Tensor, outputs): the loss of every run, shape (runs,), and the module outputs, runs first; both detached.
     """
     inputs, targets = state.parts["train"].batch(rows)
-    if state.recipe.augment is not None:
-        images, *others = inputs
-        together = state.recipe.images_together
-        images = augment(images, state.recipe.augment, state.augment_keys, state.steps_done, together=together)
-        inputs = (images, *others)
+    inputs = augmented(inputs, state.recipe, state.augment_keys, state.steps_done, state.parts["train"])
     state.loss_values["step"].fill_(state.steps_done)
     losses, outputs = _gradients(state, inputs, targets)
     _clip(state)
