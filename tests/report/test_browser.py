@@ -42,12 +42,14 @@ def measured(report: Path, tmp_path: Path, width: int, scheme: int) -> list[str]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 400])
-def test_no_sideways_scrolling_and_dark_is_dark(report, tmp_path, width):
-    light, dark = (measured(report, tmp_path, width, scheme) for scheme in (1, 0))
+@pytest.mark.parametrize(("kind", "figures"), [("report", "6"), ("sequence_report", "10")])
+def test_no_sideways_scrolling_and_dark_is_dark(request, tmp_path, kind, figures, width):
+    record = request.getfixturevalue(kind)
+    light, dark = (measured(record, tmp_path, width, scheme) for scheme in (1, 0))
     for found in (light, dark):
         assert int(found[0]) == width
         assert int(found[1]) <= width
-        assert found[3] == "6"  # each figure once: the wide or the narrow one
+        assert found[3] == figures  # each figure once: the wide or the narrow one
         assert float(found[4]) <= width
     assert light[2] == '"rgb(254, 254, 254)"'
     assert dark[2] == '"rgb(20, 24, 28)"'

@@ -66,7 +66,7 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
             _dots(axes, 100 * value[:, shown], colour, shape, shift)
         axes.set_ylim(high, 0)
         axes.set_yticks([])
-        axes.set_xlim(low, 100 + 0.03 * (100 - low))
+        axes.set_xlim(low - 0.04 * (100 - low), 100 + 0.04 * (100 - low))  # a dot on the edge is whole
         axes.set_xticks([low, (low + 100) / 2, 100], [f"{low:g}", f"{(low + 100) / 2:g}", "100 %"])
         for tick, side in zip(axes.get_xticklabels(), ("left", "center", "right"), strict=True):
             tick.set_horizontalalignment(side)

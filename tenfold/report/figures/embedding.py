@@ -10,12 +10,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
-from tenfold.report.figures._canvas import COLOURS, NARROW, SMALL, WIDE, axes_at, new_figure, title, write
+from tenfold.report.figures._canvas import (
+    COLOURS,
+    FONT,
+    NARROW,
+    SMALL,
+    WIDE,
+    axes_at,
+    new_figure,
+    title,
+    wrapped,
+    write,
+)
 from tenfold.report.figures._predictions import MATCH, sound_runs
 from tenfold.results import Arm, Results
 
 _MOST_CLASSES, _MOST_IMAGES = 20, 400
 _EDGE = 16  # pixels from a panel's edge to its outermost images
+_WORDS = ("Best: ", "Worst: ")
 _FEW = 30  # images, below which there are too few neighbours for t-SNE
 # Seven shapes in three colours, so that 20 classes differ; no two in one shape and colour.
 _HUES, _SHAPES = ("first", "second", "ink"), "os^vDPX"
@@ -38,18 +50,20 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
     if not shown:
         return None
     narrow = width < (WIDE + NARROW) / 2
-    gap, above, below = 20, 28, 30
+    gap, below = 20, 30
     side = width if narrow else (width - gap) / 2
+    labels = [words * (len(shown) > 1) + pool.arm.label for (pool, words) in zip(shown, _WORDS, strict=False)]
+    above = 44 if any(len(wrapped(label, side - 2, FONT)) > 1 for label in labels) else 28
     high = side * 0.86
     down = above + high + below
     figure = new_figure(width, down * (len(shown) if narrow else 1))
     similarity = str((results.study.get("task") or {}).get("similarity", "cosine"))
-    for number, (pool, words) in enumerate(zip(shown, ("Best: ", "Worst: "), strict=False)):
+    for number, (pool, label) in enumerate(zip(shown, labels, strict=True)):
         left, top = (0, number * down) if narrow else (number * (side + gap), 0)
         axes = axes_at(figure, left + 1, top + above, side - 2, high)
         points, method = laid_out(pool.embeddings, similarity)
         _scatter(axes, points, pool.classes, side - 2, high)
-        title(axes, (words if len(shown) > 1 else "") + pool.arm.label, left=0)
+        title(axes, label, left=0)
         write(axes, 0, -9 / high, _under(results, pool, method), colour="muted", size=SMALL,
               va="top", transform=axes.transAxes)  # fmt: skip
     return figure
