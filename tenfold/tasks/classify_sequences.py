@@ -492,18 +492,17 @@ class ClassifySequences:
     def showcase(
         self, predictions: dict[str, dict[str, np.ndarray]], *, seed: int, count: int = 6
     ) -> dict[str, np.ndarray]:
-        """A window of each of the most frequent confusions of the best model: the one it was surest of.
+        """A window of each of the most frequent confusions of the best model: the one it was surest of. Where windows
+        were also divided at random, the model and its confusions are those of the split by group.
 
         Returns:
             dict: "windows" (n, steps, channels) in the data's own units, "length", "target", "prediction",
             "probability" of the wrong class and "model", its place among ``predictions``.
         """
-        sound = {name: arrays for name, arrays in predictions.items() if "class_probability" in arrays}
-        hits = {name: float((its["target"] == its["prediction"]).mean()) for name, its in sound.items()}
-        if not hits:
+        found_arms = [arm for name, arrays in predictions.items() for arm in _arms(name, arrays)]
+        if not found_arms:
             return {}
-        best = max(hits, key=lambda name: hits[name])
-        its = sound[best]
+        best, its = max(found_arms, key=lambda arm: _rank(arm[1]))
         finite = np.isfinite(its["class_probability"]).all(-1)
         counts = np.zeros((self._data.n_classes,) * 2, dtype=np.int64)
         wrong = finite & (its["target"] >= 0) & (its["target"] != its["prediction"])
@@ -526,6 +525,24 @@ class ClassifySequences:
             return {}
         arrays = {key: np.array(values) for key, values in found.items()}
         return arrays | {"model": np.full(len(arrays["length"]), list(predictions).index(best), dtype=np.int32)}
+
+
+def _arms(name: str, arrays: dict[str, np.ndarray]) -> list[tuple[str, dict[str, Any]]]:
+    """The arrays of a model, those of each of its settings apart."""
+    kept = ("target", "prediction", "class_probability", "window")
+    if not set(kept) <= arrays.keys():
+        return []
+    setting = arrays.get("setting", np.full(len(arrays["target"]), ""))
+    return [
+        (name, {"setting": str(each)} | {key: arrays[key][setting == each] for key in kept})
+        for each in np.unique(setting)
+    ]
+
+
+def _rank(its: dict[str, Any]) -> tuple[bool, float]:
+    """By it the best of several arms is the one to show: not one of a random split, then by accuracy."""
+    there = its["target"] >= 0
+    return "split=window" not in its["setting"], float((its["target"] == its["prediction"])[there].mean())
 
 
 def confusion_counts(target: np.ndarray, prediction: np.ndarray, n_classes: int) -> np.ndarray:

@@ -356,3 +356,7 @@ def test_the_most_frequent_confusions_are_shown() -> None:
     assert shown["windows"].shape == (1, 10, 3)
     right = task.predictions(4.0 * nn.functional.one_hot(test.targets["target"].clamp(min=0), 3).float(), test.targets)
     assert task.showcase({"m": right}, seed=0) == {}
+    # A random split is easier: what is shown is of the split by group, however much better the other one is.
+    both = {key: np.concatenate([right[key], kept[key]]) for key in right}
+    both["setting"] = np.array(["split=window"] * 2 + ["split=group"] * 2)
+    assert task.showcase({"m": both}, seed=0)["target"].tolist() == [2]
