@@ -207,6 +207,7 @@ def _open_record(folder: Path, study: Study, task: Task, device: str, command: s
         quick=study.is_quick,
     )
     record.save_note("names", task.names())
+    record.save_note("data_values", list(task.recipe_type.data_values))  # settings by which arms divide the data
     record.save_note("facts", task.facts())  # what modules were built with, to build them again without the data
     # Where the files that the study names are; relative, so that they and the record may be moved together.
     with contextlib.suppress(ValueError):  # another drive

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from tenfold.results._wording import repeats_range
 from tenfold.stats import Verdict
@@ -33,6 +34,11 @@ class Rank:
     undecided: dict[str, int | None]
 
     @property
+    def compared(self) -> frozenset[str]:
+        """Labels of those it was compared with."""
+        return frozenset((*self.better_than, *self.worse_than, *self.no_difference, *self.undecided))
+
+    @property
     def repeats_needed(self) -> str:
         """Repeats that would settle the undecided pairs, as "24" or "24 to 60"; "" where not known."""
         return repeats_range(self.undecided.values())
@@ -43,14 +49,18 @@ def rank(order: Sequence[str], verdicts: Iterable[Verdict]) -> list[Rank]:
 
     Args:
         order: labels, the best mean first.
-        verdicts: on every pair of them.
+        verdicts: on pairs of them. Two that were not compared share no group.
     """
     by_pair = {frozenset((verdict.first, verdict.second)): verdict for verdict in verdicts}
-    different = [(v.first, v.second) for v in by_pair.values() if v.outcome == "better"]
+    different = [
+        pair
+        for pair in combinations(order, 2)
+        if (verdict := by_pair.get(frozenset(pair))) is None or verdict.outcome == "better"
+    ]
     groups = groups_not_told_apart(order, different)
     ranks = []
     for place, label in enumerate(order, start=1):
-        found = {other: by_pair[frozenset((label, other))] for other in order if other != label}
+        found = {other: by_pair[pair] for other in order if (pair := frozenset((label, other))) in by_pair}
         ranks.append(
             Rank(
                 label=label,

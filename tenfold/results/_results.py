@@ -6,7 +6,9 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +168,8 @@ class Results:
     def compare(
         self, metric: str | None = None, *, level: float = 0.95, test: str = "auto", correction: str = "max-t"
     ) -> list[Verdict]:
-        """The verdict on every pair of arms.
+        """The verdict on every pair of arms; where arms divide the data in several ways, on the pairs of each division,
+        and on each arm under one division and under another.
 
         Args:
             metric: a metric's name, the primary one by default.
@@ -177,7 +180,8 @@ class Results:
         key = (described["name"], level, test, correction)
         if key not in self._verdicts:
             self._verdicts[key] = verdicts(
-                self.scores(metric),
+                scores := self.scores(metric),
+                pairs=self._pairs(scores),
                 metric=sentences.in_words(described),
                 higher_is_better=described["higher_is_better"],
                 unit=described["unit"],
@@ -191,12 +195,15 @@ class Results:
     def ranking(self, metric: str | None = None, *, level: float = 0.95) -> list[Rank]:
         """Arms from best to worst mean, with what each is better than and not told apart from.
 
-        Arms without any score are left out.
+        Arms without any score are left out. Where arms divide the data in several ways, those of the study's first
+        division come first: scores on other test examples rank nothing.
         """
         described = self.metric(metric)
         means = {label: s.mean for label, s in self.summaries(metric, level=level).items() if math.isfinite(s.mean)}
         order = sorted(means, key=means.__getitem__, reverse=described["higher_is_better"])
+        order.sort(key=lambda label: self._division_order.index(self._division_of[label]))
         pairs = [v for v in self.compare(metric, level=level) if v.first in means and v.second in means]
+        pairs = [v for v in pairs if self._division_of[v.first] == self._division_of[v.second]]
         return rank(order, pairs)
 
     def published(self, model: str, metric: str | None = None) -> Published | None:
@@ -236,10 +243,16 @@ class Results:
             return VerdictWords("No run has ended with a score: there is nothing to compare.")
         order = [entry.label for entry in ranks]
         said = [sentences.rank_sentence(entry, order) for entry in ranks]
+        first = self._division_of[order[0]] if len(self._division_order) > 1 else ""
+        summary = self.summaries(metric, level=level)[order[0]]
+        across = [
+            v for v in self.compare(metric, level=level) if self._division_of[v.first] != self._division_of[v.second]
+        ]
         return VerdictWords(
-            headline=sentences.headline(ranks[0], len(ranks), self.summaries(metric, level=level)[order[0]], described),
+            headline=sentences.headline(ranks[0], len(ranks), summary, described, first),
             best=said[0],
             others=tuple(sentence for sentence in said[1:] if sentence),
+            divisions=tuple(verdict.sentence for verdict in across),
             tally=sentences.tally(self.compare(metric, level=level)),
             published=sentences.against_sentence(self.against(metric, level=level), described),
         )
@@ -326,6 +339,34 @@ class Results:
         return read_safetensors(self.folder / "weights" / f"{self._slugs[self._known(model)]}.safetensors")
 
     # ------------------------------------------------------------------ inner
+
+    @cached_property
+    def _division_of(self) -> dict[str, str]:
+        """How each arm divides the data, by label: the part of its setting that is about the data ("split=group")."""
+        names = self.note("data_values") or []
+        return {
+            arm.label: ", ".join(part for part in arm.setting.split(", ") if part.partition("=")[0] in names)
+            for arm in self.arms
+        }
+
+    @cached_property
+    def _division_order(self) -> list[str]:
+        return list(dict.fromkeys(self._division_of.values()))
+
+    def _pairs(self, labels: Iterable[str]) -> list[tuple[str, str]]:
+        """Pairs of arms that can be compared: under one division of the data, or one arm under two."""
+        arms = {arm.label: arm for arm in self.arms}
+
+        def apart_from_division(label: str) -> tuple[str, ...]:
+            division = self._division_of[label].split(", ")
+            return (arms[label].model, *(part for part in arms[label].setting.split(", ") if part not in division))
+
+        return [
+            (first, second)
+            for first, second in combinations(labels, 2)
+            if self._division_of[first] == self._division_of[second]
+            or apart_from_division(first) == apart_from_division(second)
+        ]
 
     def _arrays(self, slug: str) -> dict[str, np.ndarray] | None:
         path = self.folder / "predictions" / f"{slug}.npz"

@@ -30,6 +30,7 @@ class VerdictWords:
         headline: the best model and its score.
         best: what the best is better than and not told apart from.
         others: the same for each of the others, in ranking order, against those below.
+        divisions: the same arm under several divisions of the data, such as a split by group and a random one.
         tally: how many pairs came out how.
         published: how the measured means compare with the published ones.
     """
@@ -37,12 +38,17 @@ class VerdictWords:
     headline: str
     best: str = ""
     others: tuple[str, ...] = ()
+    divisions: tuple[str, ...] = ()
     tally: str = ""
     published: str = ""
 
     def all(self) -> list[str]:
         """Every sentence, the most important first."""
-        return [text for text in (self.headline, self.best, *self.others, self.tally, self.published) if text]
+        return [
+            text
+            for text in (self.headline, self.best, *self.others, *self.divisions, self.tally, self.published)
+            if text
+        ]
 
 
 def in_words(metric: Mapping[str, Any]) -> str:
@@ -51,8 +57,8 @@ def in_words(metric: Mapping[str, Any]) -> str:
     return label if label[:2].isupper() or any(c.isdigit() for c in label[:2]) else label[:1].lower() + label[1:]
 
 
-def headline(best: Rank, n_arms: int, summary: Summary, metric: Mapping[str, Any]) -> str:
-    """Which arm is first, and how sure that is."""
+def headline(best: Rank, n_arms: int, summary: Summary, metric: Mapping[str, Any], division: str = "") -> str:
+    """Which arm is first (of those of one division of the data), and how sure that is."""
     unit = metric["unit"]
     word = "highest" if metric["higher_is_better"] else "lowest"
     interval = ""
@@ -63,25 +69,25 @@ def headline(best: Rank, n_arms: int, summary: Summary, metric: Mapping[str, Any
     value = f"{number(summary.mean, unit)} ({repeats}{interval})"
     if n_arms == 1:
         return f"{best.label}: {in_words(metric)} {value}. With one model there is nothing to compare."
-    return f"{best.label} has the {word} {in_words(metric)}: {value}."
+    under = f" of those with {division}" if division else ""
+    return f"{best.label} has the {word} {in_words(metric)}{under}: {value}."
 
 
 def rank_sentence(rank: Rank, order: Sequence[str]) -> str:
     """What one arm is better than, among those ranked below it, and what it is not told apart from."""
-    below = order[rank.place :]
+    below = [label for label in order[rank.place :] if label in rank.compared]
+    first = len(below) == len(rank.compared)
     if not below:
         return ""
     beaten = [label for label in below if label in rank.better_than]
     apart = _not_told_apart(rank, below)
-    everything = f"all {len(below)} {'others' if rank.place == 1 else 'below it'}" if len(below) > 1 else below[0]
+    everything = f"all {len(below)} {'others' if first else 'below it'}" if len(below) > 1 else below[0]
     if not apart:
         return f"{rank.label} is better than {everything}."
     if not beaten:
         return f"{rank.label} is not told apart from {apart}."
     whom = (
-        listed(beaten)
-        if len(beaten) <= 3
-        else f"{len(beaten)} of the {len(below)} {'others' if rank.place == 1 else 'below it'}"
+        listed(beaten) if len(beaten) <= 3 else f"{len(beaten)} of the {len(below)} {'others' if first else 'below it'}"
     )
     return f"{rank.label} is better than {whom}; not told apart from {apart}."
 

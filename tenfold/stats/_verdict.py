@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
@@ -82,6 +82,7 @@ class Verdict:
 def verdicts(
     scores: Mapping[str, ArrayLike],
     *,
+    pairs: Iterable[tuple[str, str]] | None = None,
     metric: str = "score",
     higher_is_better: bool = True,
     unit: str = "",
@@ -99,6 +100,7 @@ def verdicts(
 
     Args:
         scores: name -> scores of shape (runs,), same repeats in the same order; NaN where a run has no score.
+        pairs: names of those to judge; None for every pair. The correction is for as many as are judged.
         metric: its name, for the sentences.
         higher_is_better: False for a loss.
         unit: "%" where scores are fractions to be told in percent; otherwise written behind the numbers.
@@ -109,7 +111,7 @@ def verdicts(
         test_over_train: n_test / n_train of one repeat where repeats share training data, else None.
         seed: for the flips drawn above 15 repeats.
     Returns:
-        One verdict for each pair, in the order of the names; none for fewer than two models.
+        One verdict for each pair, in the order given, by default that of the names; none for fewer than two models.
     Raises:
         ShapeError: if a model's scores are not of shape (runs,), or the models differ in their number of runs.
         RequestError: if test, correction, level or ratio are not known or do not fit each other.
@@ -123,7 +125,9 @@ def verdicts(
     if correction not in CORRECTIONS:
         raise RequestError(f"Unknown correction '{correction}': {nearest(correction, CORRECTIONS)}")
     arrays = _checked(scores)
-    pairs = list(combinations(arrays, 2))
+    pairs = list(combinations(arrays, 2)) if pairs is None else list(pairs)
+    if unknown := [name for pair in pairs for name in pair if name not in arrays]:
+        raise RequestError(f"pairs: no scores of '{unknown[0]}': {nearest(unknown[0], arrays)}")
     compared = [
         compare_pair(arrays[a], arrays[b], test=test, test_over_train=test_over_train, level=level, seed=seed)
         for a, b in pairs

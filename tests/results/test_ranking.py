@@ -5,8 +5,13 @@ from __future__ import annotations
 import random
 from itertools import combinations
 
+import numpy as np
+import pytest
+
+from tenfold.errors import RequestError
 from tenfold.results._published import published_figure
-from tenfold.results._ranking import groups_not_told_apart
+from tenfold.results._ranking import groups_not_told_apart, rank
+from tenfold.stats import verdicts
 
 PERCENT = {"name": "accuracy", "unit": "%"}
 
@@ -44,3 +49,20 @@ def test_published_figures_come_in_four_spellings():
     assert published_figure({"f1": 1.0}, PERCENT) is None
     assert published_figure(None, PERCENT) is None
     assert published_figure({"accuracy": {"mean": 50, "suspect": "too round"}}, PERCENT).note == "too round"
+
+
+def test_arms_that_were_not_compared_share_no_group() -> None:
+    rng = np.random.default_rng(0)
+    scores = {name: 0.8 + 0.01 * rng.normal(size=10) for name in "abcd"}
+    pairs = [("a", "b"), ("c", "d")]
+    found = verdicts(scores, pairs=pairs, unit="%")
+    assert [(v.first, v.second) for v in found] == pairs
+    assert {v.n_pairs for v in found} == {2}
+    ranks = {entry.label: entry for entry in rank("abcd", found)}
+    assert ranks["a"].compared == {"b"}
+    for first, second in combinations("abcd", 2):
+        together = bool(set(ranks[first].groups) & set(ranks[second].groups))
+        told = any({v.first, v.second} == {first, second} and v.outcome != "better" for v in found)
+        assert together == told
+    with pytest.raises(RequestError, match="pairs: no scores of 'x'"):
+        verdicts(scores, pairs=[("a", "x")])

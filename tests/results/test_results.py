@@ -280,3 +280,51 @@ def test_an_interval_of_a_share_ends_at_100_percent(tmp_path):
     results = Results(tmp_path)
     assert results.summaries()["a"].high == 1.0
     assert results.summaries("loss")["a"].high > 10.0
+
+
+def test_arms_that_divide_the_data_in_two_ways_are_compared_within_each_and_with_themselves(tmp_path):
+    metrics = [{"name": "accuracy", "label": "Accuracy", "unit": "%", "higher_is_better": True, "primary": True}]
+    rng = np.random.default_rng(0)
+    with Record.create(
+        tmp_path / "r",
+        study_toml="",
+        study={"name": "s", "repeats": 10, "models": [{"name": "A"}, {"name": "B"}]},
+        environment={},
+        metrics=metrics,
+        command="",
+        quick=False,
+    ) as record:
+        record.save_note("data_values", ["split"])
+        for model, mean in (("A", 0.8), ("B", 0.9)):
+            for split, more in (("group", 0.0), ("window", 0.09)):
+                record.finish_runs(
+                    model,
+                    [
+                        RunRow(
+                            setting=f"lr=0.1, split={split}",
+                            repeat=repeat,
+                            status="finished",
+                            epochs=1,
+                            scores={"accuracy": mean + more + 0.005 * rng.normal()},
+                        )
+                        for repeat in range(10)
+                    ],
+                )
+        record.finish()
+    results = Results(tmp_path / "r")
+    a_group, a_window, b_group, b_window = (arm.label for arm in results.arms)
+    pairs = {frozenset((v.first, v.second)): v for v in results.compare()}
+    assert set(pairs) == {
+        frozenset(pair) for pair in ((a_group, b_group), (a_window, b_window), (a_group, a_window), (b_group, b_window))
+    }
+    # The random split is easier: the best under it is not the best.
+    assert [entry.label for entry in results.ranking()] == [b_group, a_group, b_window, a_window]
+    words = results.verdict_words()
+    assert words.headline.startswith(f"{b_group} has the highest accuracy of those with split=group: 90.")
+    assert words.best == f"{b_group} is better than {a_group}."
+    assert words.others == (f"{b_window} is better than {a_window}.",)
+    assert words.divisions == (
+        pairs[frozenset((a_group, a_window))].sentence,
+        pairs[frozenset((b_group, b_window))].sentence,
+    )
+    assert words.divisions[0] in words.all()
