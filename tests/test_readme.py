@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the study and module that docs/add-a-model.md writes down."""
     folder = tmp_path_factory.mktemp("readme")
     (module,) = [block for block in blocks("docs/add-a-model.md", "python") if "class MyNet" in block]
-    (study,) = [block for block in blocks("docs/add-a-model.md", "toml") if "[[models]]" in block]
+    (study,) = [block for block in blocks("docs/add-a-model.md", "toml") if "my_models.py:MyNet" in block]
     (folder / "my_models.py").write_text(module)
     (folder / "my_study.toml").write_text(study)
     return folder

@@ -156,7 +156,7 @@ def test_building_leaves_the_global_generator_alone(folder: Path) -> None:
             "baselin",
             r"module 'baselin' is not built in; did you mean 'baseline'\? \(one of your own: \"my_models.py:MyNet\"\)",
         ),
-        ("zzz", r"module 'zzz' is not built in; known: baseline, conv4-embedding, "),
+        ("zzz", r"module 'zzz' is not built in; known: baseline, conv-classifier, "),
         ("my_model.py:MyNet", r"module file .*my_model\.py does not exist; did you mean 'my_models\.py'\?"),
         ("gone/my_models.py:MyNet", r"module file .*my_models\.py does not exist; none is known"),
         ("my_models.py:MyNett", r"module 'my_models.py:MyNett': my_models.py has no 'MyNett'; did you mean 'MyNet'\?"),
