@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError, field_serializer, field_validator
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,6 +28,8 @@ __all__ = ["ClassifySequences"]
 
 Split = Literal["auto", "group", "window"]
 
+# A table of a study file has to have the right types; what is impossible beside that, Layout says itself.
+_LAYOUT: TypeAdapter[Layout] = TypeAdapter(Layout)
 # Windows for looking at trained runs; more would take longer than they tell.
 _EXAMINED = 300
 # Shares of the steps after which accuracy is measured.
@@ -63,6 +66,32 @@ class SequenceSettings(TaskSettings):
     folds: Annotated[int, Field(ge=2)] | Literal["groups"] | None = None
     validation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     standardise: bool = True
+
+    @field_validator("layout", mode="before")
+    @classmethod
+    def _layout_of_a_table(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        known = [field.name for field in dataclasses.fields(Layout)]
+        if unknown := [key for key in value if key not in known]:
+            raise ValueError(f"unknown key '{unknown[0]}': {nearest(unknown[0], known)}")
+        try:
+            return _LAYOUT.validate_python(dict(value))
+        except ValidationError as error:
+            said = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+            raise ValueError("; ".join(text.removeprefix(": Value error, ") for text in said)) from None
+
+    @field_serializer("layout")
+    def _layout_as_a_table(self, layout: Layout | None) -> dict[str, Any] | None:
+        """What was set, as a TOML file can hold it."""
+        if layout is None:
+            return None
+        values = {field.name: (getattr(layout, field.name), field.default) for field in dataclasses.fields(layout)}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, (value, default) in values.items()
+            if value != default
+        }
 
 
 class SequenceRecipe(Recipe):

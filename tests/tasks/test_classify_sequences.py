@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from torch import nn
 
+import tenfold
 from tenfold import Stack, data
 from tenfold.data import TEST, TRAIN, UNASSIGNED
-from tenfold.errors import DataError, RequestError, ShapeError
+from tenfold.errors import DataError, RequestError, ShapeError, StudyError
+from tenfold.settings import parse_study
 from tenfold.tasks import ClassifySequences, Examples
 from tenfold.tasks._splits import check_folds, fold_of_groups, fold_of_items, largest_fold
 from tenfold.tasks.classify_sequences import SequenceRecipe, confusion_counts
@@ -360,3 +363,60 @@ def test_the_most_frequent_confusions_are_shown() -> None:
     both = {key: np.concatenate([right[key], kept[key]]) for key in right}
     both["setting"] = np.array(["split=window"] * 2 + ["split=group"] * 2)
     assert task.showcase({"m": both}, seed=0)["target"].tolist() == [2]
+
+
+# -- studies ----------------------------------------------------------------------------------------------------------
+
+STUDY: dict[str, Any] = {
+    "name": "sensors",
+    "repeats": 2,
+    "task": {
+        "kind": "classify-sequences",
+        "data": "recordings",
+        "window": 20,
+        "layout": {"label": "activity", "group": "person", "rate_hz": 50, "columns": ["x", "y"]},
+    },
+    "train": {"epochs": 1, "batch_size": 10},
+    "models": [
+        {"name": "GRU", "module": "recurrent-classifier", "cell": "gru", "units": 4, "layers": 1, "hidden": [4]}
+    ],
+}
+
+
+def a_folder(folder: Path) -> None:
+    numbers = np.random.default_rng(0)
+    (folder / "recordings").mkdir()
+    for person in range(5):
+        lines = ["x,y,activity,person"]
+        for activity in ("rest", "run"):
+            for x, y in numbers.normal(size=(100, 2)):
+                lines.append(f"{x:.3f},{y:.3f},{activity},p{person}")
+        (folder / "recordings" / f"{person}.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_a_folder_of_recordings_is_a_study(tmp_path: Path) -> None:
+    a_folder(tmp_path)
+    study = parse_study(STUDY, base=tmp_path)
+    results = tenfold.run(study, out=tmp_path / "record", placement="loop")
+    assert np.isfinite(results.scores()["GRU"]).all()
+    assert results.note("names")["group"] == [f"p{at}" for at in range(5)]
+    # The record's own description is a study file again, with what was set and no more.
+    (tmp_path / "again.toml").write_text((tmp_path / "record" / "study.toml").read_text())
+    again = tenfold.load_study(tmp_path / "again.toml")
+    assert again.task == study.task
+    assert again.to_dict()["task"]["layout"] == STUDY["task"]["layout"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"labl": "activity"}, r"task.layout: .*unknown key 'labl': did you mean 'label'"),
+        ({"rate_hz": "fast"}, r"task.layout: .*rate_hz: .*number"),
+        ({"rate_hz": -1}, r"task.layout: .*rate_hz must be a number above 0"),
+        ({"label": "x"}, r"task.layout: .*cannot be both"),
+    ],
+)
+def test_a_wrong_layout_is_told(change: dict[str, Any], said: str) -> None:
+    wrong = {**STUDY, "task": {**STUDY["task"], "layout": {**STUDY["task"]["layout"], **change}}}
+    with pytest.raises(StudyError, match=said):
+        parse_study(wrong)
