@@ -59,13 +59,7 @@ class Images:
         expect(self.name, "part", self.part, np.uint8, (count,))
         expect_range(self.name, "labels", self.labels, self.n_classes)
         expect_range(self.name, "part", self.part, 3)
-        if self.groups is not None:
-            expect(self.name, "groups", self.groups, np.int64, (self.n_classes,))
-            expect_range(self.name, "groups", self.groups, len(self.group_names))
-        elif self.group_names:
-            raise DataError(
-                f"{self.name or 'data'}: 'group_names' without 'groups', which says the group of each class"
-            )
+        expect_groups(self.name, self.groups, self.group_names, self.n_classes, "class")
         if self.episodes is not None:
             expect(self.name, "episodes", self.episodes, np.int64, (None, 2, None))
             _expect_episodes(self.name, self.episodes, self.labels)
@@ -81,7 +75,7 @@ class Images:
     def fingerprint(self) -> str:
         """Sha256 of what is learnt and tested: the same images, labels, parts, classes, groups and episodes."""
         # What a set does not have leaves no trace: sets without groups keep the fingerprint of earlier versions.
-        groups = () if self.groups is None else ("groups", self.groups, *self.group_names)
+        groups = marks_of_groups(self.groups, self.group_names)
         episodes = () if self.episodes is None else ("episodes", self.episodes)
         return fingerprint_of(self.images, self.labels, self.part, *self.class_names, *groups, *episodes)
 
@@ -155,6 +149,20 @@ def expect_range(name: str, field: str, array: np.ndarray, end: int) -> None:
     if array.min() < 0 or array.max() >= end:
         row = int(np.argwhere((array < 0) | (array >= end))[0][0])
         raise DataError(f"{name or 'data'}: '{field}' must be from 0 to {end - 1}; row {row} holds {array[row]}")
+
+
+def expect_groups(name: str, groups: np.ndarray | None, names: tuple[str, ...], count: int, each: str) -> None:
+    """Refuse groups of ``count`` classes or pieces (the word is ``each``) that do not fit their names."""
+    if groups is not None:
+        expect(name, "groups", groups, np.int64, (count,))
+        expect_range(name, "groups", groups, len(names))
+    elif names:
+        raise DataError(f"{name or 'data'}: 'group_names' without 'groups', which says the group of each {each}")
+
+
+def marks_of_groups(groups: np.ndarray | None, names: tuple[str, ...]) -> tuple[np.ndarray | str, ...]:
+    """What a fingerprint has of groups; nothing where there are none."""
+    return () if groups is None else ("groups", groups, *names)
 
 
 def _expect_episodes(name: str, episodes: np.ndarray, labels: np.ndarray) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tenfold.data._containers import expect, expect_range, fingerprint_of
+from tenfold.data._containers import expect, expect_groups, expect_range, fingerprint_of, marks_of_groups
 from tenfold.errors import DataError
 
 __all__ = ["Recordings"]
@@ -75,11 +75,7 @@ class Recordings:
                 f"{name or 'data'}: 'signals' must be finite; row {row}, channel '{self.channels[channel]}' holds "
                 f"{self.signals[row, channel]}"
             )
-        if self.groups is not None:
-            expect(name, "groups", self.groups, np.int64, (count,))
-            expect_range(name, "groups", self.groups, len(self.group_names))
-        elif self.group_names:
-            raise DataError(f"{name or 'data'}: 'group_names' without 'groups', which says the group of each piece")
+        expect_groups(name, self.groups, self.group_names, count, "piece")
         if not np.isfinite(self.rate_hz) or self.rate_hz < 0:
             raise DataError(f"{name or 'data'}: 'rate_hz' must be 0 (not known) or above; got {self.rate_hz}")
 
@@ -93,6 +89,6 @@ class Recordings:
     @property
     def fingerprint(self) -> str:
         """Sha256 of what is learnt and tested."""
-        groups = () if self.groups is None else ("groups", self.groups, *self.group_names)
+        groups = marks_of_groups(self.groups, self.group_names)
         arrays = (self.signals, self.starts, self.lengths, self.labels, self.part, np.array([self.rate_hz]))
         return fingerprint_of(*arrays, *self.class_names, "channels", *self.channels, *groups)

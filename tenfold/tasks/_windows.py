@@ -15,7 +15,7 @@ __all__ = ["Windows"]
 _NEVER = 2**62
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Windows(Examples):
     """One part of the data of several runs, each example a stretch of the signals.
 
@@ -31,17 +31,15 @@ class Windows(Examples):
         triads: channels of the x, y and z axes of each sensor, shape (triads, 3), for augmentation.
     """
 
-    steps: int = 0
-    shift: Tensor | None = None
-    scale: Tensor | None = None
+    steps: int
+    shift: Tensor
+    scale: Tensor
+    triads: Tensor
     lengths: Tensor | None = None
-    triads: Tensor | None = None
 
     def _inputs(self, index: Tensor, rows: Tensor) -> Inputs:
         if self._in_order:
             return (self._take(index),)
-        assert self.shift is not None
-        assert self.scale is not None
         step = torch.arange(self.steps, device=index.device)
         # A window at the end may be shorter than the longest: what lies behind it is read from the last sample.
         places = (index[..., None] + step).clamp_(max=len(self.items) - 1)
@@ -55,8 +53,6 @@ class Windows(Examples):
 
     def of_runs(self, runs: Sequence[int]) -> Windows:
         chosen = torch.as_tensor(list(runs), dtype=torch.int64, device=self.index.device)
-        assert self.shift is not None
-        assert self.scale is not None
         return replace(
             self,
             index=self.index[chosen],
@@ -69,9 +65,6 @@ class Windows(Examples):
     @property
     def scaling(self) -> dict[str, Tensor]:
         """What windows are standardised by, and which channels belong together."""
-        assert self.shift is not None
-        assert self.scale is not None
-        assert self.triads is not None
         return {"shift": self.shift, "scale": self.scale, "triads": self.triads}
 
     def gathered(self) -> Windows:
@@ -86,8 +79,6 @@ class Windows(Examples):
         return self.index.numel() * self.steps * self.items[:1].numel() * self.items.element_size()
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Windows:
-        assert self.shift is not None
-        assert self.scale is not None
         return replace(
             self,
             items=self.items.to(device, dtype),
@@ -96,5 +87,5 @@ class Windows(Examples):
             shift=self.shift.to(device, dtype),
             scale=self.scale.to(device, dtype),
             lengths=None if self.lengths is None else self.lengths.to(device),
-            triads=None if self.triads is None else self.triads.to(device),
+            triads=self.triads.to(device),
         )

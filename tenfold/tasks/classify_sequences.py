@@ -238,12 +238,13 @@ class ClassifySequences:
     def _amounts(self) -> tuple[int, int, int]:
         """Windows for training, validation and testing in every run: the least for training and the most for testing
         that any repeat under any split may have; what a repeat has less is filled up and not counted."""
-        smallest = self.n_windows - max(self._test_bounds(split)[1] for split in self._splits())
-        n_test = max(self._test_bounds(split)[1] for split in self._splits())
+        bounds = [self._test_bounds(split) for split in self._splits()]
+        n_test = max(most for _, most in bounds)
+        smallest = self.n_windows - n_test
         n_validation = max(self._validation_bound(smallest, split) for split in self._splits())
         n_train = smallest - n_validation
         if self.test is not None:
-            self._check_drawn("test", self.test, min(self._test_bounds(split)[0] for split in self._splits()))
+            self._check_drawn("test", self.test, min(fewest for fewest, _ in bounds))
             n_test = self.test
         if self.train is not None:
             self._check_drawn("train", self.train, smallest)
