@@ -256,6 +256,10 @@ class ClassifySequences:
             raise RequestError(f"validation = {self.validation} of {self.train or smallest} windows is none; raise it")
         return n_train, n_validation, n_test
 
+    @property
+    def _amount_of(self) -> dict[Part, int]:
+        return {"train": self._n_train, "validation": self._n_validation, "test": self._n_test}
+
     def _validation_bound(self, smallest: int, split: Split) -> int:
         """At most so many of the windows to learn from are held back."""
         if not self.validation:
@@ -315,10 +319,9 @@ class ClassifySequences:
                 held[torch.randperm(len(pool), generator=numbers)[:count]] = True
             held_back, pool = pool[held], pool[~held]
         found: dict[Part, Tensor] = {"train": pool, "validation": held_back, "test": test}
-        amounts: dict[Part, int] = {"train": self._n_train, "validation": self._n_validation, "test": self._n_test}
         for part, rows in found.items():
             order = torch.randperm(len(rows), generator=generator(seed, repeat, f"{part} windows"))
-            found[part] = rows[order[: amounts[part]].sort().values]
+            found[part] = rows[order[: self._amount_of[part]].sort().values]
         if len(found["train"]) < self._n_train:
             raise DataError(
                 f"{self._data.name}: {len(found['train'])} windows are left to learn from in repeat {repeat}, "
@@ -334,10 +337,9 @@ class ClassifySequences:
         scaling = [self._scaling(its["train"]) for its in rows]
         shift, scale = (torch.stack([pair[at] for pair in scaling]).float() for at in (0, 1))
         weights = torch.stack([self._class_weights(its["train"]) for its in rows])
-        amounts: dict[Part, int] = {"train": self._n_train, "validation": self._n_validation, "test": self._n_test}
         parts: dict[Part, Examples] = {
             part: self._part_examples([its[part] for its in rows], amount, shift, scale, weights)
-            for part, amount in amounts.items()
+            for part, amount in self._amount_of.items()
             if amount
         }
         test = parts["test"].targets
