@@ -11,10 +11,9 @@ squared Euclidean distances, 10 repeats. Two contenders:
   it has none that chooses one violating negative a pair.
 * tenfold: the placement that its probe chooses.
 
-Each contender runs in a process of its own with PyTorch's default threads, in turn, several rounds; the median counts.
-A warm-up comes first. Then 1 epoch and 1 + E epochs are timed, and the difference counts, as in against_peers.py:
-training with scoring after each epoch, divided by steps and repeats. Both see the same batches and draw the same
-negatives, and their scores must agree.
+Each contender runs in a process of its own with PyTorch's default threads, in turn, several rounds; the median counts
+(see _contenders.py). Milliseconds are of training with scoring after each epoch, divided by steps and repeats. Both
+see the same batches and draw the same negatives, and their scores must agree.
 
 A second table has the loss alone: miner, loss and gradient for the embeddings of 10 repeats, on one thread.
 """
@@ -22,18 +21,14 @@ A second table has the loss alone: miner, loss and gradient for the embeddings o
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
 import time
-import warnings
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
-from _common import geometric_mean, job_of, peak_mebibytes, save
+from _common import geometric_mean, save
+from _contenders import Measured, Tenfold, in_turn, measure, memory_line, say
 from pytorch_metric_learning import distances, losses, miners, reducers
 from pytorch_metric_learning.utils import loss_and_miner_utils
 
@@ -42,7 +37,6 @@ from tenfold.errors import TenfoldError
 from tenfold.losses import numbers_needed, triplet_loss
 from tenfold.seeds import derive, generator, uniform
 from tenfold.study import load_task
-from tenfold.train import Outcome, Workers, choose, cores, train
 
 CONTENDERS = ("loop", "tenfold")
 MININGS = ("informative", "all", "batch-hard")
@@ -136,56 +130,7 @@ def top1(module, task, images, targets):
     return float(task.measure(outputs[None], targets)["top1"])
 
 
-# -- tenfold ----------------------------------------------------------------------------------------------------------
-
-
-class Tenfold:
-    def __init__(self, task):
-        self.workers, self.plans = Workers(task, cores()), {}
-
-    def __call__(self, job, task):
-        job = replace(job, recorded=True)  # as in the study's 10 epochs, which a benchmark cuts short
-        if job.model not in self.plans:
-            self.plans[job.model] = choose(job, task, self.workers, wanted="auto")
-        plan = self.plans[job.model]
-        how = {"how": plan.how, "threads": plan.threads, "compiled": plan.compiled}
-        parts = [replace(job.of_runs(tuple(job.runs[at] for at in group)), **how) for group in plan.groups]
-        if plan.placement == "spread":
-            events = self.workers.train(parts)
-        else:
-            events = ((number, event) for number, part in enumerate(parts) for event in train(part, task))
-        scores = np.zeros(len(job.runs))
-        for number, event in events:
-            if isinstance(event, Outcome):
-                scores[list(plan.groups[number])] = event.scores["top1"]
-        return scores.tolist()
-
-
 # -- measuring --------------------------------------------------------------------------------------------------------
-
-
-def measure(contender: str, options: argparse.Namespace) -> None:
-    """All minings with one contender, in this process; prints one JSON line."""
-    warnings.filterwarnings("ignore")
-    study, task = study_and_task(repeats=options.repeats, classes=options.classes)
-    trainer = with_loop if contender == "loop" else Tenfold(task)
-    found = {}
-    for model in study.models:
-        short, long = (job_of(study, model, task, epochs=count) for count in (1, 1 + options.epochs))
-        trainer(short, task)  # warm-up; tenfold's probe
-        started = time.perf_counter()
-        trainer(short, task)
-        after_short = time.perf_counter()
-        scores = trainer(long, task)
-        seconds = (time.perf_counter() - after_short) - (after_short - started)
-        n_images = task.examples([0], seed=study.seed)["train"].n_examples
-        steps = options.epochs * -(-n_images // long.recipe.batch_size)
-        found[model.name] = {"ms": 1e3 * seconds / steps / options.repeats, "scores": scores}
-    placements = {}
-    if isinstance(trainer, Tenfold):
-        trainer.workers.__exit__(None, None, None)
-        placements = {name: f"{plan.placement} ({plan.how})" for name, plan in trainer.plans.items()}
-    print(json.dumps({"models": found, "peak_mib": peak_mebibytes(), "placements": placements}))
 
 
 def measure_losses(options: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -245,22 +190,15 @@ def main() -> None:
     parser.add_argument("--contender", choices=CONTENDERS, help="one contender, in this process")
     options = parser.parse_args()
     if options.contender:
-        measure(options.contender, options)
+        study, task = study_and_task(repeats=options.repeats, classes=options.classes)
+        trainer = with_loop if options.contender == "loop" else Tenfold(task, "top1")
+        say(measure(study, task, trainer, epochs=options.epochs))
         return
     if options.losses_only:
         print("\n".join(losses_table(measure_losses(options), options)))
         return
-    found: dict[str, list[dict]] = {name: [] for name in CONTENDERS}
-    for number in range(options.rounds):
-        for contender in CONTENDERS:
-            command = [sys.executable, __file__, "--contender", contender]
-            command += [f"--{name}={getattr(options, name)}" for name in ("epochs", "repeats", "classes")]
-            done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent)
-            if done.returncode:
-                raise SystemExit(f"{contender} failed:\n{done.stderr}")
-            found[contender].append(json.loads(done.stdout.splitlines()[-1]))
-            print(f"round {number + 1}: {contender} done", file=sys.stderr)
-    report(found, measure_losses(options), options)
+    sizes = {name: getattr(options, name) for name in ("epochs", "repeats", "classes")}
+    report(in_turn(__file__, CONTENDERS, options.rounds, sizes), measure_losses(options), options)
 
 
 def losses_table(alone: dict[str, dict[str, float]], options: argparse.Namespace) -> list[str]:
@@ -271,13 +209,10 @@ def losses_table(alone: dict[str, dict[str, float]], options: argparse.Namespace
     return lines
 
 
-def report(found: dict[str, list[dict]], alone: dict[str, dict[str, float]], options: argparse.Namespace) -> None:
-    ms = {
-        name: {model: statistics.median(entry["models"][model]["ms"] for entry in rounds) for model in MININGS}
-        for name, rounds in found.items()
-    }
+def report(measured: Measured, alone: dict[str, dict[str, float]], options: argparse.Namespace) -> None:
+    ms = measured.ms
     for model in MININGS:
-        loop, ours = (np.array(found[name][0]["models"][model]["scores"]) for name in CONTENDERS)
+        loop, ours = (np.array(measured.scores[name][model]) for name in CONTENDERS)
         # A last digit can decide which negative is drawn, and the runs part from there: 3 to 5 of 100 query sets.
         assert np.abs(ours - loop).max() <= 0.08, f"{model}: a repeat's top-1 differs: {ours} against {loop}"
         assert abs(ours.mean() - loop.mean()) <= 0.02, f"{model}: mean top-1 {ours.mean()} against {loop.mean()}"
@@ -288,25 +223,20 @@ def report(found: dict[str, list[dict]], alone: dict[str, dict[str, float]], opt
         "",
     ]
     lines += ["| mining | loop | tenfold | loop / tenfold | placement |", "|---|---:|---:|---:|---|"]
-    ratios = {model: ms["loop"][model] / ms["tenfold"][model] for model in MININGS}
-    placements = found["tenfold"][-1]["placements"]
+    ratios = measured.ratios(MININGS, "loop")
     for model in MININGS:
         cells = " | ".join(f"{ms[name][model]:.2f}" for name in CONTENDERS)
-        lines.append(f"| {model} | {cells} | {ratios[model]:.1f} | {placements[model]} |")
+        lines.append(f"| {model} | {cells} | {ratios[model]:.1f} | {measured.placements[model]} |")
     mean = geometric_mean(list(ratios.values()))
     lines += [f"| geometric mean | | | {mean:.2f} | |", "", *losses_table(alone, options)]
-    peaks = {name: statistics.median(entry["peak_mib"] for entry in rounds) for name, rounds in found.items()}
-    lines += [
-        "",
-        "Peak memory, MiB, all processes: " + ", ".join(f"{name} {at:.0f}" for name, at in peaks.items()) + ".",
-    ]
+    lines += ["", memory_line(measured)]
     lines += ["Scores agree: top-1 within 8 of 100 query sets in every repeat, within 2 in the mean."]
     claims = {
         "at least 2 times faster than the plain loop": mean >= 2,
         "slower than the plain loop with none of the minings": min(ratios.values()) >= 1,
     }
     lines += ["", *(f"- {claim}: {'yes' if held else 'NO'}" for claim, held in claims.items())]
-    record = {"ms": ms, "loss_alone_ms": alone, "peak_mib": peaks, "claims": claims, "loop": mean}
+    record = {"ms": ms, "loss_alone_ms": alone, "peak_mib": measured.peak_mib, "claims": claims, "loop": mean}
     save("metric_losses", record, lines)
     print("\n".join(lines))
 

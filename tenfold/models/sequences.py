@@ -36,8 +36,10 @@ class RecurrentClassifier(nn.Module):
         bidirectional: also read from the end.
         hidden: units of the dense layers between the last state and the logits.
         dropout: rate before the layer of the logits; None for no dropout layer.
+        truncate: learn from the last so many steps of a window only: the gradient goes no further back, the state comes
+            from all steps before (truncated backpropagation through time, Williams and Peng 1990). None for all.
     Raises:
-        RequestError: if there is no such cell.
+        RequestError: if there is no such cell; if truncate is below 1 or the layers also read from the end.
     """
 
     def __init__(
@@ -51,10 +53,16 @@ class RecurrentClassifier(nn.Module):
         bidirectional: bool = False,
         hidden: Sequence[int] = (256,),
         dropout: float | None = None,
+        truncate: int | None = None,
     ) -> None:
         super().__init__()
         if cell not in _CELLS:
             raise RequestError(f"cell '{cell}' is not known; {nearest(cell, _CELLS)}")
+        if truncate is not None and truncate < 1:
+            raise RequestError(f"truncate: expected at least 1 step, got {truncate}")
+        if truncate is not None and bidirectional:
+            raise RequestError("truncate: layers that also read from the end have no last steps; drop one of the two")
+        self.truncate = truncate
         self.recurrent = _CELLS[cell](
             n_channels, units, num_layers=layers, bidirectional=bidirectional, batch_first=True
         )
@@ -66,7 +74,10 @@ class RecurrentClassifier(nn.Module):
         self.head = nn.Sequential(*dense, *_dropout(dropout), nn.Linear(size, n_classes))
 
     def forward(self, windows: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return self.head(_last_state(self.recurrent, windows, lengths))
+        first = None
+        if self.truncate is not None and self.truncate < windows.shape[1]:
+            windows, lengths, first = _cut(self.recurrent, windows, lengths, self.truncate)
+        return self.head(_last_state(self.recurrent, windows, lengths, first))
 
 
 class DeepConvLSTM(nn.Module):
@@ -240,22 +251,50 @@ def _dropout(rate: float | None) -> list[nn.Module]:
 # -- recurrent layers and lengths -------------------------------------------------------------------------------------
 
 
-def _last_state(layer: nn.RNNBase, inputs: Tensor, lengths: Tensor | None) -> Tensor:
+# States of a layer as PyTorch's layers give and take them: hidden, or (hidden, cell) of an LSTM.
+_States = Tensor | tuple[Tensor, Tensor]
+
+
+def _last_state(layer: nn.RNNBase, inputs: Tensor, lengths: Tensor | None, first: _States | None = None) -> Tensor:
     """Last hidden state of the last layer, both directions side by side: shape (batch, directions x units)."""
     if lengths is None:
-        states = layer(inputs)[1]
+        states = layer(inputs, first)[1]
     elif isinstance(layer, nn.RNNBase):
-        return _last_state_within(layer, inputs, lengths)
+        return _last_state_within(layer, inputs, lengths, first)
     else:
-        states = layer(inputs, lengths=lengths)[1]  # its twin in a stack
+        states = layer(inputs, first, lengths=lengths)[1]  # its twin in a stack
     hidden = states[0] if isinstance(states, tuple) else states
     return torch.cat(hidden[-2:].unbind(0), dim=1) if layer.bidirectional else hidden[-1]
+
+
+def _cut(
+    layer: nn.RNNBase, inputs: Tensor, lengths: Tensor | None, n_last: int
+) -> tuple[Tensor, Tensor | None, _States]:
+    """The last steps of every window, how many of them are its own, and the states before, without gradient."""
+    before = inputs[:, :-n_last]
+    if lengths is None:
+        with torch.no_grad():
+            first = layer(before)[1]
+        return inputs[:, -n_last:], None, first
+    n_before = (lengths - n_last).clamp(min=0)
+    with torch.no_grad():
+        if isinstance(layer, nn.RNNBase):
+            # Packed: what PyTorch's faster kernels give holds no cell state of the steps on the way.
+            counts = n_before.clamp(min=1).cpu()  # a packed sequence has at least one step
+            packed = nn.utils.rnn.pack_padded_sequence(before, counts, batch_first=True, enforce_sorted=False)
+            states = layer(packed)[1]
+            some = (n_before > 0).unsqueeze(1)
+            first = tuple(state * some for state in states) if isinstance(states, tuple) else states * some
+        else:
+            first = layer(before, lengths=n_before)[1]
+    steps = n_before.unsqueeze(1) + torch.arange(n_last, device=inputs.device)
+    return inputs.take_along_dim(steps.unsqueeze(2), 1), lengths.clamp(max=n_last), first
 
 
 _ONE_DIRECTION = {"RNN_TANH": torch.rnn_tanh, "RNN_RELU": torch.rnn_relu, "LSTM": torch.lstm, "GRU": torch.gru}
 
 
-def _last_state_within(layer: nn.RNNBase, inputs: Tensor, lengths: Tensor) -> Tensor:
+def _last_state_within(layer: nn.RNNBase, inputs: Tensor, lengths: Tensor, first: _States | None) -> Tensor:
     """The same for padded windows through PyTorch's kernels, each direction of each layer by itself.
 
     The backward direction reads each window turned round within its length. So the padding always comes last, and what
@@ -266,19 +305,25 @@ def _last_state_within(layer: nn.RNNBase, inputs: Tensor, lengths: Tensor) -> Te
     steps = torch.arange(n_steps, device=inputs.device)
     ends = lengths.unsqueeze(1)
     turned = torch.where(steps < ends, ends - 1 - steps, steps).unsqueeze(2)  # (batch, steps, 1)
-    zeros = inputs.new_zeros(1, len(inputs), layer.hidden_size)
+    if first is None:
+        n_states = layer.num_layers * (2 if layer.bidirectional else 1)
+        zeros = inputs.new_zeros(n_states, len(inputs), layer.hidden_size)
+        first = (zeros, zeros) if layer.mode == "LSTM" else zeros
     last = (ends - 1).unsqueeze(2)
     states: list[Tensor] = []
+    n_done = 0
     for depth in range(layer.num_layers):
         both, states = [], []
         for suffix in ("", "_reverse") if layer.bidirectional else ("",):
             names = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if layer.bias else ()))
             weights = [getattr(layer, f"{name}_l{depth}{suffix}") for name in names]
             given = inputs.take_along_dim(turned, 1) if suffix else inputs
-            first = (zeros, zeros) if layer.mode == "LSTM" else zeros
+            at = slice(n_done, n_done + 1)
+            its_first = (first[0][at], first[1][at]) if isinstance(first, tuple) else first[at]
             run = _ONE_DIRECTION[layer.mode]
-            outputs = run(given, first, weights, layer.bias, 1, 0.0, layer.training, False, True)[0]  # type: ignore[arg-type]
+            outputs = run(given, its_first, weights, layer.bias, 1, 0.0, layer.training, False, True)[0]  # type: ignore[arg-type]
             states.append(outputs.take_along_dim(last, 1).squeeze(1))
             both.append(outputs.take_along_dim(turned, 1) if suffix else outputs)
+            n_done += 1
         inputs = torch.cat(both, dim=2)
     return torch.cat(states, dim=1)

@@ -242,18 +242,18 @@ class Results:
         if not ranks:
             return VerdictWords("No run has ended with a score: there is nothing to compare.")
         order = [entry.label for entry in ranks]
-        said = [sentences.rank_sentence(entry, order) for entry in ranks]
+        verdicts = self.compare(metric, level=level)
+        told = not sentences.none_told(verdicts)
+        said = [sentences.rank_sentence(entry, order) if told else "" for entry in ranks]
         first = self._division_of[order[0]] if len(self._division_order) > 1 else ""
         summary = self.summaries(metric, level=level)[order[0]]
-        across = [
-            v for v in self.compare(metric, level=level) if self._division_of[v.first] != self._division_of[v.second]
-        ]
+        across = [v for v in verdicts if told and self._division_of[v.first] != self._division_of[v.second]]
         return VerdictWords(
             headline=sentences.headline(ranks[0], len(ranks), summary, described, first),
             best=said[0],
             others=tuple(sentence for sentence in said[1:] if sentence),
             divisions=tuple(verdict.sentence for verdict in across),
-            tally=sentences.tally(self.compare(metric, level=level)),
+            tally=sentences.tally(verdicts),
             published=sentences.against_sentence(self.against(metric, level=level), described),
         )
 

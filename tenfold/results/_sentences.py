@@ -16,6 +16,7 @@ __all__ = [
     "against_sentence",
     "headline",
     "in_words",
+    "none_told",
     "note_of",
     "rank_sentence",
     "tally",
@@ -80,27 +81,30 @@ def rank_sentence(rank: Rank, order: Sequence[str]) -> str:
     if not below:
         return ""
     beaten = [label for label in below if label in rank.better_than]
-    apart = _not_told_apart(rank, below)
-    everything = f"all {len(below)} {'others' if first else 'below it'}" if len(below) > 1 else below[0]
+    rest = f"{len(below)} {'others' if first else 'below it'}"
+    apart = _not_told_apart(rank, below, rest)
+    everything = f"all {rest}" if len(below) > 1 else below[0]
     if not apart:
         return f"{rank.label} is better than {everything}."
     if not beaten:
         return f"{rank.label} is not told apart from {apart}."
-    whom = (
-        listed(beaten) if len(beaten) <= 3 else f"{len(beaten)} of the {len(below)} {'others' if first else 'below it'}"
-    )
+    whom = listed(beaten) if len(beaten) <= 3 else f"{len(beaten)} of the {rest}"
     return f"{rank.label} is better than {whom}; not told apart from {apart}."
 
 
-def _not_told_apart(rank: Rank, below: Sequence[str]) -> str:
-    """Those below an arm that it is not better than, by outcome."""
+def _not_told_apart(rank: Rank, below: Sequence[str], rest: str) -> str:
+    """Those below an arm that it is not better than, by outcome; all of many are called ``rest``."""
+
+    def named(labels: Sequence[str]) -> str:
+        return f"any of the {rest}" if len(labels) == len(below) > 3 else listed(labels)
+
     same = [label for label in below if label in rank.no_difference]
     undecided = {label: needed for label, needed in rank.undecided.items() if label in below}
     # Ranks and means can disagree; the notes of the pair say so.
     reversed_ones = [label for label in below if label in rank.worse_than]
-    parts = [f"{listed(same)} (no difference found)"] if same else []
-    parts += [f"{listed(list(undecided))} (cannot tell yet{_would(undecided.values())})"] if undecided else []
-    parts += [f"{listed(reversed_ones)} (the verdict goes the other way)"] if reversed_ones else []
+    parts = [f"{named(same)} (no difference found)"] if same else []
+    parts += [f"{named(list(undecided))} (cannot tell yet{_would(undecided.values())})"] if undecided else []
+    parts += [f"{named(reversed_ones)} (the verdict goes the other way)"] if reversed_ones else []
     return ", nor from ".join(parts)
 
 
@@ -123,10 +127,17 @@ def note_of(note: str, names: Sequence[str], n_all: int) -> str:
     return f"{note} ({len(names)} of {n_all} comparisons)"
 
 
+def none_told(verdicts: Sequence[Verdict]) -> bool:
+    """Whether nothing can be said of any of several pairs: with a single repeat, say."""
+    return len(verdicts) > 1 and all(verdict.outcome == "cannot tell yet" for verdict in verdicts)
+
+
 def tally(verdicts: Sequence[Verdict]) -> str:
     """How many pairs came out how."""
     if len(verdicts) < 2:
         return ""
+    if none_told(verdicts):
+        return f"None of the {len(verdicts)} pairs can be told yet{_would(v.repeats_needed for v in verdicts)}."
     counts = {outcome: sum(v.outcome == outcome for v in verdicts) for outcome in _TALLY}
     parts = [words.format(count) for outcome, words in _TALLY.items() if (count := counts[outcome])]
     return f"Of {len(verdicts)} pairs, {listed(parts)}."

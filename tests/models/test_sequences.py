@@ -20,6 +20,8 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn": ("recurrent-classifier", {"cell": "rnn", "units": 5, "layers": 1, "hidden": []}),
     "lstm": ("recurrent-classifier", {"cell": "lstm", "units": 5, "hidden": [4], "bidirectional": True}),
     "gru": ("recurrent-classifier", {"cell": "gru", "units": 5, "hidden": [7, 4], "bidirectional": True}),
+    "lstm, truncated": ("recurrent-classifier", {"cell": "lstm", "units": 5, "hidden": [4], "truncate": 7}),
+    "rnn, truncated": ("recurrent-classifier", {"cell": "rnn", "units": 5, "layers": 1, "hidden": [], "truncate": 7}),
     "deep-conv-lstm": ("deep-conv-lstm", {"kernels": 3, "units": 5, "dropout": None}),
     "deep-conv-lstm, mixing": ("deep-conv-lstm", {"kernels": 3, "units": 5, "mixing": True, "dropout": None}),
     "conv": ("conv-classifier", {"channels": [4, 6], "blocks": 2}),
@@ -105,6 +107,44 @@ def test_the_last_state_is_that_of_packed_sequences(cell: Any, layers: int, bidi
     gradients = [torch.autograd.grad(weighted(out), list(module.parameters())) for out in (logits, expected)]
     for mine, other in zip(*gradients, strict=True):
         torch.testing.assert_close(mine, other, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("given", ["lengths", "full"])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_truncated_gradients_end_before_the_last_steps(cell: Any, given: str) -> None:
+    """The same logits; gradients of each window are those of its last steps, begun from a state held fast."""
+    torch.manual_seed(0)
+    whole = RecurrentClassifier(n_channels=3, cell=cell, units=4, hidden=[]).double()
+    cut = RecurrentClassifier(n_channels=3, cell=cell, units=4, hidden=[], truncate=5).double()
+    cut.load_state_dict(whole.state_dict())
+    lengths = torch.tensor(LENGTHS if given == "lengths" else [24] * 6)
+    inputs = padded(lengths).requires_grad_()
+    more = (lengths,) if given == "lengths" else ()
+    logits = cut(inputs, *more)
+    torch.testing.assert_close(logits, whole(inputs, *more), rtol=0, atol=1e-12)
+    gradients = torch.autograd.grad(weighted(logits), [inputs, *cut.parameters()])
+    for row, n in enumerate(lengths.tolist()):
+        at = max(0, n - 5)
+        assert not gradients[0][row, :at].any()
+        assert gradients[0][row, at:n].any(1).all()
+    states = []
+    for row, n in enumerate(lengths.tolist()):
+        first = None
+        if n > 5:
+            first = whole.recurrent(inputs[row : row + 1, : n - 5])[1]
+            first = tuple(state.detach() for state in first) if cell == "lstm" else first.detach()
+        last = whole.recurrent(inputs[row : row + 1, max(0, n - 5) : n], first)[1]
+        states.append((last[0] if cell == "lstm" else last)[-1])
+    expected = torch.autograd.grad(weighted(whole.head(torch.cat(states))), [inputs, *whole.parameters()])
+    for mine, other in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(mine, other, rtol=0, atol=1e-11)
+
+
+def test_truncation_at_or_after_the_start_is_none() -> None:
+    whole, cut = build("lstm", bidirectional=False), build("lstm", bidirectional=False, truncate=24)
+    inputs = windows()
+    results = [torch.autograd.grad(weighted(module(inputs)), list(module.parameters())) for module in (whole, cut)]
+    assert all(torch.equal(mine, other) for mine, other in zip(*results, strict=True))
 
 
 # -- stacks -----------------------------------------------------------------------------------------------------------
@@ -213,6 +253,10 @@ def test_the_convolutional_one_takes_mean_and_deviation_over_its_own_steps() -> 
 def test_what_cannot_be_built_is_refused() -> None:
     with pytest.raises(RequestError, match="cell 'lstn' is not known; did you mean 'lstm'"):
         RecurrentClassifier(cell="lstn")  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match=r"truncate: expected at least 1 step, got 0"):
+        RecurrentClassifier(truncate=0)
+    with pytest.raises(RequestError, match=r"truncate: layers that also read from the end"):
+        RecurrentClassifier(truncate=5, bidirectional=True)
     with pytest.raises(RequestError, match="n_steps: four convolutions take 16 steps off, so more are needed, got 16"):
         DeepConvLSTM(n_steps=16)
     with pytest.raises(RequestError, match="kernel: expected an odd number of steps, got 4"):

@@ -1,0 +1,198 @@
+"""Claim: ten repeats of a recurrent network train no slower than in a plain loop of nn.LSTM, nn.GRU or nn.RNN, and
+small ones of 30 steps at least 2 times faster.
+
+    python benchmarks/recurrent.py [--rounds 3] [--epochs 4]        # needs: pip install skorch keras tensorflow-cpu
+
+Nine channels of MotionSense, 1000 windows to learn from in batches of 100 and 500 to be scored after every epoch, Adam,
+10 repeats. 64 units and one layer unless the name says more. The contenders:
+
+* loop: plain PyTorch with torch.nn's recurrent layers, one repeat after the other;
+* skorch: as its documentation shows;
+* keras: likewise, with its default backend. Its first two repeats stand for all: a loop takes each as long;
+* tenfold: the placement that its probe chooses.
+
+Each contender runs in a process of its own with its default threads, in turn, several rounds; the median counts (see
+_contenders.py). Milliseconds are wall time of training and scoring, divided by steps and repeats. Scores must agree:
+tenfold with the plain loop in the mean and nearly run by run.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import torch
+from _common import geometric_mean, save
+from _contenders import OneRun, Tenfold, in_turn, measure, memory_line, say, with_loop, with_skorch
+from torch import nn
+
+from tenfold.errors import TenfoldError
+from tenfold.seeds import derive
+from tenfold.settings import parse_study
+from tenfold.study import load_task
+
+CONTENDERS = ("loop", "skorch", "keras", "tenfold")
+CHANNELS = [f"{kind}_{axis}" for kind in ("user_acc", "gravity", "gyro") for axis in "xyz"]
+LONG = {
+    "BiLSTM x 2, 128 steps": {"cell": "lstm", "layers": 2, "bidirectional": True},
+    "LSTM x 2, 128 steps": {"cell": "lstm", "layers": 2},
+    "GRU, 128 steps": {"cell": "gru", "layers": 1},
+    "RNN, 128 steps": {"cell": "rnn", "layers": 1},
+}
+SHORT = {
+    "LSTM, 30 steps": {"cell": "lstm", "layers": 1},
+    "GRU, 30 steps": {"cell": "gru", "layers": 1},
+    "RNN, 30 steps": {"cell": "rnn", "layers": 1},
+}
+
+
+def study_and_task(*, repeats, steps, networks):
+    study = parse_study(
+        {
+            "name": f"recurrent-{steps}",
+            "repeats": repeats,
+            "task": {
+                "kind": "classify-sequences",
+                "data": "motionsense",
+                "channels": CHANNELS,
+                "window": steps,
+                "overlap": 0.0,
+                "train": 1000,
+                "test": 500,
+            },
+            "train": {"epochs": 1, "batch_size": 100, "lr": 1e-3},
+            "models": [
+                {"name": name, "module": "recurrent-classifier", "units": 64, "hidden": [], **network}
+                for name, network in networks.items()
+            ],
+        }
+    )
+    try:
+        return study, load_task(study)
+    except TenfoldError as error:
+        raise SystemExit(f"no data set for the benchmark: {error}") from None
+
+
+def accuracy(logits, labels):
+    return float((logits.argmax(1) == labels).double().mean())
+
+
+def tensors_of(job, task, run):
+    tensors = {}
+    for part, examples in task.examples([job.runs[run].repeat], seed=job.seed).items():
+        (inputs,), targets = examples.span(0, examples.n_examples)
+        tensors[part] = (inputs[0].contiguous(), targets["target"][0])
+    return tensors
+
+
+def one_run(job, task, run):
+    module = job.source.build(derive(job.seed, job.model, job.runs[run].repeat, "weights"))
+    tensors = tensors_of(job, task, run)
+    settings = {"lr": job.runs[run].lane.lr}
+    criterion = nn.CrossEntropyLoss()
+    return OneRun(module, tensors["train"], tensors["test"], criterion, accuracy, torch.optim.Adam, settings)
+
+
+class Keras:
+    """Each model is built and traced once, in the warm-up; later fits begin from its first weights again."""
+
+    def __init__(self):
+        self.built = {}
+
+    def __call__(self, job, task):
+        scores = []
+        for run in range(min(2, len(job.runs))):
+            parts = {name: (x.numpy(), y.numpy()) for name, (x, y) in tensors_of(job, task, run).items()}
+            if (job.model, run) not in self.built:
+                model = keras_model(job.source.options, parts["train"][0].shape[1:], job.runs[run].lane.lr)
+                self.built[job.model, run] = model, [variable.numpy() for variable in variables_of(model)]
+            model, first = self.built[job.model, run]
+            for variable, value in zip(variables_of(model), first, strict=True):
+                variable.assign(value)
+            size, epochs = job.recipe.batch_size, job.recipe.epochs
+            fitted = model.fit(
+                *parts["train"], batch_size=size, epochs=epochs, validation_data=parts["test"], verbose=0
+            )
+            scores.append(float(fitted.history["val_accuracy"][-1]))
+        return scores
+
+
+def variables_of(model):
+    return [*model.variables, *model.optimizer.variables]
+
+
+def keras_model(options, shape, lr):
+    import keras
+
+    cell = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.layers.SimpleRNN}[options["cell"]]
+    model = keras.Sequential([keras.Input(shape)])
+    for layer in range(options["layers"]):
+        its = cell(options["units"], return_sequences=layer < options["layers"] - 1)
+        model.add(keras.layers.Bidirectional(its) if options.get("bidirectional") else its)
+    model.add(keras.layers.Dense(6))
+    model.compile(
+        optimizer=keras.optimizers.Adam(lr),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def measured_here(contender: str, epochs: int, repeats: int) -> None:
+    models = {}
+    for steps, networks in ((128, LONG), (30, SHORT)):
+        study, task = study_and_task(repeats=repeats, steps=steps, networks=networks)
+        trainers = {"loop": with_loop, "skorch": with_skorch}
+        if contender in trainers:
+            trainer = trainers[contender](one_run)
+        else:
+            trainer = Keras() if contender == "keras" else Tenfold(task, "accuracy")
+        models |= measure(study, task, trainer, epochs=epochs)
+    say(models)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--contender", choices=CONTENDERS, help="one contender, in this process")
+    options = parser.parse_args()
+    if options.contender:
+        measured_here(options.contender, options.epochs, options.repeats)
+        return
+    measured = in_turn(__file__, CONTENDERS, options.rounds, {"epochs": options.epochs, "repeats": options.repeats})
+    for model in (*LONG, *SHORT):
+        loop, ours = (np.array(measured.scores[name][model]) for name in ("loop", "tenfold"))
+        # Sums in another order, and a hundred steps of it: a few of 500 windows fall the other way.
+        assert np.abs(ours - loop).max() <= 0.05, f"{model}: a repeat's accuracy differs: {ours} against {loop}"
+        assert abs(ours.mean() - loop.mean()) <= 0.01, f"{model}: mean accuracy {ours.mean()} against {loop.mean()}"
+    lines = ["# Milliseconds per run-step of recurrent networks", ""]
+    lines += [
+        f"{options.repeats} repeats, {options.epochs} epochs with scoring, median of {options.rounds} rounds in turn; "
+        "64 units, 9 channels, batches of 100 windows.",
+        "",
+    ]
+    lines += ["| model | " + " | ".join(CONTENDERS) + " | loop / tenfold | faster peer / tenfold | placement |"]
+    lines += ["|---|" + "---:|" * (len(CONTENDERS) + 2) + "---|"]
+    models = (*LONG, *SHORT)
+    against_loop, against_peer = measured.ratios(models, "loop"), measured.ratios(models, "skorch", "keras")
+    for model in models:
+        cells = " | ".join(f"{measured.ms[name][model]:.2f}" for name in CONTENDERS)
+        ratios = f"{against_loop[model]:.1f} | {against_peer[model]:.1f}"
+        lines.append(f"| {model} | {cells} | {ratios} | {measured.placements[model]} |")
+    means = [geometric_mean(list(ratios.values())) for ratios in (against_loop, against_peer)]
+    lines += ["| geometric mean" + " |" * (len(CONTENDERS) + 1) + f" {means[0]:.2f} | {means[1]:.2f} | |"]
+    lines += ["", memory_line(measured)]
+    claims = {
+        "slower than the plain loop on none": min(against_loop.values()) >= 1,
+        "at least 2 times faster than the plain loop with 30 steps": min(against_loop[name] for name in SHORT) >= 2,
+    }
+    lines += ["", *(f"- {claim}: {'yes' if held else 'NO'}" for claim, held in claims.items())]
+    save("recurrent", {"ms": measured.ms, "peak_mib": measured.peak_mib, "claims": claims}, lines)
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
