@@ -192,8 +192,11 @@ def test_estimators_stand_beside_networks_in_scores_and_verdicts(whole: Any) -> 
     assert set(scores) == {"Net (lr=0.001)", "Net (lr=0.01)", "Forest", "Regression", "SVM", "Careless"}
     assert all(values.shape == (3,) and np.isfinite(values).all() for values in scores.values())
     assert set(results.scores("auc")) == set(scores)
-    assert len(results.compare()) == 6 * 5 // 2
-    assert all(any(name in text for text in results.verdict_sentences()) for name in ("Forest", "SVM"))
+    verdicts = results.compare()
+    assert len(verdicts) == 6 * 5 // 2
+    assert {name for verdict in verdicts for name in (verdict.first, verdict.second)} == set(scores)
+    assert {rank.label for rank in results.ranking()} == set(scores)
+    assert results.ranking()[0].label in results.verdict_sentences()[0]
     for run in results.runs:
         if run.arm.model != "Net":
             assert (run.status, run.epochs, run.best_epoch, run.message) == ("finished", 0, None, "")
