@@ -328,3 +328,23 @@ def test_arms_that_divide_the_data_in_two_ways_are_compared_within_each_and_with
         pairs[frozenset((b_group, b_window))].sentence,
     )
     assert words.divisions[0] in words.all()
+
+
+def test_one_outcome_for_all_of_many_is_said_without_their_names():
+    rank = Rank(
+        label="a", place=1, groups=(0,), better_than=(), worse_than=(), no_difference=("b", "c", "d", "e"), undecided={}
+    )
+    assert rank_sentence(rank, "abcde") == "a is not told apart from any of the 4 others (no difference found)."
+
+
+def test_one_repeat_of_many_models_is_one_sentence(tmp_path):
+    study = {"name": "s", "repeats": 1, "models": [{"name": name} for name in "abc"]}
+    with Record.create(
+        tmp_path, study_toml="", study=study, environment={}, metrics=METRICS, command="", quick=False
+    ) as record:
+        for at, name in enumerate("abc"):
+            scores = {"accuracy": 0.9 - 0.1 * at, "loss": 1.0}
+            record.finish_runs(name, [RunRow(setting="", repeat=0, status="finished", epochs=1, scores=scores)])
+    words = Results(tmp_path).verdict_words()
+    assert (words.best, words.others, words.divisions) == ("", (), ())
+    assert words.tally.startswith("None of the 3 pairs can be told yet")
