@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import resource
-import statistics
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,10 +52,6 @@ def peak_mebibytes() -> float:
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     unit = 2**20 if platform.system() == "Darwin" else 2**10
     return (own + children * cores() if children else own) / unit
-
-
-def geometric_mean(values: list[float]) -> float:
-    return statistics.geometric_mean(values)
 
 
 def save(name: str, record: dict[str, Any], lines: list[str]) -> None:

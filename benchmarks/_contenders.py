@@ -223,9 +223,9 @@ class Measured:
     peak_mib: dict[str, float]
     placements: dict[str, str]
 
-    def ratios(self, model_names: Sequence[str], *others: str) -> dict[str, float]:
+    def ratios(self, *others: str) -> dict[str, float]:
         """How many times faster tenfold is than the fastest of the others, by model."""
-        return {name: min(self.ms[other][name] for other in others) / self.ms["tenfold"][name] for name in model_names}
+        return {name: min(self.ms[other][name] for other in others) / ours for name, ours in self.ms["tenfold"].items()}
 
 
 def in_turn(script: str, contenders: Sequence[str], rounds: int, options: Mapping[str, Any]) -> Measured:
@@ -250,6 +250,24 @@ def in_turn(script: str, contenders: Sequence[str], rounds: int, options: Mappin
         {name: statistics.median(entry["peak_mib"] for entry in its) for name, its in found.items()},
         {name: entry["placement"] for name, entry in found["tenfold"][-1]["models"].items()},
     )
+
+
+def table(
+    measured: Measured, heading: str, contenders: Sequence[str], ratios: Mapping[str, Mapping[str, float]]
+) -> list[str]:
+    """A row for each model that the ratios name, and their geometric means; ``ratios`` by heading and by model."""
+    columns = [*contenders, *ratios]
+    lines = [f"| {heading} | {' | '.join(columns)} | placement |", "|---|" + "---:|" * len(columns) + "---|"]
+    for model, placement in measured.placements.items():
+        cells = [f"{measured.ms[name][model]:.2f}" for name in contenders]
+        cells += [f"{its[model]:.1f}" for its in ratios.values()]
+        lines.append(f"| {model} | {' | '.join(cells)} | {placement} |")
+    means = [f"{statistics.geometric_mean(its.values()):.2f}" for its in ratios.values()]
+    return [*lines, "| geometric mean" + " |" * (len(contenders) + 1) + f" {' | '.join(means)} | |"]
+
+
+def claim_lines(claims: Mapping[str, bool]) -> list[str]:
+    return [f"- {claim}: {'yes' if held else 'NO'}" for claim, held in claims.items()]
 
 
 def memory_line(measured: Measured) -> str:

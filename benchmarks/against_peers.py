@@ -20,18 +20,21 @@ agree: tenfold with the plain loop run by run, the others in the mean.
 from __future__ import annotations
 
 import argparse
+import statistics
 
 import numpy as np
 import torch
-from _common import geometric_mean, save, study_and_task
+from _common import save, study_and_task
 from _contenders import (
     Measured,
     OneRun,
     Tenfold,
+    claim_lines,
     in_turn,
     measure,
     memory_line,
     say,
+    table,
     with_lightning,
     with_loop,
     with_skorch,
@@ -121,16 +124,10 @@ def report(measured: Measured, options: argparse.Namespace) -> None:
         "turn; batches of 100 pairs.",
         "",
     ]
-    lines += ["| model | " + " | ".join(CONTENDERS) + " | loop / tenfold | faster peer / tenfold | placement |"]
-    lines += ["|---|" + "---:|" * (len(CONTENDERS) + 2) + "---|"]
-    against_loop, against_peer = measured.ratios(models, "loop"), measured.ratios(models, "skorch", "lightning")
-    for model in models:
-        cells = " | ".join(f"{ms[name][model]:.2f}" for name in CONTENDERS)
-        ratios = f"{against_loop[model]:.1f} | {against_peer[model]:.1f}"
-        lines.append(f"| {model} | {cells} | {ratios} | {measured.placements[model]} |")
-    loop_mean, peer_mean = (geometric_mean(list(ratios.values())) for ratios in (against_loop, against_peer))
-    lines.append("| geometric mean | | | | | " + f"{loop_mean:.2f} | {peer_mean:.2f} | |")
-    lines += ["", memory_line(measured)]
+    against_loop, against_peer = measured.ratios("loop"), measured.ratios("skorch", "lightning")
+    loop_mean, peer_mean = (statistics.geometric_mean(ratios.values()) for ratios in (against_loop, against_peer))
+    ratios = {"loop / tenfold": against_loop, "faster peer / tenfold": against_peer}
+    lines += [*table(measured, "model", CONTENDERS, ratios), "", memory_line(measured)]
     lines += [
         "Scores agree: tenfold with the plain loop within 2 points in every repeat, the peers within 5 points "
         "in the mean."
@@ -140,7 +137,7 @@ def report(measured: Measured, options: argparse.Namespace) -> None:
         "at least 4 times faster than the faster of skorch and Lightning": peer_mean >= 4,
         "slower than the plain loop on none": min(against_loop.values()) >= 1,
     }
-    lines += ["", *(f"- {claim}: {'yes' if held else 'NO'}" for claim, held in claims.items())]
+    lines += ["", *claim_lines(claims)]
     save(
         "against_peers",
         {"ms": ms, "peak_mib": measured.peak_mib, "claims": claims, "loop": loop_mean, "peer": peer_mean},

@@ -27,8 +27,8 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from _common import geometric_mean, save
-from _contenders import Measured, Tenfold, in_turn, measure, memory_line, say
+from _common import save
+from _contenders import Measured, Tenfold, claim_lines, in_turn, measure, memory_line, say, table
 from pytorch_metric_learning import distances, losses, miners, reducers
 from pytorch_metric_learning.utils import loss_and_miner_utils
 
@@ -222,20 +222,16 @@ def report(measured: Measured, alone: dict[str, dict[str, float]], options: argp
         f"{options.classes} characters, batches of 60 x 4.",
         "",
     ]
-    lines += ["| mining | loop | tenfold | loop / tenfold | placement |", "|---|---:|---:|---:|---|"]
-    ratios = measured.ratios(MININGS, "loop")
-    for model in MININGS:
-        cells = " | ".join(f"{ms[name][model]:.2f}" for name in CONTENDERS)
-        lines.append(f"| {model} | {cells} | {ratios[model]:.1f} | {measured.placements[model]} |")
-    mean = geometric_mean(list(ratios.values()))
-    lines += [f"| geometric mean | | | {mean:.2f} | |", "", *losses_table(alone, options)]
+    ratios = measured.ratios("loop")
+    mean = statistics.geometric_mean(ratios.values())
+    lines += [*table(measured, "mining", CONTENDERS, {"loop / tenfold": ratios}), "", *losses_table(alone, options)]
     lines += ["", memory_line(measured)]
     lines += ["Scores agree: top-1 within 8 of 100 query sets in every repeat, within 2 in the mean."]
     claims = {
         "at least 2 times faster than the plain loop": mean >= 2,
         "slower than the plain loop with none of the minings": min(ratios.values()) >= 1,
     }
-    lines += ["", *(f"- {claim}: {'yes' if held else 'NO'}" for claim, held in claims.items())]
+    lines += ["", *claim_lines(claims)]
     record = {"ms": ms, "loss_alone_ms": alone, "peak_mib": measured.peak_mib, "claims": claims, "loop": mean}
     save("metric_losses", record, lines)
     print("\n".join(lines))

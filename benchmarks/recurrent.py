@@ -22,8 +22,8 @@ import argparse
 
 import numpy as np
 import torch
-from _common import geometric_mean, save
-from _contenders import OneRun, Tenfold, in_turn, measure, memory_line, say, with_loop, with_skorch
+from _common import save
+from _contenders import OneRun, Tenfold, claim_lines, in_turn, measure, memory_line, say, table, with_loop, with_skorch
 from torch import nn
 
 from tenfold.errors import TenfoldError
@@ -174,22 +174,14 @@ def main() -> None:
         "64 units, 9 channels, batches of 100 windows.",
         "",
     ]
-    lines += ["| model | " + " | ".join(CONTENDERS) + " | loop / tenfold | faster peer / tenfold | placement |"]
-    lines += ["|---|" + "---:|" * (len(CONTENDERS) + 2) + "---|"]
-    models = (*LONG, *SHORT)
-    against_loop, against_peer = measured.ratios(models, "loop"), measured.ratios(models, "skorch", "keras")
-    for model in models:
-        cells = " | ".join(f"{measured.ms[name][model]:.2f}" for name in CONTENDERS)
-        ratios = f"{against_loop[model]:.1f} | {against_peer[model]:.1f}"
-        lines.append(f"| {model} | {cells} | {ratios} | {measured.placements[model]} |")
-    means = [geometric_mean(list(ratios.values())) for ratios in (against_loop, against_peer)]
-    lines += ["| geometric mean" + " |" * (len(CONTENDERS) + 1) + f" {means[0]:.2f} | {means[1]:.2f} | |"]
-    lines += ["", memory_line(measured)]
+    against_loop, against_peer = measured.ratios("loop"), measured.ratios("skorch", "keras")
+    ratios = {"loop / tenfold": against_loop, "faster peer / tenfold": against_peer}
+    lines += [*table(measured, "model", CONTENDERS, ratios), "", memory_line(measured)]
     claims = {
         "slower than the plain loop on none": min(against_loop.values()) >= 1,
         "at least 2 times faster than the plain loop with 30 steps": min(against_loop[name] for name in SHORT) >= 2,
     }
-    lines += ["", *(f"- {claim}: {'yes' if held else 'NO'}" for claim, held in claims.items())]
+    lines += ["", *claim_lines(claims)]
     save("recurrent", {"ms": measured.ms, "peak_mib": measured.peak_mib, "claims": claims}, lines)
     print("\n".join(lines))
 
