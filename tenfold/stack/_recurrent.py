@@ -87,7 +87,7 @@ class _Recurrent(nn.Module):
             hidden = None if hidden is None else hidden.unsqueeze(1)
             cell = None if cell is None else cell.unsqueeze(1)
         elif self.batch_first:
-            inputs = inputs.transpose(0, 1).contiguous()
+            inputs = inputs.transpose(0, 1)
         valid = None if lengths is None else torch.arange(len(inputs), device=inputs.device).unsqueeze(1) < lengths
         directions = 2 if self.bidirectional else 1
         last_hidden, last_cell = [], []
@@ -107,7 +107,8 @@ class _Recurrent(nn.Module):
                 both.append(outputs)
                 last_hidden.append(h)
                 last_cell.append(c)
-            inputs = both[0] if directions == 1 else torch.cat(both, -1)
+            # Put together in the order in which the scan has them in memory and reads them again.
+            inputs = both[0] if directions == 1 else torch.cat([outputs.mT for outputs in both], -2).mT
             if valid is not None:
                 inputs = inputs * valid.unsqueeze(-1)  # as padded again by torch.nn.utils.rnn
             if layer < self.num_layers - 1:

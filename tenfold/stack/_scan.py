@@ -1,12 +1,15 @@
 """One direction of one recurrent layer, all runs at once, with the backward pass written out.
 
 Autograd of the same steps makes a new tensor in every operation, keeps all of them, and adds up the gradient of the
-weights step by step. Here a step is a matrix product and a few operations in place; the input products of a few steps,
-and the gradients of the weights of a few steps, are one product each.
+weights step by step. Here a step is one matrix product and a few operations in place.
 
-Axes: lanes (the runs of a stack; 1 outside of one), steps, batch, features. Gates lie side by side in the last axis, in
-the order of ``torch.nn``. Source: Elman 1990; Gers, Schmidhuber, Cummins 2000 (LSTM with forget gates); Cho et al. 2014
-(GRU, in the form of ``torch.nn.GRU``); Werbos 1990 (backpropagation through time).
+What a step multiplies lies in one block, features x batch: the hidden state before it, a row of ones for each bias, its
+inputs. The hidden state that it makes is written into the block of the next step. With the batch in the last axis every
+gate is one piece of memory, which an operation takes in one go.
+
+Axes: steps, lanes (the runs of a stack; 1 outside of one), features, batch. Source: Elman 1990; Gers, Schmidhuber,
+Cummins 2000 (LSTM with forget gates); Cho et al. 2014 (GRU, in the form of ``torch.nn.GRU``); Werbos 1990
+(backpropagation through time).
 """
 
 from __future__ import annotations
@@ -23,10 +26,6 @@ from tenfold.errors import RequestError
 __all__ = ["scan"]
 
 aten = torch.ops.aten
-
-# Steps of one product on a CPU: few, so that their gates stay in its cache. With all 128 steps of ten LSTMs of 64
-# units at once (batches of 100) a training step takes 1.8 times as long; with 1 or 8 instead of 4, as long.
-_AT_ONCE = 4
 
 
 def scan(
@@ -65,141 +64,219 @@ def scan(
 
 
 class _Step(NamedTuple):
-    """What a step leaves for the backward pass: views of one step, (lanes, batch, n)."""
+    """Views of one step: (lanes, features, batch), of no features where a kind has no such part."""
 
-    gate: Tensor  # the input products; after the step, the gates
-    output: Tensor  # the hidden state
-    aside: Tensor  # LSTM: the cell state; GRU: the hidden product of the third gate
+    block: Tensor  # hidden state before the step, one; one, inputs
+    output: Tensor  # hidden state after the step, in the next block
+    gate: Tensor  # products, and then what is made of them
+    cell_before: Tensor
+    cell: Tensor
+    squashed: Tensor  # tanh of the cell state
+
+    @property
+    def before(self) -> Tensor:
+        return self.block[:, : self.output.shape[1]]
 
 
-class _Rnn:
-    n_gates, n_grads = 1, 1
+class _Rule:
+    """A kind of cell: the matrix that multiplies its blocks, its step, and the gradients of its step.
 
+    The matrix has the biases where the block has its ones: (lanes, products x size, size + 1 + 1 + features).
+    """
+
+    n_products = 1
+    n_gates = 0  # those of the products that are kept
+    n_cells = 0
+
+    def join(self, of_hidden: Tensor, of_inputs: Tensor) -> Tensor:
+        """The matrix of weights as ``torch.nn`` orders them, with their biases beside them."""
+        return torch.cat([of_hidden, of_inputs], dim=2)
+
+    def part(self, matrix: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """The other way, for their gradients."""
+        return matrix[..., : size + 1], matrix[..., size + 1 :]
+
+    def forward(self, matrix: Tensor, step: _Step) -> None:
+        raise NotImplementedError
+
+    def backward(
+        self, step: _Step, grad: Tensor, d_output: Tensor, d_cell: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Writes the gradients of the products to ``grad``.
+
+        Returns:
+            What the hidden state before the step gets beside them, and the gradient of the cell state before it.
+        """
+        raise NotImplementedError
+
+    def add_to_matrix(self, d_matrix: Tensor, grad: Tensor, block: Tensor, size: int) -> None:
+        d_matrix.baddbmm_(grad, block.mT)
+
+    def of_hidden(self, matrix: Tensor, grad: Tensor, size: int) -> Tensor:
+        return torch.bmm(matrix[..., :size].mT, grad)
+
+    def of_inputs(self, matrix: Tensor, grad: Tensor, size: int, out: Tensor) -> None:
+        torch.bmm(matrix[..., size + 2 :].mT, grad, out=out)
+
+
+class _Rnn(_Rule):
     def __init__(self, relu: bool) -> None:
         self.relu = relu
 
-    def forward(self, step: _Step, hidden: Tensor | None, cell: None, weight: Tensor, bias: None) -> None:
-        if hidden is not None:
-            step.gate.baddbmm_(hidden, weight)
+    def forward(self, matrix: Tensor, step: _Step) -> None:
+        product = torch.bmm(matrix, step.block)  # not into the output, which lies between other rows: a copy more
         if self.relu:
-            step.output.relu_()  # its gate and its output are one tensor
+            torch.clamp_min(product, 0, out=step.output)
         else:
-            step.output.tanh_()
+            torch.tanh(product, out=step.output)
 
-    def backward(
-        self, step: _Step, grad: Tensor, d_hidden: Tensor, d_cell: None, hidden: Tensor | None, cell: None
-    ) -> tuple[None, None]:
+    def backward(self, step: _Step, grad: Tensor, d_output: Tensor, d_cell: Tensor | None) -> tuple[None, None]:
         if self.relu:
-            aten.threshold_backward.grad_input(d_hidden, step.output, 0, grad_input=grad)
+            aten.threshold_backward.grad_input(d_output, step.output, 0, grad_input=grad)
         else:
-            aten.tanh_backward.grad_input(d_hidden, step.output, grad_input=grad)
+            aten.tanh_backward.grad_input(d_output, step.output, grad_input=grad)
         return None, None
 
 
-class _Lstm:
-    n_gates, n_grads = 4, 4
+class _Lstm(_Rule):
+    """Gates: input, forget, output, new. ``torch.nn`` has the new one third; here one call squashes the other three."""
 
-    def forward(self, step: _Step, hidden: Tensor | None, cell: Tensor | None, weight: Tensor, bias: None) -> None:
-        if hidden is not None:
-            step.gate.baddbmm_(hidden, weight)
-        into, forget, new, out = step.gate.chunk(4, -1)
-        step.gate[..., : 2 * new.shape[-1]].sigmoid_()
+    n_products = n_gates = 4
+    n_cells = 1
+
+    def join(self, of_hidden: Tensor, of_inputs: Tensor) -> Tensor:
+        return self._exchange(super().join(of_hidden, of_inputs))
+
+    def part(self, matrix: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        return super().part(self._exchange(matrix), size)
+
+    @staticmethod
+    def _exchange(matrix: Tensor) -> Tensor:
+        into, forget, third, fourth = matrix.chunk(4, 1)
+        return torch.cat([into, forget, fourth, third], dim=1)
+
+    def forward(self, matrix: Tensor, step: _Step) -> None:
+        _, output, gate, cell_before, cell, squashed = step
+        torch.bmm(matrix, step.block, out=gate)
+        into, forget, out, new = gate.chunk(4, 1)
+        gate[:, : -new.shape[1]].sigmoid_()
         new.tanh_()
-        out.sigmoid_()
-        torch.mul(into, new, out=step.aside)
-        if cell is not None:
-            step.aside.addcmul_(forget, cell)
-        torch.tanh(step.aside, out=step.output)
-        step.output.mul_(out)
+        torch.mul(into, new, out=cell).addcmul_(forget, cell_before)
+        torch.tanh(cell, out=squashed)
+        torch.mul(out, squashed, out=output)
 
-    def backward(
-        self,
-        step: _Step,
-        grad: Tensor,
-        d_hidden: Tensor,
-        d_cell: Tensor | None,
-        hidden: Tensor | None,
-        cell: Tensor | None,
-    ) -> tuple[None, Tensor]:
-        into, forget, new, out = step.gate.chunk(4, -1)
-        d_into, d_forget, d_new, d_out = grad.chunk(4, -1)
-        squashed = torch.tanh(step.aside)
-        torch.mul(d_hidden, squashed, out=d_out)
-        total = aten.tanh_backward(d_hidden * out, squashed)
+    def backward(self, step: _Step, grad: Tensor, d_output: Tensor, d_cell: Tensor | None) -> tuple[None, Tensor]:
+        _, _, gate, cell_before, _, squashed = step
+        into, forget, out, new = gate.chunk(4, 1)
+        d_into, d_forget, d_out, d_new = grad.chunk(4, 1)
+        torch.mul(d_output, squashed, out=d_out)
+        total = aten.tanh_backward(d_output * out, squashed)
         if d_cell is not None:
             total.add_(d_cell)
         torch.mul(total, new, out=d_into)
-        if cell is None:
-            d_forget.zero_()
-        else:
-            torch.mul(total, cell, out=d_forget)
+        torch.mul(total, cell_before, out=d_forget)
         aten.tanh_backward.grad_input(total * into, new, grad_input=d_new)
-        first = slice(None, 2 * new.shape[-1])
-        for its, gate in ((grad[..., first], step.gate[..., first]), (d_out, out)):
-            aten.sigmoid_backward.grad_input(its, gate, grad_input=its)
+        its, of_its = (part[:, : -new.shape[1]] for part in (gate, grad))
+        aten.sigmoid_backward.grad_input(of_its, its, grad_input=of_its)
         return None, total.mul_(forget)
 
 
-class _Gru:
-    n_gates, n_grads = 3, 4  # gradients of: hidden product of the new state, reset, update, input product of it
+class _Gru(_Rule):
+    """Products: hidden part of the new state, reset, update, input part of the new state.
 
-    def forward(self, step: _Step, hidden: Tensor | None, cell: None, weight: Tensor, bias: Tensor | None) -> None:
-        size = step.output.shape[-1]
-        reset, update, new = step.gate.chunk(3, -1)
-        both = step.gate[..., : 2 * size]
-        if hidden is not None:
-            both.baddbmm_(hidden, weight[..., : 2 * size])
-            torch.bmm(hidden, weight[..., 2 * size :], out=step.aside)
-        else:
-            step.aside.zero_()
-        if bias is not None:
-            step.aside.add_(bias)
-        both.sigmoid_()
-        new.addcmul_(reset, step.aside).tanh_()
-        torch.addcmul(new, new, update, value=-1, out=step.output)
-        if hidden is not None:
-            step.output.addcmul_(update, hidden)
+    The first three read the hidden state and the last three the inputs; the corners of the matrix are zero, unread.
+    """
 
-    def backward(
-        self, step: _Step, grad: Tensor, d_hidden: Tensor, d_cell: None, hidden: Tensor | None, cell: None
-    ) -> tuple[Tensor, None]:
-        size = step.output.shape[-1]
-        reset, update, new = step.gate.chunk(3, -1)
-        d_product, d_reset, d_update, d_new = grad.chunk(4, -1)
-        kept = d_hidden * update
-        aten.tanh_backward.grad_input(d_hidden - kept, new, grad_input=d_new)
+    n_products = n_gates = 4
+
+    def join(self, of_hidden: Tensor, of_inputs: Tensor) -> Tensor:
+        size, width = of_hidden.shape[-1] - 1, of_hidden.shape[-1]
+        matrix = of_hidden.new_zeros(len(of_hidden), 4 * size, width + of_inputs.shape[-1])
+        matrix[:, : 3 * size, :width] = of_hidden.roll(size, 1)
+        matrix[:, size:, width:] = of_inputs
+        return matrix
+
+    def part(self, matrix: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        return matrix[:, : 3 * size, : size + 1].roll(-size, 1), matrix[:, size:, size + 1 :]
+
+    def forward(self, matrix: Tensor, step: _Step) -> None:
+        gate, size = step.gate, step.output.shape[1]
+        product, reset, update, new = gate.chunk(4, 1)
+        both = slice(size, 3 * size)
+        torch.bmm(matrix[:, :size, : size + 1], step.block[:, : size + 1], out=product)
+        torch.bmm(matrix[:, both], step.block, out=gate[:, both])
+        torch.bmm(matrix[:, 3 * size :, size + 1 :], step.block[:, size + 1 :], out=new)
+        gate[:, both].sigmoid_()
+        new.addcmul_(reset, product).tanh_()
+        torch.lerp(new, step.before, update, out=step.output)
+
+    def backward(self, step: _Step, grad: Tensor, d_output: Tensor, d_cell: Tensor | None) -> tuple[Tensor, None]:
+        gate, size = step.gate, step.output.shape[1]
+        product, reset, update, new = gate.chunk(4, 1)
+        d_product, d_reset, d_update, d_new = grad.chunk(4, 1)
+        kept = d_output * update
+        aten.tanh_backward.grad_input(d_output - kept, new, grad_input=d_new)
         torch.mul(d_new, reset, out=d_product)
-        torch.mul(d_new, step.aside, out=d_reset)
-        torch.mul(d_hidden, -new if hidden is None else hidden - new, out=d_update)
-        both = grad[..., size : 3 * size]
-        aten.sigmoid_backward.grad_input(both, step.gate[..., : 2 * size], grad_input=both)
+        torch.mul(d_new, product, out=d_reset)
+        torch.mul(d_output, step.before - new, out=d_update)
+        its, of_its = (part[:, size : 3 * size] for part in (gate, grad))
+        aten.sigmoid_backward.grad_input(of_its, its, grad_input=of_its)
         return kept, None
 
+    def add_to_matrix(self, d_matrix: Tensor, grad: Tensor, block: Tensor, size: int) -> None:
+        d_matrix[:, : 3 * size, : size + 1].baddbmm_(grad[:, : 3 * size], block[:, : size + 1].mT)
+        d_matrix[:, size:, size + 1 :].baddbmm_(grad[:, size:], block[:, size + 1 :].mT)
 
-_KINDS: dict[str, Any] = {"RNN_TANH": _Rnn(relu=False), "RNN_RELU": _Rnn(relu=True), "GRU": _Gru(), "LSTM": _Lstm()}
+    def of_hidden(self, matrix: Tensor, grad: Tensor, size: int) -> Tensor:
+        return super().of_hidden(matrix[:, : 3 * size], grad[:, : 3 * size], size)
+
+    def of_inputs(self, matrix: Tensor, grad: Tensor, size: int, out: Tensor) -> None:
+        super().of_inputs(matrix[:, size:], grad[:, size:], size, out)
+
+
+_KINDS: dict[str, _Rule] = {"RNN_TANH": _Rnn(relu=False), "RNN_RELU": _Rnn(relu=True), "GRU": _Gru(), "LSTM": _Lstm()}
 
 
 # -- all steps --------------------------------------------------------------------------------------------------------
 
 
-def _rows(tensor: Tensor) -> Tensor:
-    return tensor.flatten(1, 2)  # (lanes, steps, batch, n) -> (lanes, steps x batch, n)
+class _Kept(NamedTuple):
+    """What the forward pass leaves for the backward pass: (lanes, steps, features, batch), the matrix apart.
+
+    There is a block and a cell state more than there are steps: each step reads one and writes the next.
+    """
+
+    matrix: Tensor
+    blocks: Tensor
+    gates: Tensor
+    cells: Tensor
+    squashed: Tensor
 
 
-def _spans(order: range, like: Tensor) -> list[tuple[range, slice]]:
-    """The steps in their order, as many together as one product takes, and where these are in time."""
-    size = _AT_ONCE if like.device.type == "cpu" else len(order)  # elsewhere few large kernels are faster
-    spans = [order[start : start + size] for start in range(0, len(order), size)]
-    return [(span, slice(min(span), max(span) + 1)) for span in spans]
+def _places(n_steps: int, *, reverse: bool) -> tuple[slice, slice]:
+    """Where the steps read and where they write, of one place more than there are steps."""
+    first, second = slice(0, n_steps), slice(1, n_steps + 1)
+    return (second, first) if reverse else (first, second)
 
 
-def _of_steps(tensor: Tensor | None, n_steps: int) -> tuple:
-    return (None,) * n_steps if tensor is None else tensor.unbind(1)
+def _steps(kept: _Kept, size: int, *, reverse: bool) -> list[_Step]:
+    """In the order in which they are taken."""
+    read, written = _places(kept.blocks.shape[1] - 1, reverse=reverse)
+    parts = (kept.blocks[:, read], kept.blocks[:, written, :size], kept.gates)
+    parts += (kept.cells[:, read], kept.cells[:, written], kept.squashed)
+    steps = [_Step(*views) for views in zip(*(part.unbind(1) for part in parts), strict=True)]
+    return steps[::-1] if reverse else steps
+
+
+def _by_step(tensor: Tensor | None, n_steps: int, *, reverse: bool) -> tuple[Tensor | None, ...]:
+    """(lanes, steps, batch, n) as (lanes, n, batch) of each step, in the order in which they are taken."""
+    views = (None,) * n_steps if tensor is None else tensor.mT.unbind(1)
+    return views[::-1] if reverse else views
 
 
 def _forward(
     kind: str,
-    order: range,
+    reverse: bool,
     inputs: Tensor,
     weight_ih: Tensor,
     weight_hh: Tensor,
@@ -209,125 +286,80 @@ def _forward(
     cell: Tensor | None,
     mask: Tensor | None,
 ) -> tuple[Tensor, ...]:
-    """Outputs, last hidden state, (last cell state,) and what ``_Step`` is made of, for all steps."""
+    """Outputs, last hidden state, last cell state, and what is kept."""
     rule = _KINDS[kind]
-    lanes, n_steps, batch, _ = inputs.shape
+    lanes, n_steps, batch, n_features = inputs.shape
     size = weight_hh.shape[-1]
-    outputs = inputs.new_empty(lanes, n_steps, batch, size)
-    gates = outputs if rule.n_gates == 1 else inputs.new_empty(lanes, n_steps, batch, rule.n_gates * size)
-    asides = outputs if rule.n_gates == 1 else torch.empty_like(outputs)
-    bias, apart = None, None
-    if bias_ih is not None and bias_hh is not None:
-        bias = bias_ih + bias_hh
-        if kind == "GRU":  # the bias of its last hidden product comes before the reset gate
-            bias[:, 2 * size :] = bias_ih[:, 2 * size :]
-            apart = bias_hh[:, None, 2 * size :]
-    weight_in, weight = weight_ih.mT, weight_hh.mT.contiguous()
-    steps = list(map(_Step, gates.unbind(1), outputs.unbind(1), asides.unbind(1)))
-    masks = _of_steps(mask, n_steps)
-    for span, at in _spans(order, inputs):
-        if bias is None:
-            torch.bmm(_rows(inputs[:, at]), weight_in, out=_rows(gates[:, at]))
-        else:
-            torch.baddbmm(bias.unsqueeze(1), _rows(inputs[:, at]), weight_in, out=_rows(gates[:, at]))
-        for position in span:
-            step, valid = steps[position], masks[position]
-            rule.forward(step, hidden, cell, weight, apart)
-            if valid is not None:
-                _put_back(step.output, hidden, valid)
-                if kind == "LSTM":
-                    _put_back(step.aside, cell, valid)
-            hidden, cell = step.output, step.aside if kind == "LSTM" else None
-    assert hidden is not None
-    last = (hidden.clone(),) if cell is None else (hidden.clone(), cell.clone())
-    return (outputs, *last, *(() if gates is outputs else (gates, asides)))
 
+    def room(n_steps: int, n: int) -> Tensor:
+        return inputs.new_empty(n_steps, lanes, n, batch).transpose(0, 1)  # a step is one piece of memory
 
-def _put_back(state: Tensor, before: Tensor | None, valid: Tensor) -> None:
-    """Sequences that are over keep the state from before the step."""
-    torch.where(valid, state, torch.zeros_like(state) if before is None else before, out=state)
+    zeros = torch.zeros_like(weight_hh[..., :1])
+    columns = [zeros if bias is None else bias.unsqueeze(-1) for bias in (bias_hh, bias_ih)]
+    kept = _Kept(
+        rule.join(torch.cat([weight_hh, columns[0]], -1), torch.cat([columns[1], weight_ih], -1)),
+        room(n_steps + 1, size + 2 + n_features),
+        room(n_steps, rule.n_gates * size),
+        room(n_steps + 1, rule.n_cells * size),
+        room(n_steps, rule.n_cells * size),
+    )
+    read, written = _places(n_steps, reverse=reverse)
+    kept.blocks[:, :, size : size + 2] = 1
+    kept.blocks[:, read, size + 2 :] = inputs.mT
+    steps = _steps(kept, size, reverse=reverse)
+    for state, given in ((steps[0].before, hidden), (steps[0].cell_before, cell)):
+        state.copy_(torch.zeros_like(state) if given is None else given.mT)
+    for step, valid in zip(steps, _by_step(mask, n_steps, reverse=reverse), strict=True):
+        rule.forward(kept.matrix, step)
+        if valid is not None:  # sequences that are over keep the state from before the step
+            torch.where(valid, step.output, step.before, out=step.output)
+            torch.where(valid, step.cell, step.cell_before, out=step.cell)
+    last = steps[-1]
+    return kept.blocks[:, written, :size].mT, last.output.mT.clone(), last.cell.mT.clone(), *kept
 
 
 def _backward(
     kind: str,
-    order: range,
+    reverse: bool,
     want_inputs: bool,
     d_outputs: Tensor | None,
     d_hidden: Tensor | None,
     d_cell: Tensor | None,
-    inputs: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias_ih: Tensor | None,
-    bias_hh: Tensor | None,
-    first_hidden: Tensor | None,
-    first_cell: Tensor | None,
     mask: Tensor | None,
-    outputs: Tensor,
-    gates: Tensor | None = None,
-    asides: Tensor | None = None,
+    *kept: Tensor,
 ) -> tuple[Tensor | None, ...]:
-    """Gradients of inputs, weights, biases and initial states; ``order`` is that of the forward pass turned round."""
+    """Gradients of inputs, weights, biases and initial states."""
     rule = _KINDS[kind]
-    lanes, n_steps, batch, size = outputs.shape
-    gates, asides = outputs if gates is None else gates, outputs if asides is None else asides
-    steps = list(map(_Step, gates.unbind(1), outputs.unbind(1), asides.unbind(1)))
-    masks, of_outputs = _of_steps(mask, n_steps), _of_steps(d_outputs, n_steps)
-    spans = _spans(order, inputs)
-    grads = inputs.new_empty(lanes, len(spans[0][0]), batch, rule.n_grads * size)
-    of_steps = grads.unbind(1)
-    columns = rule.n_gates * size
-    of_hidden = [grad[..., :columns] for grad in of_steps]
-    # The first gradients of a GRU are those of its last gate.
-    weight = weight_hh.roll(size, 1) if kind == "GRU" else weight_hh
-    d_inputs = torch.empty_like(inputs, memory_format=torch.contiguous_format) if want_inputs else None
-    d_weight_ih, d_weight_hh = torch.zeros_like(weight_ih), torch.zeros_like(weight)
-    d_bias_ih, d_bias_hh = (None if bias is None else torch.zeros_like(bias) for bias in (bias_ih, bias_hh))
-    for span, at in spans:
-        for position in span:
-            step, valid = steps[position], masks[position]
-            grad = of_steps[position - at.start]
-            before = None if position == order[-1] else steps[position + order.step]
-            hidden = first_hidden if before is None else before.output
-            cell = None if kind != "LSTM" else first_cell if before is None else before.aside
-            d_hidden = _sum(d_hidden, of_outputs[position], step.output)
-            kept, d_before = rule.backward(step, grad, d_hidden, d_cell, hidden, cell)
-            if valid is not None:
-                grad.masked_fill_(~valid, 0)
-                kept = torch.where(valid, 0 if kept is None else kept, d_hidden)
-                if kind == "LSTM":
-                    d_before = torch.where(valid, d_before, 0 if d_cell is None else d_cell)
-            d_cell = d_before
-            if hidden is not None:
-                product = of_hidden[position - at.start]
-                d_hidden = torch.bmm(product, weight) if kept is None else torch.baddbmm(kept, product, weight)
-        part = grads[:, : len(span)]
-        into, back = _rows(part[..., -columns:]), part[..., :columns]
-        d_weight_ih.baddbmm_(into.mT, _rows(inputs[:, at]))
-        if d_inputs is not None:
-            torch.bmm(into, weight_ih, out=_rows(d_inputs[:, at]))
-        if d_bias_ih is not None and d_bias_hh is not None:
-            d_bias_ih += into.sum(1)
-            if kind == "GRU":
-                d_bias_hh += _rows(back).sum(1)
-        # The state before each of these steps; before the first of all there may be none.
-        start, stop = at.start + order.step, at.stop + order.step
-        if start < 0 or stop > n_steps:
-            first = back[:, 0 if start < 0 else -1]
-            if first_hidden is not None:
-                d_weight_hh.baddbmm_(first.mT, first_hidden)
-            back = back[:, 1:] if start < 0 else back[:, :-1]
-            start, stop = max(start, 0), min(stop, n_steps)
-        if stop > start:
-            d_weight_hh.baddbmm_(_rows(back).mT, _rows(outputs[:, start:stop]))
-    if kind == "GRU":
-        d_weight_hh = d_weight_hh.roll(-size, 1)
-        d_bias_hh = None if d_bias_hh is None else d_bias_hh.roll(-size, 1)
-    else:
-        d_bias_hh = None if d_bias_ih is None else d_bias_ih.clone()
-    d_first_hidden = None if first_hidden is None else d_hidden
-    d_first_cell = None if first_cell is None else d_cell
-    return d_inputs, d_weight_ih, d_weight_hh, d_bias_ih, d_bias_hh, d_first_hidden, d_first_cell
+    parts = _Kept(*kept)
+    matrix = parts.matrix
+    size = matrix.shape[1] // rule.n_products
+    steps = _steps(parts, size, reverse=reverse)
+    lanes, _, batch = steps[0].block.shape
+    grad = matrix.new_empty(lanes, matrix.shape[1], batch)
+    d_matrix = torch.zeros_like(matrix)
+    d_inputs = None
+    if want_inputs:
+        d_inputs = matrix.new_empty(len(steps), lanes, matrix.shape[-1] - size - 2, batch).transpose(0, 1).mT
+    along = [_by_step(tensor, len(steps), reverse=reverse) for tensor in (d_outputs, mask, d_inputs)]
+    d_hidden, d_cell = (None if part is None else part.mT for part in (d_hidden, d_cell))
+    for step, d_output, valid, d_input in reversed(list(zip(steps, *along, strict=True))):
+        d_state = _sum(d_hidden, d_output, step.output)
+        d_hidden, d_before = rule.backward(step, grad, d_state, d_cell)
+        if valid is not None:
+            grad.masked_fill_(~valid, 0)
+            d_hidden = torch.where(valid, 0 if d_hidden is None else d_hidden, d_state)
+            if d_before is not None:
+                d_before = torch.where(valid, d_before, 0 if d_cell is None else d_cell)
+        d_cell = d_before
+        rule.add_to_matrix(d_matrix, grad, step.block, size)
+        if d_input is not None:
+            rule.of_inputs(matrix, grad, size, d_input)
+        through = rule.of_hidden(matrix, grad, size)
+        d_hidden = through if d_hidden is None else through.add_(d_hidden)
+    of_hidden, of_inputs = rule.part(d_matrix, size)  # the last column of one and the first of the other: biases
+    weights = of_inputs[..., 1:], of_hidden[..., :size], of_inputs[..., 0], of_hidden[..., size]
+    states = (None if part is None else part.mT for part in (d_hidden, d_cell))
+    return d_inputs, *(part.contiguous() for part in weights), *states
 
 
 def _sum(later: Tensor | None, here: Tensor | None, like: Tensor) -> Tensor:
@@ -403,25 +435,23 @@ def _all_lanes(function: Any, info: Any, in_dims: tuple, arguments: tuple) -> tu
 
 class _Scan(Function):
     @staticmethod
-    def forward(kind: str, reverse: bool, inputs: Tensor, *more: Any) -> tuple[Tensor, ...]:  # type: ignore[override]
-        order = range(inputs.shape[1])
-        return _forward(kind, order[::-1] if reverse else order, inputs, *more)
+    def forward(kind: str, reverse: bool, inputs: Tensor, *more: Any) -> tuple:  # type: ignore[override]
+        return _forward(kind, reverse, inputs, *more)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
-        ctx.kind, ctx.reverse, *tensors = inputs
-        ctx.n_results = 3 if ctx.kind == "LSTM" else 2
-        kept = output[ctx.n_results :]
+    def setup_context(ctx: Any, inputs: tuple, output: tuple) -> None:
+        ctx.kind, ctx.reverse, *differentiated, mask = inputs
+        kept = output[3:]
         ctx.mark_non_differentiable(*kept)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*tensors, output[0], *kept)
+        ctx.save_for_backward(mask, *kept, *differentiated)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple:  # type: ignore[override]
-        of_results = (*grads[: ctx.n_results], None)[:3]
-        wanted = ctx.needs_input_grad[2]
-        results: Any = _Backward.apply(ctx.kind, ctx.reverse, wanted, *of_results, *ctx.saved_tensors)
-        return None, None, *results, None
+        wanted = ctx.needs_input_grad[2:]
+        results: Any = _Backward.apply(ctx.kind, ctx.reverse, wanted[0], *grads[:3], *ctx.saved_tensors)
+        given = (part if want else None for part, want in zip(results, wanted, strict=False))
+        return None, None, *given, None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple, *arguments: Any) -> tuple[tuple, tuple]:
@@ -432,11 +462,9 @@ class _Backward(Function):
     """A function of its own, so that it too works under vmap, as in ``vmap(grad(...))``."""
 
     @staticmethod
-    def forward(kind: str, reverse: bool, wanted: bool, *tensors: Tensor | None) -> tuple:  # type: ignore[override]
-        inputs = tensors[3]
-        assert inputs is not None
-        order = range(inputs.shape[1])
-        return _backward(kind, order if reverse else order[::-1], wanted, *tensors)  # type: ignore[arg-type]
+    def forward(kind: str, reverse: bool, want_inputs: bool, *tensors: Any) -> tuple:  # type: ignore[override]
+        # What comes after these is there for autograd alone, which would else take a second derivative for zero.
+        return _backward(kind, reverse, want_inputs, *tensors[: 4 + len(_Kept._fields)])
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: tuple) -> None:

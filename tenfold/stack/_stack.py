@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_map
 
 from tenfold.errors import RequestError, ShapeError, TenfoldError, TrainingError
+from tenfold.stack._dropout import Dropout
 from tenfold.stack._layout import channels_last_hooks
 from tenfold.stack._replay import Recordings, only_known_layers
 from tenfold.stack._swap import DROPOUT, replayable, stackable
@@ -98,6 +99,7 @@ class Stack(nn.Module):
         self._recordings = Recordings()
         exchange = stackable if how == "vmap" else replayable
         singles = [exchange(module, key=key) for module, key in zip(modules, keys, strict=True)]
+        _leave_out_idle_dropout(singles)
         # In a list so that nn.Module does not register it: the module as the user wrote it, to hand a run back as.
         self._plain = [copy.deepcopy(modules[0])]
         # As given: the buffers hold them in the precision of the stack.
@@ -391,6 +393,18 @@ def _check_alike(modules: Sequence[nn.Module]) -> None:
             "values of "
             "parameters, buffers and dropout rates only"
         )
+
+
+def _leave_out_idle_dropout(singles: Sequence[nn.Module]) -> None:
+    """Where no run has a rate above 0, as between recurrent layers by default: its numbers would be drawn for
+    nothing.
+    """
+    tables = [dict(single.named_modules(remove_duplicate=False)) for single in singles]
+    for path, layer in tables[0].items():
+        if path and isinstance(layer, Dropout) and not any(bool(table[path].rate) for table in tables):
+            parent, _, name = path.rpartition(".")
+            for table in tables:
+                table[parent]._modules[name] = nn.Identity()
 
 
 def _put_stacked(target: nn.Module, singles: Sequence[nn.Module]) -> None:

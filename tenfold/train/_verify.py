@@ -14,7 +14,7 @@ from torch import Tensor
 from tenfold.tasks import Task
 from tenfold.train._alone import train_alone
 from tenfold.train._estimators import fit_runs
-from tenfold.train._job import Job, prepare, use_threads
+from tenfold.train._job import Job, arithmetic, prepare
 from tenfold.train._placement import Plan
 from tenfold.train._state import epoch_order, step
 
@@ -50,7 +50,7 @@ def verify(
         how=plan.how,
         compiled=plan.compiled,
     )
-    with use_threads(plan.threads):
+    with arithmetic(plan.threads):
         steps, double = _double(precise, task, group.index(0))
         if job.recipe.needs_validation:
             return {"weights_float64": double, "weights": None, "scores": None, "steps_float64": steps}
@@ -88,7 +88,7 @@ def verify_fit(
         dict: ``predictions`` is the largest difference of a number kept of the test part (a class that differs counts
             as a number), ``scores`` those of the scores.
     """
-    with use_threads(1):
+    with arithmetic(1):
         again = fit_runs(replace(job, runs=job.runs[:1], checkpoint=None), task)
     kept = {name: value for name, value in again.predictions.items() if name not in ("setting", "repeat")}
     largest = max(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tenfold import Stack
-from tenfold.stack import Dropout, replayable
+from tenfold.stack import Dropout, How, replayable
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
@@ -128,6 +128,25 @@ def test_rates_may_differ_from_run_to_run() -> None:
     kept = (stack(torch.ones(20_000), shared=True) != 0).float().mean(1)
     torch.testing.assert_close(kept, torch.tensor([1.0, 0.7, 0.2]), rtol=0, atol=0.02)
     assert [stack.run(run)[0].p for run in range(3)] == [0.0, 0.3, 0.8]  # exactly, not as float32 has them
+
+
+@pytest.mark.parametrize("how", ["vmap", "loop"])
+def test_dropout_that_no_run_uses_draws_nothing(how: How) -> None:
+    """Masks of the other layers stay as they are; one run that uses it is enough for all to keep it."""
+
+    def stack_of(*rates: float) -> Stack:
+        modules = [nn.Sequential(nn.Dropout(rate), nn.Dropout(0.4)) for rate in rates]
+        return Stack(modules, keys=[1, 2], how=how)
+
+    inputs = torch.ones(2, 50)
+    idle, used = stack_of(0.0, 0.0), stack_of(0.0, 0.5)
+    assert [name for name, layer in idle.runs.named_modules() if isinstance(layer, Dropout)] == ["1"]
+    assert [name for name, layer in used.runs.named_modules() if isinstance(layer, Dropout)] == ["0", "1"]
+    assert torch.equal(idle(inputs)[0], used(inputs)[0])
+    assert torch.equal(idle(inputs)[0], used(inputs)[0])
+    assert [type(layer) for layer in idle.run(1)] == [nn.Dropout, nn.Dropout]
+    lstm = Stack([nn.LSTM(3, 4, num_layers=2) for _ in range(2)], keys=[1, 2], how=how)
+    assert not any(isinstance(layer, Dropout) for layer in lstm.modules())
 
 
 def test_numbers_do_not_depend_on_the_precision() -> None:
