@@ -51,6 +51,7 @@ class ModelSettings:
         published: metric -> (mean, std or None), percent where the metric's unit is "%".
         published_repeats: repeats behind the published mean and deviation.
         published_note: where the figures come from, or what is odd about them.
+        own: settings of the recipe in its own table, not taken over from the study's.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ModelSettings:
     published: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
     published_repeats: int | None = None
     published_note: str = ""
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -278,7 +280,7 @@ def _models(raw: Mapping[str, Any], base: Path, recipe_type: type[Recipe], probl
         names.add(name)
         model = _model(name, dict(defaults) | dict(entry), base, recipe_type, problems)
         if model is not None:
-            models.append(model)
+            models.append(replace(model, own=tuple(key for key in entry if key in recipe_type.model_fields)))
     return models
 
 

@@ -152,6 +152,7 @@ def _try_modules(study: Study, jobs: dict[str, Job], task: Task) -> None:
         try:
             if jobs[name].source.is_estimator:
                 lanes = fit_lanes(job.recipe)
+                problems += _idle_settings(study, name)
                 jobs[name] = jobs[name].of_runs(tuple(RunId(lane, at) for lane in lanes for at in range(study.repeats)))
             try_module(jobs[name], task)
         except TenfoldError as error:
@@ -162,6 +163,13 @@ def _try_modules(study: Study, jobs: dict[str, Job], task: Task) -> None:
             )
     if problems:
         raise StudyError(study.name, problems)
+
+
+def _idle_settings(study: Study, name: str) -> list[str]:
+    """What the table of a model that is fitted says about training; the study's own ``[train]`` is for the others."""
+    model = next(model for model in study.models if model.name == name)
+    idle = [key for key in model.own if key not in model.recipe.data_values]
+    return [f"models.{name}.{key}: '{model.source.name}' is fitted, not trained; leave it out" for key in idle]
 
 
 def _device(name: str) -> str:

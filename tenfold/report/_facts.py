@@ -55,7 +55,7 @@ def placement_rows(results: Results) -> list[dict[str, str]]:
                 "placement": str(plan.get("placement", "–")),
                 "how": _how(plan),
                 "runs": str(len(runs)),
-                "epochs": "–" if not epochs else _range(min(epochs), max(epochs)),
+                "epochs": _range(min(epochs), max(epochs)) if any(epochs) else "–",
                 "seconds": duration(sum(seconds)) if seconds else "–",
                 "per_run": duration(sum(seconds) / len(seconds)) if seconds else "–",
                 "memory": memory(max(peaks)) if peaks else "–",

@@ -192,6 +192,17 @@ class Results:
             )
         return self._verdicts[key]
 
+    @cached_property
+    def divisions(self) -> dict[str, str]:
+        """How each arm divides the data, by label: the part of its setting that is about the data ("split=group"), ""
+        where all divide them alike.
+        """
+        names = self.note("data_values") or []
+        return {
+            arm.label: ", ".join(part for part in arm.setting.split(", ") if part.partition("=")[0] in names)
+            for arm in self.arms
+        }
+
     def ranking(self, metric: str | None = None, *, level: float = 0.95) -> list[Rank]:
         """Arms from best to worst mean, with what each is better than and not told apart from.
 
@@ -201,9 +212,10 @@ class Results:
         described = self.metric(metric)
         means = {label: s.mean for label, s in self.summaries(metric, level=level).items() if math.isfinite(s.mean)}
         order = sorted(means, key=means.__getitem__, reverse=described["higher_is_better"])
-        order.sort(key=lambda label: self._division_order.index(self._division_of[label]))
+        ways = list(dict.fromkeys(self.divisions.values()))
+        order.sort(key=lambda label: ways.index(self.divisions[label]))
         pairs = [v for v in self.compare(metric, level=level) if v.first in means and v.second in means]
-        pairs = [v for v in pairs if self._division_of[v.first] == self._division_of[v.second]]
+        pairs = [v for v in pairs if self.divisions[v.first] == self.divisions[v.second]]
         return rank(order, pairs)
 
     def published(self, model: str, metric: str | None = None) -> Published | None:
@@ -245,9 +257,9 @@ class Results:
         verdicts = self.compare(metric, level=level)
         told = not sentences.none_told(verdicts)
         said = [sentences.rank_sentence(entry, order) if told else "" for entry in ranks]
-        first = self._division_of[order[0]] if len(self._division_order) > 1 else ""
+        first = self.divisions[order[0]] if len(set(self.divisions.values())) > 1 else ""
         summary = self.summaries(metric, level=level)[order[0]]
-        across = [v for v in verdicts if told and self._division_of[v.first] != self._division_of[v.second]]
+        across = [v for v in verdicts if told and self.divisions[v.first] != self.divisions[v.second]]
         return VerdictWords(
             headline=sentences.headline(ranks[0], len(ranks), summary, described, first),
             best=said[0],
@@ -340,31 +352,18 @@ class Results:
 
     # ------------------------------------------------------------------ inner
 
-    @cached_property
-    def _division_of(self) -> dict[str, str]:
-        """How each arm divides the data, by label: the part of its setting that is about the data ("split=group")."""
-        names = self.note("data_values") or []
-        return {
-            arm.label: ", ".join(part for part in arm.setting.split(", ") if part.partition("=")[0] in names)
-            for arm in self.arms
-        }
-
-    @cached_property
-    def _division_order(self) -> list[str]:
-        return list(dict.fromkeys(self._division_of.values()))
-
     def _pairs(self, labels: Iterable[str]) -> list[tuple[str, str]]:
         """Pairs of arms that can be compared: under one division of the data, or one arm under two."""
         arms = {arm.label: arm for arm in self.arms}
 
         def apart_from_division(label: str) -> tuple[str, ...]:
-            division = self._division_of[label].split(", ")
+            division = self.divisions[label].split(", ")
             return (arms[label].model, *(part for part in arms[label].setting.split(", ") if part not in division))
 
         return [
             (first, second)
             for first, second in combinations(labels, 2)
-            if self._division_of[first] == self._division_of[second]
+            if self.divisions[first] == self.divisions[second]
             or apart_from_division(first) == apart_from_division(second)
         ]
 

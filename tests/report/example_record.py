@@ -401,6 +401,7 @@ def build_sequences(
         if names:
             people = [f"person {number + 1}" for number in range(PEOPLE)]
             record.save_note("names", {"class": list(classes), "group": people, "channel": list(CHANNELS)})
+        record.save_note("data_values", ["split"])
         record.finish()
     return folder
 

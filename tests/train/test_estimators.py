@@ -286,6 +286,7 @@ def test_the_report_is_written_with_and_without_a_network(whole: Any, folder: Pa
     assert alone.plans["Forest"]["reason"] == "one fit a run, one run after the other"
     assert curves.draw(alone) is None
     assert placement_rows(alone)[0]["placement"] == "fit"
+    assert placement_rows(alone)[0]["epochs"] == "–"
     assert [row.label for row in metric_rows(alone, "accuracy")] == ["Forest"]
 
 
@@ -471,6 +472,17 @@ def test_what_is_wrong_with_an_estimator_is_said_before_anything_is_trained(
         tenfold.run(study, out=folder / "record")
     assert len(caught.value.problems) == 1
     assert caught.value.problems[0].startswith(f"models.{name}: ")
+    assert not (folder / "record").exists()
+
+
+def test_how_to_train_it_is_refused_in_its_own_table_and_not_in_the_studys(folder: Path) -> None:
+    forest = {"name": "Forest", "module": "random-forest", "n_estimators": 3}
+    with pytest.raises(StudyError) as caught:
+        tenfold.run(request(folder, forest | {"epochs": 9, "lr": [1e-3, 1e-2]}), out=folder / "record")
+    assert list(caught.value.problems) == [
+        "models.Forest.epochs: 'random-forest' is fitted, not trained; leave it out",
+        "models.Forest.lr: 'random-forest' is fitted, not trained; leave it out",
+    ]
     assert not (folder / "record").exists()
 
 

@@ -17,7 +17,6 @@ __all__ = [
     "concerns",
     "in_order",
     "kind_of",
-    "leaks",
     "names_of",
     "readable",
     "sound_runs",
@@ -83,16 +82,11 @@ def sound_runs(results: Results, kinds: str | tuple[str, ...], *names: str) -> I
 def in_order(results: Results, arms: Iterable[Arm]) -> list[Arm]:
     """Arms from best to worst on the primary metric, those without a score last.
 
-    Where models were trained under two splits, those tested on people they had not learnt from come before all that
-    were tested on windows at random: the scores of these are higher, and say less.
+    Where arms divide the data in several ways, all of the study's first come before all of its second.
     """
-    place = places(results)
-    return sorted(arms, key=lambda arm: (leaks(arm), place.get(arm.label, len(place) + 1)))
-
-
-def leaks(arm: Arm) -> bool:
-    """Whether an arm was trained under a split by windows, in a study of several splits."""
-    return "split=window" in arm.setting.split(", ")
+    place, way = places(results), results.divisions
+    ways = list(dict.fromkeys(way.values()))
+    return sorted(arms, key=lambda arm: (ways.index(way[arm.label]), place.get(arm.label, len(place) + 1)))
 
 
 def names_of(results: Results, what: str, count: int) -> list[str]:

@@ -22,7 +22,7 @@ from tenfold.report.figures._canvas import (
     mean_and_std,
     write,
 )
-from tenfold.report.figures._predictions import MATCH, SEQUENCES, leaks, names_of, sound_runs
+from tenfold.report.figures._predictions import MATCH, SEQUENCES, names_of, sound_runs
 from tenfold.report.figures._rows import LEFT, rows_of, value_at
 from tenfold.results import Arm, Results
 
@@ -54,7 +54,8 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
         found = list(islice(_answers(results, question), MOST_PANELS))
         if found:
             # Under another split other groups are tested, in other ways.
-            same = [entry for entry in found if leaks(entry[0]) == leaks(found[0][0])]
+            way = results.divisions
+            same = [entry for entry in found if way[entry[0].label] == way[found[0][0].label]]
             return _drawn(results, question, same, width)
     return None
 
