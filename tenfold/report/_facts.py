@@ -15,8 +15,9 @@ __all__ = ["certificate_table", "duration", "flat", "memory", "placement_rows", 
 def what_was_run(results: Results) -> str:
     """One line under the title."""
     study, task = results.study, results.study.get("task") or {}
-    n_arms, n_repeats = len(results.arms), len(results.repeats)
-    parts = [f"{n_arms} model{'s' * (n_arms != 1)}, {n_repeats} repeat{'s' * (n_repeats != 1)} each"]
+    n_models, n_arms, n_repeats = len(results.models), len(results.arms), len(results.repeats)
+    settings = f", {n_arms} with their settings" if n_arms != n_models else ""
+    parts = [f"{n_models} model{'s' * (n_models != 1)}{settings}, {n_repeats} repeat{'s' * (n_repeats != 1)} each"]
     if task.get("kind") or task.get("data"):
         on = f" on {task['data']}" if task.get("data") else ""
         size = f" at {task['size']} × {task['size']}" if task.get("size") else ""

@@ -16,6 +16,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_f
 
 from tenfold.errors import RecordError
 from tenfold.report import write_report
+from tenfold.report._facts import what_was_run
 from tenfold.report._render import draw, inline_svg
 from tenfold.report.figures import (
     FIGURES,
@@ -628,3 +629,10 @@ def test_a_task_of_ones_own_has_the_figures_whose_arrays_it_saves(example, tmp_p
     for entry in (strips, confusion, groups, classes, steps_seen, gradient_norms):
         drawn(entry, results)
     assert volatility.draw(results) is None
+
+
+def test_models_are_counted_apart_from_their_settings(example, tmp_path):
+    two = Results(example.build_sequences(tmp_path / "two", predictions=False))
+    assert what_was_run(two).startswith("4 models, 8 with their settings, 4 repeats each; classify-sequences on ")
+    one = Results(example.build_sequences(tmp_path / "one", settings=("",), predictions=False))
+    assert what_was_run(one).startswith("4 models, 4 repeats each; ")
