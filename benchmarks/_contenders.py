@@ -255,7 +255,7 @@ def in_turn(script: str, contenders: Sequence[str], rounds: int, options: Mappin
 def table(
     measured: Measured, heading: str, contenders: Sequence[str], ratios: Mapping[str, Mapping[str, float]]
 ) -> list[str]:
-    """A row for each model that the ratios name, and their geometric means; ``ratios`` by heading and by model."""
+    """A row for each model, and the geometric means of the ratios, which are by heading and by model."""
     columns = [*contenders, *ratios]
     lines = [f"| {heading} | {' | '.join(columns)} | placement |", "|---|" + "---:|" * len(columns) + "---|"]
     for model, placement in measured.placements.items():

@@ -147,12 +147,13 @@ def informed(source: ModuleSource, task: Task) -> ModuleSource:
 def _try_modules(study: Study, jobs: dict[str, Job], task: Task) -> None:
     """Give every module what it asks for, pass two examples through it, and say all that is wrong at once."""
     problems = []
-    for name, job in jobs.items():
+    for model in study.models:
+        name, job = model.name, jobs[model.name]
         jobs[name] = replace(job, source=informed(job.source, task))
         try:
             if jobs[name].source.is_estimator:
                 lanes = fit_lanes(job.recipe)
-                problems += _idle_settings(study, name)
+                problems += _idle_settings(model)
                 jobs[name] = jobs[name].of_runs(tuple(RunId(lane, at) for lane in lanes for at in range(study.repeats)))
             try_module(jobs[name], task)
         except TenfoldError as error:
@@ -165,11 +166,10 @@ def _try_modules(study: Study, jobs: dict[str, Job], task: Task) -> None:
         raise StudyError(study.name, problems)
 
 
-def _idle_settings(study: Study, name: str) -> list[str]:
+def _idle_settings(model: ModelSettings) -> list[str]:
     """What the table of a model that is fitted says about training; the study's own ``[train]`` is for the others."""
-    model = next(model for model in study.models if model.name == name)
     idle = [key for key in model.own if key not in model.recipe.data_values]
-    return [f"models.{name}.{key}: '{model.source.name}' is fitted, not trained; leave it out" for key in idle]
+    return [f"models.{model.name}.{key}: '{model.source.name}' is fitted, not trained; leave it out" for key in idle]
 
 
 def _device(name: str) -> str:

@@ -27,6 +27,9 @@ __all__ = ["scan"]
 
 aten = torch.ops.aten
 
+# Steps whose gradients of the weights are added up by themselves first: half the rounding of one long sum.
+_TOGETHER = 8
+
 
 def scan(
     kind: str,
@@ -99,9 +102,7 @@ class _Rule:
     def forward(self, matrix: Tensor, step: _Step) -> None:
         raise NotImplementedError
 
-    def backward(
-        self, step: _Step, grad: Tensor, d_output: Tensor, d_cell: Tensor | None
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def backward(self, step: _Step, grad: Tensor, d_output: Tensor, d_cell: Tensor) -> tuple[Tensor | None, Tensor]:
         """Writes the gradients of the products to ``grad``.
 
         Returns:
@@ -130,12 +131,12 @@ class _Rnn(_Rule):
         else:
             torch.tanh(product, out=step.output)
 
-    def backward(self, step: _Step, grad: Tensor, d_output: Tensor, d_cell: Tensor | None) -> tuple[None, None]:
+    def backward(self, step: _Step, grad: Tensor, d_output: Tensor, d_cell: Tensor) -> tuple[None, Tensor]:
         if self.relu:
             aten.threshold_backward.grad_input(d_output, step.output, 0, grad_input=grad)
         else:
             aten.tanh_backward.grad_input(d_output, step.output, grad_input=grad)
-        return None, None
+        return None, d_cell
 
 
 class _Lstm(_Rule):
@@ -165,14 +166,12 @@ class _Lstm(_Rule):
         torch.tanh(cell, out=squashed)
         torch.mul(out, squashed, out=output)
 
-    def backward(self, step: _Step, grad: Tensor, d_output: Tensor, d_cell: Tensor | None) -> tuple[None, Tensor]:
+    def backward(self, step: _Step, grad: Tensor, d_output: Tensor, d_cell: Tensor) -> tuple[None, Tensor]:
         _, _, gate, cell_before, _, squashed = step
         into, forget, out, new = gate.chunk(4, 1)
         d_into, d_forget, d_out, d_new = grad.chunk(4, 1)
         torch.mul(d_output, squashed, out=d_out)
-        total = aten.tanh_backward(d_output * out, squashed)
-        if d_cell is not None:
-            total.add_(d_cell)
+        total = aten.tanh_backward(d_output * out, squashed).add_(d_cell)
         torch.mul(total, new, out=d_into)
         torch.mul(total, cell_before, out=d_forget)
         aten.tanh_backward.grad_input(total * into, new, grad_input=d_new)
@@ -210,7 +209,7 @@ class _Gru(_Rule):
         new.addcmul_(reset, product).tanh_()
         torch.lerp(new, step.before, update, out=step.output)
 
-    def backward(self, step: _Step, grad: Tensor, d_output: Tensor, d_cell: Tensor | None) -> tuple[Tensor, None]:
+    def backward(self, step: _Step, grad: Tensor, d_output: Tensor, d_cell: Tensor) -> tuple[Tensor, Tensor]:
         gate, size = step.gate, step.output.shape[1]
         product, reset, update, new = gate.chunk(4, 1)
         d_product, d_reset, d_update, d_new = grad.chunk(4, 1)
@@ -221,7 +220,7 @@ class _Gru(_Rule):
         torch.mul(d_output, step.before - new, out=d_update)
         its, of_its = (part[:, size : 3 * size] for part in (gate, grad))
         aten.sigmoid_backward.grad_input(of_its, its, grad_input=of_its)
-        return kept, None
+        return kept, d_cell
 
     def add_to_matrix(self, d_matrix: Tensor, grad: Tensor, block: Tensor, size: int) -> None:
         d_matrix[:, : 3 * size, : size + 1].baddbmm_(grad[:, : 3 * size], block[:, : size + 1].mT)
@@ -326,47 +325,46 @@ def _backward(
     d_hidden: Tensor | None,
     d_cell: Tensor | None,
     mask: Tensor | None,
-    *kept: Tensor,
+    *from_forward: Tensor,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of inputs, weights, biases and initial states."""
     rule = _KINDS[kind]
-    parts = _Kept(*kept)
+    parts = _Kept(*from_forward)
     matrix = parts.matrix
     size = matrix.shape[1] // rule.n_products
     steps = _steps(parts, size, reverse=reverse)
     lanes, _, batch = steps[0].block.shape
     grad = matrix.new_empty(lanes, matrix.shape[1], batch)
-    d_matrix = torch.zeros_like(matrix)
+    d_matrix, d_some = torch.zeros_like(matrix), torch.zeros_like(matrix)
     d_inputs = None
     if want_inputs:
         d_inputs = matrix.new_empty(len(steps), lanes, matrix.shape[-1] - size - 2, batch).transpose(0, 1).mT
     along = [_by_step(tensor, len(steps), reverse=reverse) for tensor in (d_outputs, mask, d_inputs)]
-    d_hidden, d_cell = (None if part is None else part.mT for part in (d_hidden, d_cell))
-    for step, d_output, valid, d_input in reversed(list(zip(steps, *along, strict=True))):
-        d_state = _sum(d_hidden, d_output, step.output)
-        d_hidden, d_before = rule.backward(step, grad, d_state, d_cell)
+    last = steps[-1]
+    of_hidden = torch.zeros_like(last.output) if d_hidden is None else d_hidden.mT
+    of_cell = torch.zeros_like(last.cell) if d_cell is None else d_cell.mT
+    backwards = reversed(list(zip(steps, *along, strict=True)))
+    for done, (step, d_output, valid, d_input) in enumerate(backwards, start=1):
+        if d_output is not None:
+            of_hidden = of_hidden + d_output
+        kept, of_before = rule.backward(step, grad, of_hidden, of_cell)
         if valid is not None:
             grad.masked_fill_(~valid, 0)
-            d_hidden = torch.where(valid, 0 if d_hidden is None else d_hidden, d_state)
-            if d_before is not None:
-                d_before = torch.where(valid, d_before, 0 if d_cell is None else d_cell)
-        d_cell = d_before
-        rule.add_to_matrix(d_matrix, grad, step.block, size)
+            kept = torch.where(valid, 0 if kept is None else kept, of_hidden)
+            of_before = torch.where(valid, of_before, of_cell)
+        of_cell = of_before
+        rule.add_to_matrix(d_some, grad, step.block, size)
+        if done % _TOGETHER == 0 or done == len(steps):
+            d_matrix += d_some
+            d_some.zero_()
         if d_input is not None:
             rule.of_inputs(matrix, grad, size, d_input)
-        through = rule.of_hidden(matrix, grad, size)
-        d_hidden = through if d_hidden is None else through.add_(d_hidden)
-    of_hidden, of_inputs = rule.part(d_matrix, size)  # the last column of one and the first of the other: biases
-    weights = of_inputs[..., 1:], of_hidden[..., :size], of_inputs[..., 0], of_hidden[..., size]
-    states = (None if part is None else part.mT for part in (d_hidden, d_cell))
-    return d_inputs, *(part.contiguous() for part in weights), *states
-
-
-def _sum(later: Tensor | None, here: Tensor | None, like: Tensor) -> Tensor:
-    """Gradient of a state: what later steps and its own output pass back."""
-    if later is None:
-        return torch.zeros_like(like) if here is None else here
-    return later if here is None else later + here
+        of_hidden = rule.of_hidden(matrix, grad, size)
+        if kept is not None:
+            of_hidden += kept
+    hidden_part, input_part = rule.part(d_matrix, size)  # the last column of one and the first of the other: biases
+    weights = input_part[..., 1:], hidden_part[..., :size], input_part[..., 0], hidden_part[..., size]
+    return d_inputs, *(part.contiguous() for part in weights), of_hidden.mT, of_cell.mT
 
 
 # -- for torch.compile ------------------------------------------------------------------------------------------------
