@@ -13,12 +13,13 @@ from typing import Any
 import torch
 
 import tenfold
+from tenfold.config import ModelSettings, Study
 from tenfold.environment import describe_environment
 from tenfold.errors import TenfoldError
-from tenfold.settings import ModelSettings, Study
+from tenfold.execute import cores
 from tenfold.study import load_task
 from tenfold.tasks import Task
-from tenfold.train import Job, RunId, cores
+from tenfold.train import Job, RunId
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 
@@ -39,10 +40,10 @@ def study_and_task(*, repeats: int) -> tuple[Study, Task]:
 def job_of(study: Study, model: ModelSettings, task: Task, *, epochs: int, device: str = "cpu") -> Job:
     """A job of all repeats of a model, with the epochs of the benchmark."""
     recipe = model.recipe.model_copy(update={"epochs": epochs})
-    runs = tuple(RunId(lane, repeat) for lane in recipe.lanes() for repeat in range(study.repeats))
-    accepted = model.source.accepts() or set()
+    runs = tuple(RunId(config, repeat) for config in recipe.configs() for repeat in range(study.repeats))
+    accepted = model.factory.accepts() or set()
     facts = {key: value for key, value in task.facts().items() if key in accepted}
-    source = replace(model.source, options=facts | dict(model.source.options))
+    source = replace(model.factory, options=facts | dict(model.factory.options))
     return Job(model.name, source, recipe, runs, study.seed, "vmap", cores(), device)
 
 

@@ -22,11 +22,12 @@ import torch
 from _common import job_of, peak_mebibytes
 from torch import Tensor, nn
 
+from tenfold.config import Study
+from tenfold.execute import Workers, choose, cores, run_job
 from tenfold.seeds import derive, generator
-from tenfold.settings import Study
 from tenfold.stack import replayable
 from tenfold.tasks import Task
-from tenfold.train import Job, Outcome, Workers, choose, cores, train
+from tenfold.train import Job, Outcome
 
 # Trains the runs of a job and returns a score for each.
 Trainer = Callable[[Job, Task], list[float]]
@@ -176,10 +177,10 @@ class Tenfold:
         plan = self.plans[job.model]
         how = {"how": plan.how, "threads": plan.threads, "compiled": plan.compiled}
         parts = [replace(job.of_runs(tuple(job.runs[at] for at in group)), **how) for group in plan.groups]
-        if plan.placement == "spread":
+        if plan.placement == "processes":
             events = self.workers.train(parts)
         else:
-            events = ((number, event) for number, part in enumerate(parts) for event in train(part, task))
+            events = ((number, event) for number, part in enumerate(parts) for event in run_job(part, task))
         scores = np.zeros(len(job.runs))
         for number, event in events:
             if isinstance(event, Outcome):

@@ -65,20 +65,20 @@ class PairLoss(nn.Module):
 
 
 def one_run(job, task, run):
-    lane, repeat = job.runs[run].lane, job.runs[run].repeat
-    options = {} if lane.dropout is None else {"dropout": lane.dropout}
+    config, repeat = job.runs[run].config, job.runs[run].repeat
+    options = {} if config.dropout is None else {"dropout": config.dropout}
     tensors = {}
     for part, examples in task.examples([repeat], seed=job.seed).items():
         (inputs,), targets = examples.span(0, examples.n_examples)
         tensors[part] = (inputs[0], torch.cat([targets["target"][0][:, None], targets["digits"][0]], dim=1))
     return OneRun(
-        job.source.build(derive(job.seed, job.model, repeat, "weights"), **options),
+        job.factory.build(derive(job.seed, job.model, repeat, "weights"), **options),
         tensors["train"],
         tensors["test"],
-        PairLoss(tuple(job.recipe.loss_settings(lane)["auxiliary"])),
+        PairLoss(tuple(job.recipe.loss_settings(config)["auxiliary"])),
         accuracy,
         {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[job.recipe.optimizer],
-        {"lr": lane.lr},
+        {"lr": config.lr},
     )
 
 

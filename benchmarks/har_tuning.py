@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 import tenfold
-from tenfold import data
-from tenfold.settings import parse_study
+from tenfold import datasets
+from tenfold.config import parse_study
 
 SEED, HELD_OUT = 20261121, 6
 OURS = {
@@ -39,11 +39,11 @@ CANDIDATES = {
 }
 
 
-def held_out_set() -> data.Recordings:
+def held_out_set() -> datasets.Recordings:
     """The windows of the 21 official training people, some of them for testing."""
-    har = data.load_recordings("har-smartphone")
+    har = datasets.load_recordings("har-smartphone")
     assert har.groups is not None
-    rows = np.flatnonzero(har.part == data.TRAIN)
+    rows = np.flatnonzero(har.part == datasets.TRAIN)
     people, groups = np.unique(har.groups[rows], return_inverse=True)
     held_out = np.random.default_rng(SEED).permutation(len(people))[:HELD_OUT]
     return replace(
@@ -51,7 +51,7 @@ def held_out_set() -> data.Recordings:
         starts=har.starts[rows],
         lengths=har.lengths[rows],
         labels=har.labels[rows],
-        part=np.where(np.isin(groups, held_out), data.TEST, data.TRAIN).astype(np.uint8),
+        part=np.where(np.isin(groups, held_out), datasets.TEST, datasets.TRAIN).astype(np.uint8),
         groups=groups.astype(np.int64),
         group_names=tuple(har.group_names[at] for at in people),
     )
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=tuple(CANDIDATES))
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    data.save(held_out_set(), options.folder / "held-out.npz")
+    datasets.save(held_out_set(), options.folder / "held-out.npz")
     print("| settings | accuracy, % | seconds a run |")
     print("|---|---:|---:|")
     for name in options.only or CANDIDATES:

@@ -96,15 +96,15 @@ def with_loop(job, task):
     recipe, scores = job.recipe, []
     n_numbers = numbers_needed(recipe.classes_per_batch, recipe.images_per_class)
     for run in job.runs:
-        module = job.source.build(derive(job.seed, job.model, run.repeat, "weights")).train()
+        module = job.factory.build(derive(job.seed, job.model, run.repeat, "weights")).train()
         parts = {}
         for part, examples in task.examples([run.repeat], seed=job.seed).items():
             (inputs,), targets = examples.span(0, examples.n_examples)
             parts[part] = inputs[0], targets
         images, targets = parts["train"]
         classes = targets["class"][0]
-        optimiser = torch.optim.Adam(module.parameters(), lr=run.lane.lr)
-        miner, loss = peer(recipe.mining, run.lane.loss["margin"])
+        optimiser = torch.optim.Adam(module.parameters(), lr=run.config.lr)
+        miner, loss = peer(recipe.mining, run.config.loss["margin"])
         key, step = torch.tensor(derive(job.seed, job.model, run.repeat, "loss")), 0
         score = 0.0
         for epoch in range(recipe.epochs):

@@ -14,29 +14,29 @@ import sys
 import numpy as np
 
 import tenfold
-from tenfold import data
+from tenfold import datasets
+from tenfold.export import Winner
 from tenfold.retrieval import episode_ranks
-from tenfold.winner import Winner
 
 
 def main() -> None:
     results = tenfold.Results(sys.argv[1] if len(sys.argv) > 1 else "tenfold-runs/omniglot-oneshot")
-    images = data.load("omniglot")
-    assert isinstance(images, data.Images)
+    images = datasets.load("omniglot")
+    assert isinstance(images, datasets.Images)
     print("| model | error of one repeat, % | error of all repeats together, % | repeats |")
     print("|---|---:|---:|---:|")
-    for arm in results.arms:
-        winner = results.winner(arm.label)
-        alone = 100 * (1 - results.scores("oneshot_accuracy")[arm.label])
+    for variant in results.variants:
+        winner = results.winner(variant.label)
+        alone = 100 * (1 - results.scores("oneshot_accuracy")[variant.label])
         together = ensemble_error(winner, images)
-        print(f"| {arm.label} | {alone.mean():.1f} +- {alone.std(ddof=1):.1f} | {together:.1f} | {len(alone)} |")
+        print(f"| {variant.label} | {alone.mean():.1f} +- {alone.std(ddof=1):.1f} | {together:.1f} | {len(alone)} |")
 
 
-def ensemble_error(winner: Winner, images: data.Images) -> float:
+def ensemble_error(winner: Winner, images: datasets.Images) -> float:
     """Errors in percent of the matcher of all repeats, in the episodes of a set."""
     assert images.episodes is not None
     small = images.images[images.episodes.flatten()]
-    small = (small / 255 if small.shape[-1] == 28 else data.average_down(small, 28))[:, None].astype(np.float32)
+    small = (small / 255 if small.shape[-1] == 28 else datasets.average_down(small, 28))[:, None].astype(np.float32)
     labels = images.labels[images.episodes]  # (episodes, 2, ways)
     right = (labels[:, 1, :, None] == labels[:, 0, None, :]).argmax(-1)
     embed = winner.matcher()._embed_images

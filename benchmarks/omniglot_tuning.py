@@ -16,8 +16,8 @@ import numpy as np
 from omniglot_ensemble import ensemble_error
 
 import tenfold
-from tenfold import data
-from tenfold.settings import parse_study
+from tenfold import datasets
+from tenfold.config import parse_study
 
 SEED, HELD_OUT, EPISODES, WAYS = 20261121, 5, 40, 20
 OURS = {
@@ -39,18 +39,18 @@ CANDIDATES = {
 }
 
 
-def held_out_set() -> data.Images:
+def held_out_set() -> datasets.Images:
     """The background set at 28 x 28, with episodes of held-out alphabets."""
-    omniglot = data.load("omniglot")
-    assert isinstance(omniglot, data.Images)
+    omniglot = datasets.load("omniglot")
+    assert isinstance(omniglot, datasets.Images)
     assert omniglot.groups is not None
-    rows = np.flatnonzero(omniglot.part == data.TRAIN)
+    rows = np.flatnonzero(omniglot.part == datasets.TRAIN)
     classes, labels = np.unique(omniglot.labels[rows], return_inverse=True)
     groups = omniglot.groups[classes]
     numbers = np.random.default_rng(SEED)
     large = [group for group in np.unique(groups) if (groups == group).sum() >= WAYS]
     held_out = numbers.permutation(large)[:HELD_OUT]
-    images = np.rint(255 * data.average_down(omniglot.images[rows], 28)).astype(np.uint8)
+    images = np.rint(255 * datasets.average_down(omniglot.images[rows], 28)).astype(np.uint8)
     drawings = np.argsort(labels, kind="stable").reshape(len(classes), -1)  # (classes, drawers)
     episodes = []
     for number in range(EPISODES):
@@ -59,10 +59,10 @@ def held_out_set() -> data.Images:
         example, query = numbers.permutation(drawings.shape[1])[:2]
         episodes.append([drawings[ways, example], drawings[numbers.permutation(ways), query]])
     names, its_group = np.unique(groups, return_inverse=True)
-    return data.Images(
+    return datasets.Images(
         images=images,
         labels=labels.astype(np.int64),
-        part=np.where(np.isin(groups[labels], held_out), data.TEST, data.TRAIN).astype(np.uint8),
+        part=np.where(np.isin(groups[labels], held_out), datasets.TEST, datasets.TRAIN).astype(np.uint8),
         class_names=tuple(omniglot.class_names[at] for at in classes),
         groups=its_group.astype(np.int64),
         group_names=tuple(omniglot.group_names[name] for name in names),
@@ -79,7 +79,7 @@ def main() -> None:
     chosen = {name: CANDIDATES[name] for name in options.only or CANDIDATES}
     options.folder.mkdir(parents=True, exist_ok=True)
     images = held_out_set()
-    data.save(images, options.folder / "held-out.npz")
+    datasets.save(images, options.folder / "held-out.npz")
     print("| settings | error of one repeat, % | all repeats together, % | seconds a run |")
     print("|---|---:|---:|---:|")
     for name, settings in chosen.items():
@@ -93,7 +93,9 @@ def main() -> None:
             },
             base=options.folder,
         )
-        results = tenfold.run(study, placement="spread", out=options.folder / name.replace(", ", "-").replace(" ", "-"))
+        results = tenfold.run(
+            study, placement="processes", out=options.folder / name.replace(", ", "-").replace(" ", "-")
+        )
         alone = 100 * (1 - results.scores("oneshot_accuracy")[name])
         together = ensemble_error(results.winner(name), images)
         seconds = np.mean([run.train_seconds for run in results.runs])

@@ -26,9 +26,9 @@ from _common import save
 from _contenders import OneRun, Tenfold, claim_lines, in_turn, measure, memory_line, say, table, with_loop, with_skorch
 from torch import nn
 
+from tenfold.config import parse_study
 from tenfold.errors import TenfoldError
 from tenfold.seeds import derive
-from tenfold.settings import parse_study
 from tenfold.study import load_task
 
 CONTENDERS = ("loop", "skorch", "keras", "tenfold")
@@ -86,9 +86,9 @@ def tensors_of(job, task, run):
 
 
 def one_run(job, task, run):
-    module = job.source.build(derive(job.seed, job.model, job.runs[run].repeat, "weights"))
+    module = job.factory.build(derive(job.seed, job.model, job.runs[run].repeat, "weights"))
     tensors = tensors_of(job, task, run)
-    settings = {"lr": job.runs[run].lane.lr}
+    settings = {"lr": job.runs[run].config.lr}
     criterion = nn.CrossEntropyLoss()
     return OneRun(module, tensors["train"], tensors["test"], criterion, accuracy, torch.optim.Adam, settings)
 
@@ -104,7 +104,7 @@ class Keras:
         for run in range(min(2, len(job.runs))):
             parts = {name: (x.numpy(), y.numpy()) for name, (x, y) in tensors_of(job, task, run).items()}
             if (job.model, run) not in self.built:
-                model = keras_model(job.source.options, parts["train"][0].shape[1:], job.runs[run].lane.lr)
+                model = keras_model(job.factory.options, parts["train"][0].shape[1:], job.runs[run].config.lr)
                 self.built[job.model, run] = model, [variable.numpy() for variable in variables_of(model)]
             model, first = self.built[job.model, run]
             for variable, value in zip(variables_of(model), first, strict=True):

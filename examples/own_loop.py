@@ -41,5 +41,5 @@ accuracies = (predicted == test_labels).double().mean(1).numpy()
 summary = summarise(accuracies)
 print(f"accuracy {100 * summary.mean:.1f} %, 95 % interval {100 * summary.low:.1f} to {100 * summary.high:.1f}")
 
-best = stack.run(int(accuracies.argmax()))  # the plain nn.Sequential that it was, trained
+best = stack.module(int(accuracies.argmax()))  # the plain nn.Sequential that it was, trained
 print(best)

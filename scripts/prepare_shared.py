@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tenfold.data import DATASETS, TEST, TRAIN, Images, Recordings, save
-from tenfold.data.har_smartphone import windows_as_recordings
-from tenfold.data.motionsense import recordings_of
+from tenfold.datasets import DATASETS, TEST, TRAIN, Images, Recordings, save
+from tenfold.datasets.har_smartphone import windows_as_recordings
+from tenfold.datasets.motionsense import recordings_of
 from tenfold.errors import DataError, TenfoldError
 
 # md5 sums of the unpacked original files: the copies hold the same numbers, so written back as IDX they must agree.
@@ -30,7 +30,7 @@ MNIST_IDX_MD5 = {
     "x_test": "2646ac647ad5339dbf082846283269ea",
     "y_test": "27ae3e4e09519cfbb04c329615203637",
 }
-# The known set has no fingerprint of its own: see tenfold/data/har_smartphone.py. The copy is always the same.
+# The known set has no fingerprint of its own: see tenfold/datasets/har_smartphone.py. The copy is always the same.
 HAR_FINGERPRINT = "3c6e2333dda7e10dc65fe2168c130d62652b770bf556eeda6bf16031efb96f36"
 
 

@@ -22,28 +22,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tenfold.config import Study as Study
+    from tenfold.config import built_in_studies as built_in_studies
+    from tenfold.config import load_study as load_study
+    from tenfold.config import parse_study as parse_study
     from tenfold.errors import TenfoldError as TenfoldError
+    from tenfold.export import Results as Results
     from tenfold.report import write_report as write_report
-    from tenfold.settings import Study as Study
-    from tenfold.settings import built_in_studies as built_in_studies
-    from tenfold.settings import load_study as load_study
-    from tenfold.settings import parse_study as parse_study
     from tenfold.stack import Stack as Stack
     from tenfold.study import run as run
-    from tenfold.winner import Results as Results
 
 __version__ = "0.1.0"
 
 # Where each public name lives. Imported when first used: `tenfold --help` and `import tenfold` stay fast, without
 # torch.
 _HOMES = {
-    "Results": "tenfold.winner",
+    "Results": "tenfold.export",
     "Stack": "tenfold.stack",
-    "Study": "tenfold.settings",
+    "Study": "tenfold.config",
     "TenfoldError": "tenfold.errors",
-    "built_in_studies": "tenfold.settings",
-    "load_study": "tenfold.settings",
-    "parse_study": "tenfold.settings",
+    "built_in_studies": "tenfold.config",
+    "load_study": "tenfold.config",
+    "parse_study": "tenfold.config",
     "run": "tenfold.study",
     "write_report": "tenfold.report",
 }

@@ -20,7 +20,7 @@ def describe_environment(*, device: str) -> dict[str, Any]:
     import torch
 
     import tenfold
-    from tenfold.train import cores
+    from tenfold.execute import cores
 
     return {
         "tenfold": tenfold.__version__,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tenfold.train import Plan
+from tenfold.execute._plan import Plan
 
-__all__ = ["EpochDone", "Event", "ModelDone", "ModelStarted", "Note"]
+__all__ = ["EpochDone", "Event", "ModelDone", "ModelStarted", "Message"]
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class ModelDone:
 
 
 @dataclass(frozen=True)
-class Note:
+class Message:
     """Something worth saying while a study runs."""
 
     text: str
     model: str = ""
 
 
-Event = ModelStarted | EpochDone | ModelDone | Note
+Event = ModelStarted | EpochDone | ModelDone | Message

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-__all__ = ["CHECKED", "Augmentation", "Lane", "NotNegative", "Positive", "Rate", "Recipe"]
+__all__ = ["CHECKED", "Augmentation", "Config", "NotNegative", "Positive", "Rate", "Recipe"]
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -66,7 +66,7 @@ class WindowAugmentation(BaseModel):
 
 
 class Recipe(BaseModel):
-    """Budget, optimiser and schedule of a model. A list for a lane value makes a sweep in one stack.
+    """Budget, optimiser and schedule of a model. A list for a config value makes a sweep in one stack.
 
     A task adds the settings of its loss in a class of its own: names of those that may differ from run to run in one
     stack go into ``loss_values`` (or ``data_values``, where the examples depend on them), and into ``vectors`` where
@@ -137,29 +137,29 @@ class Recipe(BaseModel):
         return self
 
     def values_of(self, name: str) -> list:
-        """The values of a lane setting: one, or those of its sweep."""
+        """The values of a config setting: one, or those of its sweep."""
         value = getattr(self, name)
         swept = isinstance(value, list) and (
             name not in self.vectors or (len(value) > 0 and isinstance(value[0], list))
         )
         return value if swept else [value]
 
-    def lanes(self) -> list[Lane]:
-        """Every combination of the listed lane values; one lane with an empty label where nothing is listed."""
+    def configs(self) -> list[Config]:
+        """Every combination of the listed config values; one config with an empty label where nothing is listed."""
         names = (*self.optimiser_values, *self.loss_values, *self.data_values)
-        lanes = []
+        configs = []
         for values in itertools.product(*(self.values_of(name) for name in names)):
             chosen = dict(zip(names, values, strict=True))
             swept = {name: value for name, value in chosen.items() if getattr(self, name) is not value}
             label = ", ".join(f"{name}={_short(value)}" for name, value in swept.items())
             loss = {name: chosen.pop(name) for name in self.loss_values}
             of_data = {name: chosen.pop(name) for name in self.data_values}
-            lanes.append(Lane(setting=label, loss=loss, data=of_data, **chosen))
-        return lanes
+            configs.append(Config(setting=label, loss=loss, data=of_data, **chosen))
+        return configs
 
-    def loss_settings(self, lane: Lane) -> dict[str, Any]:
-        """The numbers that the loss of a run takes, by name: those of its lane."""
-        return dict(lane.loss)
+    def loss_settings(self, config: Config) -> dict[str, Any]:
+        """The numbers that the loss of a run takes, by name: those of its config."""
+        return dict(config.loss)
 
     @property
     def images_together(self) -> int:
@@ -171,7 +171,7 @@ class Recipe(BaseModel):
         return self.patience is not None or self.schedule == "plateau"
 
 
-class Lane(BaseModel):
+class Config(BaseModel):
     """The settings of one run that may differ from its neighbours'; ``setting`` names them, empty where none differ.
 
     ``loss`` holds those of the task's loss, by name, and ``data`` those of its data, such as the kind of split.

@@ -12,18 +12,19 @@ from typing import get_args
 
 import torch
 
+from tenfold.config import ModelSettings, Study, to_toml
 from tenfold.environment import describe_environment
 from tenfold.errors import RequestError, StudyError, TenfoldError, nearest
-from tenfold.events import Event, Note
-from tenfold.models import ModuleSource
-from tenfold.one_model import certify, train_model
-from tenfold.results import Record
-from tenfold.settings import ModelSettings, Study, to_toml
-from tenfold.tasks import TASKS, Design, Task, check_folds
-from tenfold.train import Job, Placement, RunId, Workers, cores, fit_lanes, try_module
-from tenfold.winner import Results
+from tenfold.events import Event, Message
+from tenfold.execute import Placement, Workers, cores, fit_configs, try_module
+from tenfold.export import Results
+from tenfold.models import ModelFactory
+from tenfold.record import Record
+from tenfold.tasks import TASKS, Resampling, Task, check_folds
+from tenfold.train import Job, RunId
+from tenfold.train_model import certify, train_model
 
-__all__ = ["informed", "load_task", "quick_study", "record_folder", "run"]
+__all__ = ["with_module_kwargs", "load_task", "quick_study", "record_folder", "run"]
 
 
 def run(
@@ -81,25 +82,25 @@ def run(
         model.name: replace(_job(study, model, device), checkpoint_seconds=checkpoint_seconds) for model in study.models
     }
     _try_modules(study, jobs, task)
-    _design(study, task)
+    _resampling(study, task)
     folder = record_folder(study, out)
     memory = None if memory_gib is None else int(memory_gib * 2**30)
     for text in task.notes:
-        watch(Note(text))
-    fits = any(job.source.is_estimator for job in jobs.values())
+        watch(Message(text))
+    fits = any(job.factory.is_estimator for job in jobs.values())
     with (
         _open_record(folder, study, task, device, command) as record,
         _workers(task, placement, device, fits=fits) as workers,
     ):
         if record.status == "finished":
-            watch(Note(f"{folder} is finished: nothing to train. Choose another folder to run it again."))
+            watch(Message(f"{folder} is finished: nothing to train. Choose another folder to run it again."))
         for model in study.models:
             train_model(record, jobs[model.name], task, workers, placement, memory, watch)
             if verify:
                 certify(record, jobs[model.name], task, watch)
         if record.status != "finished":
             predictions = {model.name: record.read_predictions(model.name) for model in study.models}
-            record.save_showcase(task.showcase(predictions, seed=study.seed))
+            record.save_gallery(task.gallery(predictions, seed=study.seed))
             plans = {model.name: record.plan(model.name) or {} for model in study.models}
             placements = {
                 name: "fit" if plan.get("placement") == "fit" else f"{plan.get('placement')} ({plan.get('how')})"
@@ -133,15 +134,15 @@ def load_task(study: Study) -> Task:
 
 
 def _job(study: Study, model: ModelSettings, device: str) -> Job:
-    runs = tuple(RunId(lane, repeat) for lane in model.recipe.lanes() for repeat in range(study.repeats))
-    return Job(model.name, model.source, model.recipe, runs, study.seed, "vmap", cores(), device)
+    runs = tuple(RunId(config, repeat) for config in model.recipe.configs() for repeat in range(study.repeats))
+    return Job(model.name, model.factory, model.recipe, runs, study.seed, "vmap", cores(), device)
 
 
-def informed(source: ModuleSource, task: Task) -> ModuleSource:
-    """The source with what its constructor asks of the task, such as the image size."""
-    accepted = source.accepts() or set()
+def with_module_kwargs(factory: ModelFactory, task: Task) -> ModelFactory:
+    """The factory with what its constructor asks of the task, such as the image size."""
+    accepted = factory.accepts() or set()
     facts = {name: value for name, value in task.facts().items() if name in accepted}
-    return replace(source, options=facts | dict(source.options))
+    return replace(factory, options=facts | dict(factory.options))
 
 
 def _try_modules(study: Study, jobs: dict[str, Job], task: Task) -> None:
@@ -149,18 +150,20 @@ def _try_modules(study: Study, jobs: dict[str, Job], task: Task) -> None:
     problems = []
     for model in study.models:
         name, job = model.name, jobs[model.name]
-        jobs[name] = replace(job, source=informed(job.source, task))
+        jobs[name] = replace(job, factory=with_module_kwargs(job.factory, task))
         try:
-            if jobs[name].source.is_estimator:
-                lanes = fit_lanes(job.recipe)
+            if jobs[name].factory.is_estimator:
+                configs = fit_configs(job.recipe)
                 problems += _idle_settings(model)
-                jobs[name] = jobs[name].of_runs(tuple(RunId(lane, at) for lane in lanes for at in range(study.repeats)))
+                jobs[name] = jobs[name].of_runs(
+                    tuple(RunId(config, at) for config in configs for at in range(study.repeats))
+                )
             try_module(jobs[name], task)
         except TenfoldError as error:
             problems.append(f"models.{name}: {error}")
         except Exception as error:  # whatever a user's module raises
             problems.append(
-                f"models.{name}: {job.source.name} failed on a batch of two: {type(error).__name__}: {error}"
+                f"models.{name}: {job.factory.name} failed on a batch of two: {type(error).__name__}: {error}"
             )
     if problems:
         raise StudyError(study.name, problems)
@@ -169,7 +172,7 @@ def _try_modules(study: Study, jobs: dict[str, Job], task: Task) -> None:
 def _idle_settings(model: ModelSettings) -> list[str]:
     """What the table of a model that is fitted says about training; the study's own ``[train]`` is for the others."""
     idle = [key for key in model.own if key not in model.recipe.data_values]
-    return [f"models.{model.name}.{key}: '{model.source.name}' is fitted, not trained; leave it out" for key in idle]
+    return [f"models.{model.name}.{key}: '{model.factory.name}' is fitted, not trained; leave it out" for key in idle]
 
 
 def _device(name: str) -> str:
@@ -189,9 +192,9 @@ def _workers(
     return Workers(task, cores())
 
 
-def _design(study: Study, task: Task) -> Design:
+def _resampling(study: Study, task: Task) -> Resampling:
     """How the repeats of a study relate; refuses folds that would not be tested equally often."""
-    design = task.design([lane.data for model in study.models for lane in model.recipe.lanes()])
+    design = task.resampling([config.data for model in study.models for config in model.recipe.configs()])
     if design.folds is not None:
         check_folds(design.folds, study.repeats)
     return design
@@ -200,7 +203,7 @@ def _design(study: Study, task: Task) -> Design:
 def _open_record(folder: Path, study: Study, task: Task, device: str, command: str) -> Record:
     content = study.to_dict() | {
         "quick": study.is_quick,
-        "design": dataclasses.asdict(_design(study, task)),
+        "resampling": dataclasses.asdict(_resampling(study, task)),
         "data_fingerprint": task.fingerprint,
     }
     if Record.exists(folder):
@@ -215,7 +218,7 @@ def _open_record(folder: Path, study: Study, task: Task, device: str, command: s
         quick=study.is_quick,
     )
     record.save_note("names", task.names())
-    record.save_note("data_values", list(task.recipe_type.data_values))  # settings by which arms divide the data
+    record.save_note("data_values", list(task.recipe_type.data_values))  # settings by which variants divide the data
     record.save_note("facts", task.facts())  # what modules were built with, to build them again without the data
     # Where the files that the study names are; relative, so that they and the record may be moved together.
     with contextlib.suppress(ValueError):  # another drive

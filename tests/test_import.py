@@ -12,7 +12,7 @@ import pytest
 
 HEAVY = ("torch", "faiss", "sklearn", "scipy", "pandas", "pooch", "requests", "PIL", "matplotlib")
 # Package -> at least so many modules and so many examples.
-PACKAGES = {"tenfold.data": (9, 4), "tenfold.retrieval": (6, 9)}
+PACKAGES = {"tenfold.datasets": (9, 4), "tenfold.retrieval": (6, 9)}
 
 
 def modules_of(package: str) -> list[str]:
@@ -43,8 +43,8 @@ def test_searching_and_matching_are_cheap() -> None:
 
 
 def test_the_tests_above_can_fail() -> None:
-    assert heavy_modules_after("import tenfold.data, PIL") == ["PIL"]
-    assert "sklearn" in heavy_modules_after("import tenfold.data; tenfold.data.load('digits')")
+    assert heavy_modules_after("import tenfold.datasets, PIL") == ["PIL"]
+    assert "sklearn" in heavy_modules_after("import tenfold.datasets; tenfold.datasets.load('digits')")
     ranks = "import numpy as np, tenfold.retrieval as r; r.episode_ranks(np.ones((2, 3)), np.ones((4, 3)), [0, 1])"
     assert "torch" in heavy_modules_after(ranks)
 

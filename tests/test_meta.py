@@ -16,10 +16,10 @@ import pytest
 from torch import nn
 
 import tenfold
-from tenfold.data import DATASETS, Dataset
+from tenfold.config import built_in_studies, load_study
+from tenfold.datasets import DATASETS, Dataset
 from tenfold.errors import StudyError
 from tenfold.models import MODELS
-from tenfold.settings import built_in_studies, load_study
 from tenfold.tasks import TASKS
 
 PACKAGE = Path(tenfold.__file__).parent
@@ -29,28 +29,29 @@ ARROWS = {
     "errors": "",
     "files": "errors",
     "seeds": "",
-    "data": "errors seeds files",
-    "retrieval": "data errors files",
+    "datasets": "errors seeds files",
+    "retrieval": "datasets errors files",
     "models": "errors",
     "losses": "errors seeds",
     "recipe": "",
-    "tasks": "data errors losses recipe retrieval seeds",
+    "tasks": "datasets errors losses recipe retrieval seeds",
     "stack": "seeds errors",
-    "train": "models files stack data tasks recipe seeds errors",
+    "train": "models files stack datasets tasks recipe seeds errors",
+    "execute": "models files stack tasks train recipe seeds errors",
     "stats": "errors",
-    "results": "errors files stats",
-    "report": "errors files results stats tenfold",
-    "environment": "train tenfold",
-    "settings": "tasks models recipe errors",
-    "events": "train",
-    "one_model": "events results tasks train",
-    "winner": "errors recipe results retrieval settings",
-    "study": "tasks models stack train stats results seeds errors data settings environment events one_model winner",
-    "cli": "study events settings report results stats tasks models data errors tenfold",
-    "__init__": "errors report settings stack study winner",
+    "record": "errors files stats",
+    "report": "errors files record stats tenfold",
+    "environment": "execute tenfold",
+    "config": "tasks models recipe errors",
+    "events": "execute",
+    "train_model": "events record tasks train execute",
+    "export": "errors recipe record retrieval config",
+    "study": "tasks models train execute record errors config environment events train_model export",
+    "cli": "study events config report record stats tasks models datasets errors tenfold execute",
+    "__init__": "errors report config stack study export",
     "__main__": "cli",
 }
-NO_TORCH = ("errors", "files", "data", "stats", "results", "report", "cli")
+NO_TORCH = ("errors", "files", "datasets", "stats", "record", "report", "cli")
 
 
 # -- arrows -----------------------------------------------------------------------------------------------------------
@@ -108,15 +109,15 @@ def test_arrows_have_no_circle() -> None:
 
 def test_wrong_arrows_are_found(tmp_path: Path) -> None:
     (tmp_path / "stats").mkdir()
-    (tmp_path / "study.py").write_text("from tenfold import stats, results\nfrom tenfold.report import write_report\n")
+    (tmp_path / "study.py").write_text("from tenfold import stats, record\nfrom tenfold.report import write_report\n")
     (tmp_path / "report.py").touch()
-    (tmp_path / "results.py").touch()
+    (tmp_path / "record.py").touch()
     (tmp_path / "stats" / "_a.py").write_text("def f():\n    import torch.nn\n    from tenfold import study\n")
-    (tmp_path / "stats" / "_b.py").write_text("if 0:\n    import tenfold.data\nfrom tenfold import __version__\n")
+    (tmp_path / "stats" / "_b.py").write_text("if 0:\n    import tenfold.datasets\nfrom tenfold import __version__\n")
     (tmp_path / "helpers.py").touch()
     assert sorted(wrong_arrows(tmp_path)) == [
         "helpers has no line in the table",
-        "stats imports data (_b.py)",
+        "stats imports datasets (_b.py)",
         "stats imports study (_a.py)",
         "stats imports tenfold (_b.py)",
         "stats imports torch (_a.py)",
@@ -138,7 +139,7 @@ def loads_torch(program: str) -> bool:
     return done.stdout.split()[-1] == "True"
 
 
-@pytest.mark.parametrize("name", ["tenfold", "tenfold.cli", "tenfold.data", "tenfold.stats", "tenfold.report"])
+@pytest.mark.parametrize("name", ["tenfold", "tenfold.cli", "tenfold.datasets", "tenfold.stats", "tenfold.report"])
 def test_import_loads_no_torch(name: str) -> None:
     assert not loads_torch(f"import {name}")
 
@@ -242,7 +243,7 @@ def test_the_list_of_tasks_is_what_the_files_hold() -> None:
 def test_the_list_of_data_sets_is_what_the_files_hold() -> None:
     found = {
         value.name: value
-        for module in public_modules("data")
+        for module in public_modules("datasets")
         for value in vars(module).values()
         if isinstance(value, Dataset)
     }

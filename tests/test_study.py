@@ -90,7 +90,7 @@ def children() -> list[str]:
 )
 def test_begun_in_workers_and_ended_without(study: tenfold.Study, tmp_path: Path) -> None:
     """Ctrl-C in the middle ends the workers; taken up in this process alone, every number is the same."""
-    whole = tenfold.run(study, out=tmp_path / "whole", placement="spread")
+    whole = tenfold.run(study, out=tmp_path / "whole", placement="processes")
 
     def stop(event: events.Event) -> None:
         if isinstance(event, events.EpochDone) and event.epoch == 3:
@@ -98,12 +98,15 @@ def test_begun_in_workers_and_ended_without(study: tenfold.Study, tmp_path: Path
 
     before = children()
     with pytest.raises(KeyboardInterrupt):
-        tenfold.run(study, out=tmp_path / "broken", placement="spread", checkpoint_seconds=0, watch=stop)
+        tenfold.run(study, out=tmp_path / "broken", placement="processes", checkpoint_seconds=0, watch=stop)
     assert children() == before
     seen: list[events.Event] = []
     broken = tenfold.run(study, out=tmp_path / "broken", placement="stack", watch=seen.append)
     started = next(event for event in seen if isinstance(event, events.ModelStarted))
-    assert (started.plan.placement, started.plan.threads) == ("spread", 1)  # the plan is kept, and with it every number
+    assert (started.plan.placement, started.plan.threads) == (
+        "processes",
+        1,
+    )  # the plan is kept, and with it every number
     for metric in ("accuracy", "loss", "auc"):
         np.testing.assert_array_equal(broken.scores(metric)["net"], whole.scores(metric)["net"])
     for name, value in whole.weights("net")[0].items():

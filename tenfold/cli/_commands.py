@@ -14,9 +14,9 @@ from tenfold import __version__
 from tenfold.cli._group import Group, check_stopped, out, say, typed
 
 if TYPE_CHECKING:
+    from tenfold.config import Study
     from tenfold.events import Event
-    from tenfold.results import Results
-    from tenfold.settings import Study
+    from tenfold.record import Reader
 
 __all__ = ["main"]
 
@@ -68,7 +68,7 @@ def show(study: str) -> None:
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key, such as models.lr=0.01.")
 @click.option(
     "--placement",
-    type=click.Choice(["auto", "stack", "spread", "loop"]),
+    type=click.Choice(["auto", "stack", "processes", "loop"]),
     default="auto",
     show_default=True,
     help="Where the repeats are trained; auto times a few steps of each.",
@@ -101,7 +101,7 @@ def run(
     """Train a study, then say which differences are real.
 
     STUDY is a built-in name, a TOML file, or the folder of a record that is not finished: it goes on where it stopped.
-    Results go to stdout, progress to stderr.
+    Reader go to stdout, progress to stderr.
     """
     where: Path | None = None
     try:
@@ -138,9 +138,9 @@ def run(
 def compare(folder: str, *, metric: str | None, as_json: bool) -> None:
     """Say which models of a record differ, pair by pair."""
     from tenfold.cli._tables import pairs_text, terminal_width
-    from tenfold.results import Results
+    from tenfold.record import Reader
 
-    results = Results(folder)
+    results = Reader(folder)
     if as_json:
         out(json.dumps([verdict.as_dict() for verdict in results.compare(metric)], indent=2, ensure_ascii=False))
     else:
@@ -176,7 +176,7 @@ def list_data() -> None:
 @click.argument("name", metavar="NAME")
 def fetch(name: str) -> None:
     """Download a data set, check it, prepare it; print the path of its file."""
-    from tenfold.data import fetch as fetch_data
+    from tenfold.datasets import fetch as fetch_data
 
     out(str(fetch_data(name)))
 
@@ -184,7 +184,7 @@ def fetch(name: str) -> None:
 @data.command()
 def path() -> None:
     """Print the folder of the prepared data sets. TENFOLD_CACHE names another; TENFOLD_DATA is looked into first."""
-    from tenfold.data import cache_folder
+    from tenfold.datasets import cache_folder
 
     out(str(cache_folder()))
 
@@ -199,7 +199,7 @@ def _train(
     memory: float | None,
     command: str,
     check: Callable[[], None],
-) -> Results:
+) -> Reader:
     from tenfold.cli._progress import progress
     from tenfold.study import run as run_study
     from tenfold.tasks import TASKS
@@ -227,11 +227,11 @@ def _train(
 
 def _show_finished(folder: Path) -> bool:
     """Show a finished record as it is, without its data and modules: they may be gone. False where not finished."""
-    from tenfold.results import Record, Results
+    from tenfold.record import Reader, Record
 
     if not Record.exists(folder):
         return False
-    results = Results(folder)
+    results = Reader(folder)
     if results.status != "finished":
         return False
     say(f"{folder} is finished: nothing to train.")
@@ -239,7 +239,7 @@ def _show_finished(folder: Path) -> bool:
     return True
 
 
-def _conclude(results: Results, *, redraw: bool = True) -> None:
+def _conclude(results: Reader, *, redraw: bool = True) -> None:
     """The table, the verdicts, and the report last: drawing its figures takes a while."""
     from tenfold.cli._tables import certificate_text, results_table, terminal_width, verdict_text
     from tenfold.report import write_report
@@ -256,7 +256,7 @@ def _conclude(results: Results, *, redraw: bool = True) -> None:
 
 
 def _interrupted(where: Path | None, arguments: list[str], study: str, folder: str | None) -> str:
-    from tenfold.results import Record
+    from tenfold.record import Record
 
     if where is None or not Record.exists(where):
         return "Interrupted before anything was recorded."

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tenfold.settings import ModelSettings, Study
+    from tenfold.config import ModelSettings, Study
     from tenfold.tasks import Task
 
 __all__ = ["datasets_text", "listing_text", "study_text"]
@@ -16,8 +16,8 @@ __all__ = ["datasets_text", "listing_text", "study_text"]
 
 def listing_text() -> str:
     """Built-in studies, models, estimators and data sets, a line each."""
+    from tenfold.config import BUILT_IN, built_in_studies
     from tenfold.models import ESTIMATORS, MODELS
-    from tenfold.settings import BUILT_IN, built_in_studies
     from tenfold.tasks import TASKS
 
     titles = {
@@ -37,7 +37,7 @@ def listing_text() -> str:
 
 def datasets_text() -> str:
     """The known data sets with their state and licence."""
-    from tenfold.data import DATASETS, available
+    from tenfold.datasets import DATASETS, available
 
     size = max(len(dataset.name) for dataset in DATASETS)
     return "\n".join(
@@ -64,7 +64,7 @@ def study_text(study: Study) -> str:
                     "task", {key: value for key, value in study.task.model_dump().items() if value not in (None, {})}
                 ),
                 *([_pairs("quick", study.quick)] if study.quick else []),
-                *([f"  design  {task.design().note}"] if task is not None else []),
+                *([f"  design  {task.resampling().note}"] if task is not None else []),
             ]
         ),
         *("\n".join(_model(model, task, units)) for model in study.models),
@@ -74,9 +74,9 @@ def study_text(study: Study) -> str:
 
 
 def _model(model: ModelSettings, task: Task | None, units: Mapping[str, str]) -> Iterator[str]:
-    options = _values(model.source.options)
+    options = _values(model.factory.options)
     yield model.name
-    yield f"  module      {model.source.name}{f' ({options})' if options else ''}"
+    yield f"  module      {model.factory.name}{f' ({options})' if options else ''}"
     fitted = task is not None and _is_estimator(model, task)
     if task is not None and not fitted:
         yield f"  parameters  {_parameters(model, task)}"
@@ -106,7 +106,7 @@ def _published(model: ModelSettings, units: Mapping[str, str]) -> str:
 
 def _task(study: Study) -> tuple[Task | None, str]:
     """The task, or why there is none: showing a study must not start a download."""
-    from tenfold.data import DATASETS, available
+    from tenfold.datasets import DATASETS, available
     from tenfold.study import load_task
 
     name = study.task.data
@@ -116,21 +116,21 @@ def _task(study: Study) -> tuple[Task | None, str]:
 
 
 def _parameters(model: ModelSettings, task: Task) -> str:
-    from tenfold.study import informed
+    from tenfold.study import with_module_kwargs
 
-    dropout = model.recipe.lanes()[0].dropout
+    dropout = model.recipe.configs()[0].dropout
     try:
-        module = informed(model.source, task).build(0, **({} if dropout is None else {"dropout": dropout}))
+        module = with_module_kwargs(model.factory, task).build(0, **({} if dropout is None else {"dropout": dropout}))
         return f"{sum(parameter.numel() for parameter in module.parameters()):,}"
     except Exception as error:  # whatever a user's module raises; `run` refuses it, `show` still shows the rest
         return f"cannot be built: {type(error).__name__}: {error}"
 
 
 def _is_estimator(model: ModelSettings, task: Task) -> bool:
-    from tenfold.study import informed
+    from tenfold.study import with_module_kwargs
 
     try:
-        return informed(model.source, task).is_estimator
+        return with_module_kwargs(model.factory, task).is_estimator
     except Exception:  # it cannot be built, which _parameters says
         return False
 

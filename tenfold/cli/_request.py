@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from tenfold.errors import RecordError, RequestError, StudyError
 
 if TYPE_CHECKING:
-    from tenfold.settings import Study
+    from tenfold.config import Study
 
 __all__ = ["is_record", "overrides_of", "read_study"]
 
 
 def is_record(name: str) -> bool:
     """Whether STUDY means a folder that may hold a record; a built-in study's name never does."""
-    from tenfold.settings import built_in_studies
+    from tenfold.config import built_in_studies
 
     return name not in built_in_studies() and Path(name).is_dir()
 
@@ -55,7 +55,7 @@ def read_study(
         quick: cut as the study says.
         repeats, epochs: asked for by name, so that they win over the cut.
     """
-    from tenfold.settings import load_study
+    from tenfold.config import load_study
     from tenfold.study import quick_study
 
     study = _recorded(Path(name), overrides) if is_record(name) else load_study(name, overrides=overrides)
@@ -69,8 +69,8 @@ def read_study(
 
 
 def _recorded(folder: Path, overrides: Sequence[str]) -> Study:
-    from tenfold.results import Results
-    from tenfold.settings import parse_study
+    from tenfold.config import parse_study
+    from tenfold.record import Reader
 
     _expect_record(folder)
     path = folder / "study.toml"
@@ -81,12 +81,12 @@ def _recorded(folder: Path, overrides: Sequence[str]) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StudyError(str(path), [f"not a TOML file: {error}"]) from error
     study = parse_study(raw, overrides=overrides, where=str(path), base=_base(str(folder)))
-    return replace(study, is_quick=Results(folder).quick)
+    return replace(study, is_quick=Reader(folder).quick)
 
 
 def _expect_record(folder: Path) -> None:
-    from tenfold.results import Record
-    from tenfold.settings import built_in_studies
+    from tenfold.config import built_in_studies
+    from tenfold.record import Record
 
     if not Record.exists(folder):
         raise RequestError(
@@ -97,8 +97,8 @@ def _expect_record(folder: Path) -> None:
 
 def _base(name: str) -> Path:
     """The folder that file names in the study are relative to."""
-    from tenfold.results import Results
-    from tenfold.settings import built_in_studies
+    from tenfold.config import built_in_studies
+    from tenfold.record import Reader
 
     if name in built_in_studies():
         return Path.cwd()
@@ -106,12 +106,12 @@ def _base(name: str) -> Path:
     if not path.is_dir():
         return path.resolve().parent
     _expect_record(path)
-    return (path / (Results(path).note("base") or Path.cwd())).resolve()
+    return (path / (Reader(path).note("base") or Path.cwd())).resolve()
 
 
 def _data(name: str, base: Path) -> str:
     """What is typed is relative to the current folder, what stands in a study to the study's."""
-    from tenfold.data import DATASETS
+    from tenfold.datasets import DATASETS
 
     if any(dataset.name == name for dataset in DATASETS) or not Path(name).exists() or base == Path.cwd():
         return name

@@ -1,4 +1,4 @@
-"""Results as text: a table that fits the terminal, Markdown where there is none, then the verdicts."""
+"""Reader as text: a table that fits the terminal, Markdown where there is none, then the verdicts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tenfold.results import Arm, Published, Results
+    from tenfold.record import Published, Reader, Variant
     from tenfold.stats import AgainstPublished, AgainstSingle, Summary
 
 __all__ = ["Column", "certificate_text", "pairs_text", "results_table", "table", "terminal_width", "verdict_text"]
@@ -51,26 +51,28 @@ def table(columns: Sequence[Column], width: int | None) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def results_table(results: Results, width: int | None) -> str:
-    """One row an arm: the primary metric measured beside published, then the other metrics as far as there is room."""
+def results_table(results: Reader, width: int | None) -> str:
+    """One row a variant: the primary metric measured beside published, then the other metrics as far as there is room."""
     metric, summaries = results.metric(), results.summaries()
-    arms = [arm for arm in results.arms if arm.label in summaries]
+    variants = [variant for variant in results.variants if variant.label in summaries]
     style = _Style(metric["unit"], "+-" if width is None else "±", 1 if width is not None and width < 100 else 2)
-    mine = [summaries[arm.label] for arm in arms]
-    columns = [Column("Model", [arm.model for arm in arms], right=False)]
-    if any(arm.setting for arm in arms):
-        columns.append(Column("Setting", [arm.setting for arm in arms], right=False))
+    mine = [summaries[variant.label] for variant in variants]
+    columns = [Column("Model", [variant.model for variant in variants], right=False)]
+    if any(variant.setting for variant in variants):
+        columns.append(Column("Setting", [variant.setting for variant in variants], right=False))
     columns.append(Column(f"{metric['label']} {metric['unit']}", [style.mean(s) for s in mine]))
     columns.append(Column("95 % interval", [style.interval(s) for s in mine]))
-    columns.append(Column("n", [_count(results, arm, s.n) for arm, s in zip(arms, mine, strict=True)]))
-    if any(results.published(arm.model) for arm in arms):
+    columns.append(Column("n", [_count(results, variant, s.n) for variant, s in zip(variants, mine, strict=True)]))
+    if any(results.published(variant.model) for variant in variants):
         against = results.against()
-        columns.append(Column("Published", [style.mean(results.published(arm.model)) for arm in arms]))
-        columns.append(Column("Ours is", [_short(against.get(arm.label)) for arm in arms], right=False, optional=True))
+        columns.append(Column("Published", [style.mean(results.published(variant.model)) for variant in variants]))
+        columns.append(
+            Column("Ours is", [_short(against.get(variant.label)) for variant in variants], right=False, optional=True)
+        )
     for other in results.metrics:
         if other["name"] != metric["name"] and (found := results.summaries(other["name"])):
             written = replace(style, unit=other["unit"])
-            cells = [written.mean(found.get(arm.label)) for arm in arms]
+            cells = [written.mean(found.get(variant.label)) for variant in variants]
             columns.append(Column(f"{other['label']} {other['unit']}", cells, optional=True))
     repeats = f"{len(results.repeats)} repeats" if len(results.repeats) != 1 else "1 repeat"
     quick = " (quick)" if results.quick else ""
@@ -78,7 +80,7 @@ def results_table(results: Results, width: int | None) -> str:
     return f"{caption}\n\n{table(columns, width)}"
 
 
-def verdict_text(results: Results, width: int | None) -> str:
+def verdict_text(results: Reader, width: int | None) -> str:
     """The verdict in plain words, then what a reader has to know about it."""
     return "\n\n".join(
         part
@@ -90,7 +92,7 @@ def verdict_text(results: Results, width: int | None) -> str:
     )
 
 
-def pairs_text(results: Results, metric: str | None, width: int | None) -> str:
+def pairs_text(results: Reader, metric: str | None, width: int | None) -> str:
     """The verdict on every pair."""
     answers = [answer.sentence for answer in results.against(metric).values()]
     parts = (
@@ -164,8 +166,8 @@ class _Style:
         return f"{self.number(summary.low)} to {self.number(summary.high)}"
 
 
-def _count(results: Results, arm: Arm, n: int) -> str:
-    planned = results.counts(arm)["planned"]
+def _count(results: Reader, variant: Variant, n: int) -> str:
+    planned = results.counts(variant)["planned"]
     return str(n) if n == planned else f"{n} of {planned}"
 
 

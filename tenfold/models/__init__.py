@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from tenfold.models._find import ModuleSource as ModuleSource
+from tenfold.models._find import ModelFactory as ModelFactory
 from tenfold.models._find import find_module as find_module
 from tenfold.models.convolutional import DeepSiameseCNN as DeepSiameseCNN
 from tenfold.models.convolutional import SiameseCNN as SiameseCNN
@@ -56,7 +56,7 @@ __all__ = [
     "KochEmbedding",
     "LinearSiamese",
     "LogisticRegression",
-    "ModuleSource",
+    "ModelFactory",
     "PosteriorComparison",
     "RandomForest",
     "ResidualEmbedding",

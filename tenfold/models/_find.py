@@ -19,13 +19,13 @@ from torch import nn
 from tenfold.errors import RequestError, nearest
 from tenfold.models.estimators import Estimator
 
-__all__ = ["ModuleSource", "find_module"]
+__all__ = ["ModelFactory", "find_module"]
 
 _PREDICTS = ("predict_log_proba", "predict_proba", "decision_function")
 
 
 @dataclass(frozen=True)
-class ModuleSource:
+class ModelFactory:
     """A module's class and options, so that any process can build it; or those of an estimator.
 
     Args:

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from tenfold.results import Results
+from tenfold.record import Reader
 
 __all__ = ["certificate_table", "duration", "flat", "memory", "placement_rows", "what_was_run"]
 
 
-def what_was_run(results: Results) -> str:
+def what_was_run(results: Reader) -> str:
     """One line under the title."""
     study, task = results.study, results.study.get("task") or {}
-    n_models, n_arms, n_repeats = len(results.models), len(results.arms), len(results.repeats)
+    n_models, n_arms, n_repeats = len(results.models), len(results.variants), len(results.repeats)
     settings = f", {n_arms} with their settings" if n_arms != n_models else ""
     parts = [f"{n_models} model{'s' * (n_models != 1)}{settings}, {n_repeats} repeat{'s' * (n_repeats != 1)} each"]
     if task.get("kind") or task.get("data"):
@@ -41,11 +41,11 @@ def _day(time: str) -> str:
         return time
 
 
-def placement_rows(results: Results) -> list[dict[str, str]]:
+def placement_rows(results: Reader) -> list[dict[str, str]]:
     """One row a model: where it was trained, how long that took, how much memory, and why there."""
     rows = []
     for model in results.models:
-        runs = [run for run in results.runs if run.arm.model == model]
+        runs = [run for run in results.runs if run.variant.model == model]
         plan = results.plans.get(model) or {}
         seconds = [run.train_seconds for run in runs if run.train_seconds is not None]
         peaks = [run.peak_bytes for run in runs if run.peak_bytes]

@@ -13,8 +13,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from tenfold.files import atomic_write
+from tenfold.record import Reader
 from tenfold.report.figures._canvas import COLOURS
-from tenfold.results import Results
 
 __all__ = ["draw", "inline_svg", "save_files"]
 
@@ -34,7 +34,7 @@ def _fixed_style() -> Iterator[None]:
         yield
 
 
-def draw(function: Callable[..., Figure | None], results: Results, width: float) -> Figure | None:
+def draw(function: Callable[..., Figure | None], results: Reader, width: float) -> Figure | None:
     """Call a figure's function under the fixed style."""
     with _fixed_style():
         return function(results, width=width)

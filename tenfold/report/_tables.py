@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.files import atomic_write
-from tenfold.results import Results
+from tenfold.record import Reader
 from tenfold.stats import AgainstPublished, AgainstSingle, Verdict
 
 __all__ = ["Row", "metric_rows", "pair_rows", "save_tables"]
@@ -18,7 +18,7 @@ __all__ = ["Row", "metric_rows", "pair_rows", "save_tables"]
 
 @dataclass(frozen=True)
 class Row:
-    """One arm and one metric as text, ready to print."""
+    """One variant and one metric as text, ready to print."""
 
     label: str
     n: str
@@ -51,24 +51,28 @@ def shown(value: float, unit: str, *, signed: bool = False) -> str:
     return text.replace("-", "−")
 
 
-def metric_rows(results: Results, metric: str) -> list[Row]:
-    """One row for each arm that has scores of a metric, the best first."""
+def metric_rows(results: Reader, metric: str) -> list[Row]:
+    """One row for each variant that has scores of a metric, the best first."""
     unit = results.metric(metric)["unit"]
     summaries, against = results.summaries(metric), results.against(metric)
     place = {entry.label: entry.place for entry in results.ranking(metric)}
     rows = []
-    for arm in sorted(results.arms, key=lambda arm: place.get(arm.label, len(place) + 1)):
-        if arm.label not in summaries:
+    for variant in sorted(results.variants, key=lambda variant: place.get(variant.label, len(place) + 1)):
+        if variant.label not in summaries:
             continue
-        summary, figure, counts = summaries[arm.label], results.published(arm.model, metric), results.counts(arm)
-        answer = against.get(arm.label)
+        summary, figure, counts = (
+            summaries[variant.label],
+            results.published(variant.model, metric),
+            results.counts(variant),
+        )
+        answer = against.get(variant.label)
         published = ""
         if figure is not None:
             std = f" ± {shown(figure.std, unit)}" if math.isfinite(figure.std) else ""
             published = f"{shown(figure.mean, unit)}{std}{f' (n = {figure.n})' if figure.n else ''}"
         rows.append(
             Row(
-                label=arm.label,
+                label=variant.label,
                 n=str(summary.n) if summary.n == counts["planned"] else f"{summary.n} of {counts['planned']}",
                 complete=summary.n == counts["planned"],
                 mean=shown(summary.mean, unit),
@@ -99,7 +103,7 @@ def _outcome(answer: AgainstPublished | AgainstSingle | None) -> str:
 
 
 def pair_rows(pairs: Iterable[Verdict], metric: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row for each pair of arms, the better one first, clear differences on top."""
+    """One row for each pair of variants, the better one first, clear differences on top."""
     order = {"better": 0, "cannot tell yet": 1, "no difference found": 2}
     unit, higher = metric["unit"], metric["higher_is_better"]
     rows = []
@@ -132,7 +136,7 @@ def _p(p: float) -> str:
     return "–" if not math.isfinite(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def save_tables(results: Results, folder: Path) -> None:
+def save_tables(results: Reader, folder: Path) -> None:
     """Write scores and pairs, as CSV and LaTeX (booktabs)."""
     scores, pairs = [], []
     for metric in results.metrics:

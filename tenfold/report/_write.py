@@ -11,12 +11,12 @@ from markupsafe import Markup
 from tenfold import __version__
 from tenfold.errors import RecordError
 from tenfold.files import atomic_write
+from tenfold.record import Reader
 from tenfold.report._facts import certificate_table, flat, placement_rows, what_was_run
 from tenfold.report._render import draw, inline_svg, save_files
 from tenfold.report._tables import metric_rows, pair_rows, save_tables
 from tenfold.report.figures import FIGURES, FigureEntry
 from tenfold.report.figures._canvas import NARROW, WIDE
-from tenfold.results import Results
 
 __all__ = ["write_report"]
 
@@ -36,7 +36,7 @@ def write_report(folder: str | Path) -> Path:
     Raises:
         RecordError: no record, damaged, or the folder cannot be written.
     """
-    results = Results(folder)
+    results = Reader(folder)
     figures, problems = _figures(results)
     save_tables(results, results.folder / "tables")
     page = _template().render(_content(results, figures, problems))
@@ -58,7 +58,7 @@ def _template() -> jinja2.Template:
     return environment.get_template("report.html.j2")
 
 
-def _figures(results: Results) -> tuple[list[dict[str, Any]], list[str]]:
+def _figures(results: Reader) -> tuple[list[dict[str, Any]], list[str]]:
     """Every figure that applies, for wide and for narrow pages; and why others could not be drawn."""
     figures: list[dict[str, Any]] = []
     failed: dict[str, list[str]] = {}  # titles by what is wrong: a damaged file is said once
@@ -85,7 +85,7 @@ def _svg(figure: Any, entry: FigureEntry, kind: str) -> Markup:
     return Markup(inline_svg(figure, prefix=f"{entry.name}-{kind}", label=entry.title))
 
 
-def _content(results: Results, figures: list[dict[str, Any]], problems: list[str]) -> dict[str, Any]:
+def _content(results: Reader, figures: list[dict[str, Any]], problems: list[str]) -> dict[str, Any]:
     primary = results.primary
     others = [metric for metric in results.metrics if metric["name"] != primary and results.scores(metric["name"])]
     study_file = results.folder / "study.toml"
@@ -115,7 +115,7 @@ def _content(results: Results, figures: list[dict[str, Any]], problems: list[str
     }
 
 
-def _metric_content(results: Results, name: str) -> dict[str, Any]:
+def _metric_content(results: Reader, name: str) -> dict[str, Any]:
     """What the page says about one metric."""
     metric = results.metric(name)
     ranks = results.ranking(name)

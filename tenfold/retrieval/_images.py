@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tenfold.data import average_down
-from tenfold.data import grey_image as pillow_to_grey
+from tenfold.datasets import average_down
+from tenfold.datasets import grey_image as pillow_to_grey
 from tenfold.errors import DataError, RequestError, ShapeError
 from tenfold.retrieval._arrays import as_array
 

@@ -7,7 +7,7 @@ What a step multiplies lies in one block, features x batch: the hidden state bef
 inputs. The hidden state that it makes is written into the block of the next step. With the batch in the last axis every
 gate is one piece of memory, which an operation takes in one go.
 
-Axes: steps, lanes (the runs of a stack; 1 outside of one), features, batch. Source: Elman 1990; Gers, Schmidhuber,
+Axes: steps, views (the runs of a stack; 1 outside of one), features, batch. Source: Elman 1990; Gers, Schmidhuber,
 Cummins 2000 (LSTM with forget gates); Cho et al. 2014 (GRU, in the form of ``torch.nn.GRU``); Werbos 1990
 (backpropagation through time).
 """
@@ -67,7 +67,7 @@ def scan(
 
 
 class _Step(NamedTuple):
-    """Views of one step: (lanes, features, batch), of no features where a kind has no such part."""
+    """Views of one step: (views, features, batch), of no features where a kind has no such part."""
 
     block: Tensor  # hidden state before the step, one; one, inputs
     output: Tensor  # hidden state after the step, in the next block
@@ -84,7 +84,7 @@ class _Step(NamedTuple):
 class _Rule:
     """A kind of cell: the matrix that multiplies its blocks, its step, and the gradients of its step.
 
-    The matrix has the biases where the block has its ones: (lanes, products x size, size + 1 + 1 + features).
+    The matrix has the biases where the block has its ones: (views, products x size, size + 1 + 1 + features).
     """
 
     n_products = 1
@@ -240,7 +240,7 @@ _KINDS: dict[str, _Rule] = {"RNN_TANH": _Rnn(relu=False), "RNN_RELU": _Rnn(relu=
 
 
 class _Kept(NamedTuple):
-    """What the forward pass leaves for the backward pass: (lanes, steps, features, batch), the matrix apart.
+    """What the forward pass leaves for the backward pass: (views, steps, features, batch), the matrix apart.
 
     There is a block and a cell state more than there are steps: each step reads one and writes the next.
     """
@@ -268,7 +268,7 @@ def _steps(kept: _Kept, size: int, *, reverse: bool) -> list[_Step]:
 
 
 def _by_step(tensor: Tensor | None, n_steps: int, *, reverse: bool) -> tuple[Tensor | None, ...]:
-    """(lanes, steps, batch, n) as (lanes, n, batch) of each step, in the order in which they are taken."""
+    """(views, steps, batch, n) as (views, n, batch) of each step, in the order in which they are taken."""
     views = (None,) * n_steps if tensor is None else tensor.mT.unbind(1)
     return views[::-1] if reverse else views
 
@@ -287,11 +287,11 @@ def _forward(
 ) -> tuple[Tensor, ...]:
     """Outputs, last hidden state, last cell state, and what is kept."""
     rule = _KINDS[kind]
-    lanes, n_steps, batch, n_features = inputs.shape
+    views, n_steps, batch, n_features = inputs.shape
     size = weight_hh.shape[-1]
 
     def room(n_steps: int, n: int) -> Tensor:
-        return inputs.new_empty(n_steps, lanes, n, batch).transpose(0, 1)  # a step is one piece of memory
+        return inputs.new_empty(n_steps, views, n, batch).transpose(0, 1)  # a step is one piece of memory
 
     zeros = torch.zeros_like(weight_hh[..., :1])
     columns = [zeros if bias is None else bias.unsqueeze(-1) for bias in (bias_hh, bias_ih)]
@@ -333,12 +333,12 @@ def _backward(
     matrix = parts.matrix
     size = matrix.shape[1] // rule.n_products
     steps = _steps(parts, size, reverse=reverse)
-    lanes, _, batch = steps[0].block.shape
-    grad = matrix.new_empty(lanes, matrix.shape[1], batch)
+    views, _, batch = steps[0].block.shape
+    grad = matrix.new_empty(views, matrix.shape[1], batch)
     d_matrix, d_some = torch.zeros_like(matrix), torch.zeros_like(matrix)
     d_inputs = None
     if want_inputs:
-        d_inputs = matrix.new_empty(len(steps), lanes, matrix.shape[-1] - size - 2, batch).transpose(0, 1).mT
+        d_inputs = matrix.new_empty(len(steps), views, matrix.shape[-1] - size - 2, batch).transpose(0, 1).mT
     along = [_by_step(tensor, len(steps), reverse=reverse) for tensor in (d_outputs, mask, d_inputs)]
     last = steps[-1]
     of_hidden = torch.zeros_like(last.output) if d_hidden is None else d_hidden.mT
@@ -383,7 +383,7 @@ def _plain(
     *,
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The same without lanes, in operations that make new tensors, which a compiler joins by itself.
+    """The same without views, in operations that make new tensors, which a compiler joins by itself.
 
     torch.compile of torch 2.13 gives wrong numbers, without a word, for ``out=`` into a view.
     """
@@ -415,7 +415,7 @@ def _plain(
 
 
 def _all_lanes(function: Any, info: Any, in_dims: tuple, arguments: tuple) -> tuple[tuple, tuple]:
-    """The rule of vmap: its axis becomes more lanes."""
+    """The rule of vmap: its axis becomes more views."""
 
     def merge(argument: Any, axis: int | None) -> Any:
         if not isinstance(argument, Tensor):

@@ -35,7 +35,7 @@ _MISSING = "not there"
 
 # What a copy of a stack builds anew when it needs it.
 _FRESH: dict[str, Callable[[], Any]] = {
-    "_lanes": list,
+    "_views": list,
     "_flat": lambda: None,
     "_compiled": dict,
     "_recordings": Recordings,
@@ -71,7 +71,7 @@ class Stack(nn.Module):
         torch.Size([10, 5, 2])
         >>> stack(torch.ones(5, 3), shared=True).shape  # the same batch for every run
         torch.Size([10, 5, 2])
-        >>> stack.run(4)
+        >>> stack.module(4)
         Linear(in_features=3, out_features=2, bias=True)
     """
 
@@ -107,7 +107,7 @@ class Stack(nn.Module):
             {name: layer.p for name, layer in module.named_modules() if isinstance(layer, DROPOUT)}
             for module in modules
         ]
-        self._lanes: list[nn.Module] = []
+        self._views: list[nn.Module] = []
         self._flat: Tensor | None = None
         self.runs = copy.deepcopy(singles[0])
         self.training = self.runs.training
@@ -130,7 +130,7 @@ class Stack(nn.Module):
         if self._flat is not None and self._flat.shape[1] == size:
             if all(_shares(parameter, self._flat) for parameter in parameters):
                 return self._flat
-        self._lanes = []
+        self._views = []
         if not parameters:
             self._flat = next((p.new_zeros(self.n_runs, 0) for p in self.parameters()), torch.zeros(self.n_runs, 0))
             return self._flat
@@ -165,7 +165,7 @@ class Stack(nn.Module):
         return new
 
     def __getstate__(self) -> dict[str, Any]:
-        # Pickled lanes would come back without the hooks that hand their gradients over.
+        # Pickled views would come back without the hooks that hand their gradients over.
         return {name: _FRESH[name]() if name in _FRESH else value for name, value in self.__dict__.items()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -186,8 +186,8 @@ class Stack(nn.Module):
         """
         return self.map(_as_it_is, inputs, (), shared=shared)
 
-    def map(self, then: Callable, inputs: Sequence[Tensor], extras: Sequence[Any], *, shared: bool = False) -> Any:
-        """``then(module(*inputs), *extras)`` of every run; ``then`` is written for one run and its results are
+    def map(self, fn: Callable, inputs: Sequence[Tensor], extras: Sequence[Any], *, shared: bool = False) -> Any:
+        """``fn(module(*inputs), *extras)`` of every run; ``fn`` is written for one run and its results are
         stacked.
         """
         if not shared:
@@ -198,28 +198,28 @@ class Stack(nn.Module):
                         "pass shared=True to give one batch to every run"
                     )
         if self.how == "loop":
-            lanes = self.lanes()
+            views = self.views()
             return _stack_tree(
                 [
-                    then(lane(*(value if shared else value[run] for value in inputs)), *_pick(extras, run))
-                    for run, lane in enumerate(lanes)
+                    fn(view(*(value if shared else value[run] for value in inputs)), *_pick(extras, run))
+                    for run, view in enumerate(views)
                 ]
             )
 
         def every(*arguments: Any) -> Any:  # made only where no recording is replayed: it goes through all modules
-            return self._all_runs(then, shared)(*arguments)
+            return self._all_runs(fn, shared)(*arguments)
 
-        return self._explained(every, ("map", then, shared), inputs, extras)
+        return self._explained(every, ("map", fn, shared), inputs, extras)
 
     def gradients(
-        self, then: Callable, inputs: Sequence[Tensor], extras: Sequence[Any]
+        self, fn: Callable, inputs: Sequence[Tensor], extras: Sequence[Any]
     ) -> tuple[Tensor, Any, tuple[Tensor, ...]]:
-        """Loss of every run, what else ``then`` returns, and the gradients of the parameters of ``trainable``.
+        """Loss of every run, what else ``fn`` returns, and the gradients of the parameters of ``trainable``.
 
         With ``how="vmap"``.
 
         Args:
-            then: ``then(module(*inputs), *extras)`` of one run gives (loss, anything).
+            then: ``fn(module(*inputs), *extras)`` of one run gives (loss, anything).
             inputs: shape (runs, batch, ...).
             extras: further tensors, runs first.
         Returns:
@@ -230,7 +230,7 @@ class Stack(nn.Module):
         def losses_and_gradients(tensors: dict[str, Tensor], inputs: Any, extras: Any) -> Any:
             leaves = {name: tensors[name].detach().requires_grad_() for name in trainable}
             with torch.enable_grad():
-                losses, rest = self._all_runs(then, shared=False)(tensors | leaves, inputs, extras)
+                losses, rest = self._all_runs(fn, shared=False)(tensors | leaves, inputs, extras)
                 if not leaves:
                     return losses.detach(), tree_map(Tensor.detach, rest), ()
                 grads = torch.autograd.grad(
@@ -238,7 +238,7 @@ class Stack(nn.Module):
                 )
             return losses.detach(), tree_map(Tensor.detach, rest), grads
 
-        return self._explained(losses_and_gradients, ("gradients", then, tuple(trainable)), inputs, extras)
+        return self._explained(losses_and_gradients, ("gradients", fn, tuple(trainable)), inputs, extras)
 
     def _explained(self, function: Callable, key: tuple, inputs: Sequence[Tensor], extras: Sequence[Any]) -> Any:
         """``function(tensors, inputs, extras)``, recorded where that is wanted, errors in the user's words."""
@@ -254,9 +254,9 @@ class Stack(nn.Module):
         except (RuntimeError, ValueError) as error:
             raise _explain(error, _class(self._plain[0])) from error
 
-    def _all_runs(self, then: Callable, shared: bool) -> Callable:
+    def _all_runs(self, fn: Callable, shared: bool) -> Callable:
         """The vmapped (and, while training, perhaps compiled) function of all runs; compiled ones are kept, by
-        ``then``.
+        ``fn``.
         """
 
         # functional_call's own way with tied tensors does not put a module back that stands in two places.
@@ -265,35 +265,35 @@ class Stack(nn.Module):
 
         def one(tensors: dict[str, Tensor], inputs: Sequence[Tensor], extras: Sequence[Any]) -> Any:
             own = {name: tensors[first] for name, first in names.items()}
-            return then(functional_call(self.runs, own, tuple(inputs), tie_weights=False), *extras)
+            return fn(functional_call(self.runs, own, tuple(inputs), tie_weights=False), *extras)
 
         every = torch.func.vmap(one, in_dims=(0, None if shared else 0, 0), randomness="error")
         if not (self.compiled and self.training):
             return every
-        key = (then, shared)
+        key = (fn, shared)
         if key not in self._compiled:
             self._compiled[key] = torch.compile(every)
         return self._compiled[key]
 
-    def lanes(self) -> list[nn.Module]:
+    def views(self) -> list[nn.Module]:
         """R modules, one a run, whose parameters and buffers are views of the stack's: what changes one changes
         the other.
         """
         flat = self.flatten_()
-        if not self._lanes:
-            self._lanes = [_lane(self.runs, run) for run in range(self.n_runs)]
-            for lane in self._lanes:
+        if not self._views:
+            self._views = [_view(self.runs, run) for run in range(self.n_runs)]
+            for view in self._views:
                 if flat.device.type == "cpu":
-                    channels_last_hooks(lane)
-        for lane in self._lanes:
-            # One by one and not lane.train(): part of a module may have been set to eval.
-            for layer, stacked in zip(lane.modules(), self.runs.modules(), strict=True):
+                    channels_last_hooks(view)
+        for view in self._views:
+            # One by one and not view.train(): part of a module may have been set to eval.
+            for layer, stacked in zip(view.modules(), self.runs.modules(), strict=True):
                 layer.training = stacked.training
-        return self._lanes
+        return self._views
 
     # -- taking one out -----------------------------------------------------------------------------------------------
 
-    def run(self, run: int) -> nn.Module:
+    def module(self, run: int) -> nn.Module:
         """Run ``run`` as the plain module it was: the user's own class, with copies of that run's parameters and
         buffers.
         """
@@ -424,7 +424,7 @@ def _put_stacked(target: nn.Module, singles: Sequence[nn.Module]) -> None:
                 getattr(module, kind)[name] = done[id(tensor)][1]
 
 
-def _lane(runs: nn.Module, run: int) -> nn.Module:
+def _view(runs: nn.Module, run: int) -> nn.Module:
     """A module with the structure of ``runs`` whose tensors are views of run ``run``."""
     memo: dict[int, Any] = {}
     for tensor in [*runs.parameters(), *runs.buffers()]:
@@ -432,19 +432,19 @@ def _lane(runs: nn.Module, run: int) -> nn.Module:
         if isinstance(tensor, nn.Parameter):
             view = nn.Parameter(view, requires_grad=tensor.requires_grad)
         memo[id(tensor)] = view
-    lane = copy.deepcopy(runs, memo)
-    lane_parameters = dict(lane.named_parameters())
+    copied = copy.deepcopy(runs, memo)
+    view_parameters = dict(copied.named_parameters())
     for name, stacked in runs.named_parameters():
         if stacked.requires_grad:
-            lane_parameters[name].register_post_accumulate_grad_hook(partial(_hand_over_gradient, stacked, run))
-    for module in lane.modules():
+            view_parameters[name].register_post_accumulate_grad_hook(partial(_hand_over_gradient, stacked, run))
+    for module in copied.modules():
         if isinstance(module, nn.RNNBase):  # it keeps a second list of its weights, which deepcopy does not rebuild
             module._flat_weights = [getattr(module, name) for name in module._flat_weights_names]
-    return lane
+    return copied
 
 
 def _hand_over_gradient(stacked: Tensor, run: int, parameter: Tensor) -> None:
-    """Move a lane's gradient to its row of the stacked parameter's, where the user's optimiser looks for it."""
+    """Move the gradient of a view to its row of the stacked parameter's, where the user's optimiser looks for it."""
     if stacked.grad is None:
         stacked.grad = torch.zeros_like(stacked)
     assert parameter.grad is not None
@@ -486,7 +486,7 @@ def _explain(error: RuntimeError | ValueError, module: str) -> Exception:
         return RequestError(f"{module} {_RANDOM_INSIDE}")
     return TrainingError(
         f"{module} failed in a stack: {(text.splitlines() or [''])[0]} If it works alone, train it "
-        "with placement 'loop' or 'spread'; in a loop of your own, with Stack(..., how='loop')."
+        "with placement 'loop' or 'processes'; in a loop of your own, with Stack(..., how='loop')."
     )
 
 

@@ -36,7 +36,7 @@ def permutation_test(differences: NDArray[np.float64], *, level: float = 0.95, s
         >>> permutation_test(np.array([0.02, 0.01, 0.03, 0.01, 0.02, 0.02])).p
         0.03125
 
-    Source: Fisher 1935, The Design of Experiments, section 21; Phipson and Smyth 2010 for the +1. Same p as
+    Source: Fisher 1935, The Resampling of Experiments, section 21; Phipson and Smyth 2010 for the +1. Same p as
         scipy.stats.permutation_test(permutation_type="samples").
     """
     alpha, n = error_rate(level), differences.size

@@ -53,7 +53,7 @@ def minimum_p(n_repeats: int) -> float:
         >>> minimum_p(5), minimum_p(6)
         (0.0625, 0.03125)
 
-    Source: Fisher 1935, The Design of Experiments, section 21.
+    Source: Fisher 1935, The Resampling of Experiments, section 21.
     """
     if n_repeats < 0:
         raise RequestError(f"n_repeats: expected 0 or more, got {n_repeats}.")

@@ -4,10 +4,10 @@ from tenfold.tasks._examples import Examples as Examples
 from tenfold.tasks._examples import Inputs as Inputs
 from tenfold.tasks._settings import TaskSettings as TaskSettings
 from tenfold.tasks._splits import check_folds as check_folds
-from tenfold.tasks._task import Design as Design
 from tenfold.tasks._task import FitsEstimators as FitsEstimators
 from tenfold.tasks._task import Metric as Metric
 from tenfold.tasks._task import Part as Part
+from tenfold.tasks._task import Resampling as Resampling
 from tenfold.tasks._task import Task as Task
 from tenfold.tasks._windows import Windows as Windows
 from tenfold.tasks.classify_sequences import ClassifySequences as ClassifySequences
@@ -24,7 +24,7 @@ __all__ = [
     "TASKS",
     "ClassifySequences",
     "ComparePairs",
-    "Design",
+    "Resampling",
     "Examples",
     "FitsEstimators",
     "Inputs",

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tenfold.errors import RequestError
 from tenfold.seeds import generator
-from tenfold.tasks._task import Design
+from tenfold.tasks._task import Resampling
 
 __all__ = [
     "check_folds",
@@ -15,7 +15,7 @@ __all__ = [
     "drawn_bounds",
     "fold_of_groups",
     "fold_of_items",
-    "folds_design",
+    "folds_resampling",
     "largest_fold",
 ]
 
@@ -82,9 +82,9 @@ def largest_fold(groups: Tensor | None, n_items: int, n_folds: int) -> int:
     return min(n_items, (n_items - largest) // n_folds + largest)
 
 
-def folds_design(n_folds: int, what: str) -> Design:
+def folds_resampling(n_folds: int, what: str) -> Resampling:
     """The design of a study whose repeats are folds of ``what``."""
-    return Design(
+    return Resampling(
         True,
         1 / (n_folds - 1),
         f"cross-validation with {n_folds} folds of {what}: repeats learn from mostly the same, so their scores are not "

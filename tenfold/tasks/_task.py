@@ -15,7 +15,7 @@ from tenfold.recipe import Recipe
 from tenfold.tasks._examples import Examples
 from tenfold.tasks._settings import TaskSettings
 
-__all__ = ["Design", "FitsEstimators", "Metric", "Part", "Task"]
+__all__ = ["Resampling", "FitsEstimators", "Metric", "Part", "Task"]
 
 Part = Literal["train", "validation", "test"]
 
@@ -32,7 +32,7 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Design:
+class Resampling:
     """How the repeats of a study relate, which decides the test.
 
     Args:
@@ -78,7 +78,7 @@ class Task(Protocol):
         order. ``targets`` are those of the run's training examples."""
         ...
 
-    def design(self, settings: Sequence[Mapping[str, Any]] | None = None) -> Design:
+    def resampling(self, settings: Sequence[Mapping[str, Any]] | None = None) -> Resampling:
         """How the repeats relate, in a study whose runs have these ``settings`` of data; see ``examples``."""
         ...
 
@@ -119,12 +119,12 @@ class Task(Protocol):
         """What the record keeps of the test outputs, runs first."""
         ...
 
-    def examine(self, stack: Callable[..., Any], examples: Examples) -> dict[str, np.ndarray]:
+    def diagnose(self, stack: Callable[..., Any], examples: Examples) -> dict[str, np.ndarray]:
         """What else the record keeps of trained runs, runs first; ``stack`` maps the inputs of all runs to outputs, and
         ``examples`` are those of the test part. Empty where there is nothing. An estimator has no gradient."""
         ...
 
-    def showcase(self, predictions: dict[str, dict[str, np.ndarray]], *, seed: int) -> dict[str, np.ndarray]:
+    def gallery(self, predictions: dict[str, dict[str, np.ndarray]], *, seed: int) -> dict[str, np.ndarray]:
         """Examples worth showing in the report, from the predictions of all models; empty where there are none."""
         ...
 

@@ -13,15 +13,22 @@ from pydantic import Field, TypeAdapter, ValidationError, field_serializer, fiel
 from torch import Tensor
 from torch.nn import functional as F
 
-from tenfold import data
-from tenfold.data import Layout
+from tenfold import datasets
+from tenfold.datasets import Layout
 from tenfold.errors import DataError, RequestError, ShapeError, nearest
 from tenfold.recipe import Recipe, WindowAugmentation
 from tenfold.seeds import generator
 from tenfold.tasks._examples import Examples
 from tenfold.tasks._settings import TaskSettings
-from tenfold.tasks._splits import draw_groups, drawn_bounds, fold_of_groups, fold_of_items, folds_design, largest_fold
-from tenfold.tasks._task import Design, Metric, Part
+from tenfold.tasks._splits import (
+    draw_groups,
+    drawn_bounds,
+    fold_of_groups,
+    fold_of_items,
+    folds_resampling,
+    largest_fold,
+)
+from tenfold.tasks._task import Metric, Part, Resampling
 from tenfold.tasks._windows import Windows
 
 __all__ = ["ClassifySequences"]
@@ -31,7 +38,7 @@ Split = Literal["auto", "group", "window"]
 # A table of a study file has to have the right types; what is impossible beside that, Layout says itself.
 _LAYOUT: TypeAdapter[Layout] = TypeAdapter(Layout)
 # Windows for looking at trained runs; more would take longer than they tell.
-_EXAMINED = 300
+_DIAGNOSED = 300
 # Shares of the steps after which accuracy is measured.
 _SEEN = 12
 
@@ -139,7 +146,7 @@ class ClassifySequences:
 
     def __init__(
         self,
-        recordings: data.Recordings,
+        recordings: datasets.Recordings,
         *,
         channels: Sequence[str] | None = None,
         window: int | None = None,
@@ -152,7 +159,7 @@ class ClassifySequences:
         validation: float = 0.0,
         standardise: bool = True,
     ) -> None:
-        if not isinstance(recordings, data.Recordings):
+        if not isinstance(recordings, datasets.Recordings):
             raise DataError("classify-sequences needs recordings: signals over time, not images")
         self._data = recordings
         self.channels, signals = _channels(recordings, channels)
@@ -175,7 +182,7 @@ class ClassifySequences:
         self._groups = None if recordings.groups is None else torch.from_numpy(recordings.groups[pieces])
         note = [f"{dropped} of {len(recordings)} pieces are shorter than a window of {window} steps: left out"]
         self.notes = (*recordings.notes, *(note if dropped else []))
-        self._official = official and bool((self._part == data.TEST).any())
+        self._official = official and bool((self._part == datasets.TEST).any())
         self._check_data()
         self.folds = self._n_folds(folds)
         # Sums over the signals, from which those over any window follow: for standardising.
@@ -188,7 +195,7 @@ class ClassifySequences:
     @classmethod
     def load(cls, settings: SequenceSettings, *, base: Path) -> Self:
         values = settings.model_dump(exclude={"kind", "data", "layout"})
-        return cls(data.load_recordings(settings.data, base=base, layout=settings.layout), **values)
+        return cls(datasets.load_recordings(settings.data, base=base, layout=settings.layout), **values)
 
     # -- data ---------------------------------------------------------------------------------------------------------
 
@@ -204,7 +211,7 @@ class ClassifySequences:
                 "there is nothing to tell apart"
             )
         if self._official and self._groups is not None:
-            test = self._part == data.TEST
+            test = self._part == datasets.TEST
             both = set(self._groups[test].tolist()) & set(self._groups[~test].tolist())
             if both:
                 who = self._data.group_names[min(both)]
@@ -282,7 +289,7 @@ class ClassifySequences:
             return smallest, largest_fold(groups, self.n_windows, min(self.folds, self.n_windows))
         if groups is not None and not self._official:
             return drawn_bounds(groups, self.test_share)
-        count = int((self._part == data.TEST).sum()) if self._official else self._share()
+        count = int((self._part == datasets.TEST).sum()) if self._official else self._share()
         return count, count
 
     def _share(self) -> int:
@@ -296,7 +303,7 @@ class ClassifySequences:
                 return fold_of_items(self.n_windows, self.folds, repeat=repeat, seed=seed)
             return fold_of_groups(groups, self.folds, repeat=repeat, seed=seed)
         if self._official and split == "group":
-            return self._part == data.TEST
+            return self._part == datasets.TEST
         numbers = generator(seed, repeat, "split")
         if groups is not None:
             return draw_groups(groups, self.test_share, numbers=numbers)
@@ -391,19 +398,19 @@ class ClassifySequences:
     def order(self, targets: dict[str, Tensor], recipe: SequenceRecipe, numbers: torch.Generator) -> Tensor:
         return torch.randperm(len(targets["target"]), generator=numbers)
 
-    def design(self, settings: Sequence[Mapping[str, Any]] | None = None) -> Design:
+    def resampling(self, settings: Sequence[Mapping[str, Any]] | None = None) -> Resampling:
         splits = {self._split_of(its) for its in settings or [{}]}
         ratio = self._n_test / self._n_train
         if self.folds is not None:
-            return folds_design(self.folds, "windows" if splits == {"window"} else "groups")
+            return folds_resampling(self.folds, "windows" if splits == {"window"} else "groups")
         if splits == {"group"} and self._official and self.train is None and self.test is None:
-            return Design(
+            return Resampling(
                 False,
                 None,
                 f"every repeat learns from the same {self._n_train} windows and is tested on the same {self._n_test} "
                 "of other groups: repeats differ in initial weights and order, and nothing is said about other people",
             )
-        return Design(
+        return Resampling(
             True,
             ratio,
             f"repeats draw from the same {self.n_windows} windows ({self._n_train} to learn from, up to {self._n_test} "
@@ -486,7 +493,7 @@ class ClassifySequences:
             kept["group"] = targets["group"].cpu().numpy().astype(np.int32)
         return kept
 
-    def examine(self, stack: Callable[..., Any], examples: Examples) -> dict[str, np.ndarray]:
+    def diagnose(self, stack: Callable[..., Any], examples: Examples) -> dict[str, np.ndarray]:
         """Accuracy after a part of the steps, and how much the loss at the end depends on every step.
 
         Returns:
@@ -496,7 +503,7 @@ class ClassifySequences:
             of different windows have nothing in common.
         """
         n_runs = examples.n_runs
-        inputs, targets = examples.span(0, min(_EXAMINED, examples.n_examples))
+        inputs, targets = examples.span(0, min(_DIAGNOSED, examples.n_examples))
         windows, lengths, target = inputs[0], inputs[1:], targets["target"]
         steps = np.unique(np.ceil(np.linspace(0, self.n_steps, _SEEN + 1)[1:]).astype(int))
         accuracy = np.full((n_runs, len(steps)), np.nan)
@@ -521,7 +528,7 @@ class ClassifySequences:
         norms = gradient.double().norm(dim=-1) * (target >= 0)[..., None]
         return found | {"gradient_norm": (norms.sum(1) / (target >= 0).sum(1)[:, None]).cpu().numpy()}
 
-    def showcase(
+    def gallery(
         self, predictions: dict[str, dict[str, np.ndarray]], *, seed: int, count: int = 6
     ) -> dict[str, np.ndarray]:
         """A window of each of the most frequent confusions of the best model: the one it was surest of. Where windows
@@ -531,10 +538,10 @@ class ClassifySequences:
             dict: "windows" (n, steps, channels) in the data's own units, "length", "target", "prediction",
             "probability" of the wrong class and "model", its place among ``predictions``.
         """
-        found_arms = [arm for name, arrays in predictions.items() for arm in _arms(name, arrays)]
-        if not found_arms:
+        found_variants = [variant for name, arrays in predictions.items() for variant in _variants(name, arrays)]
+        if not found_variants:
             return {}
-        best, its = max(found_arms, key=lambda arm: _rank(arm[1]))
+        best, its = max(found_variants, key=lambda variant: _rank(variant[1]))
         finite = np.isfinite(its["class_probability"]).all(-1)
         counts = np.zeros((self._data.n_classes,) * 2, dtype=np.int64)
         wrong = finite & (its["target"] >= 0) & (its["target"] != its["prediction"])
@@ -559,7 +566,7 @@ class ClassifySequences:
         return arrays | {"model": np.full(len(arrays["length"]), list(predictions).index(best), dtype=np.int32)}
 
 
-def _arms(name: str, arrays: dict[str, np.ndarray]) -> list[tuple[str, dict[str, Any]]]:
+def _variants(name: str, arrays: dict[str, np.ndarray]) -> list[tuple[str, dict[str, Any]]]:
     """The arrays of a model, those of each of its settings apart."""
     kept = ("target", "prediction", "class_probability", "window")
     if not set(kept) <= arrays.keys():
@@ -572,7 +579,7 @@ def _arms(name: str, arrays: dict[str, np.ndarray]) -> list[tuple[str, dict[str,
 
 
 def _rank(its: dict[str, Any]) -> tuple[bool, float]:
-    """By it the best of several arms is the one to show: not one of a random split, then by accuracy."""
+    """By it the best of several variants is the one to show: not one of a random split, then by accuracy."""
     there = its["target"] >= 0
     return "split=window" not in its["setting"], float((its["target"] == its["prediction"])[there].mean())
 
@@ -586,7 +593,7 @@ def confusion_counts(target: np.ndarray, prediction: np.ndarray, n_classes: int)
     return counts.reshape(-1, n_classes, n_classes)
 
 
-def _channels(recordings: data.Recordings, names: Sequence[str] | None) -> tuple[tuple[str, ...], np.ndarray]:
+def _channels(recordings: datasets.Recordings, names: Sequence[str] | None) -> tuple[tuple[str, ...], np.ndarray]:
     """Names of the channels and the signals, (samples, channels)."""
     if names is None:
         return recordings.channels, recordings.signals
@@ -623,7 +630,7 @@ def _triads(channels: Sequence[str]) -> list[list[int]]:
 
 
 def _cut(
-    recordings: data.Recordings, window: int | None, overlap: float
+    recordings: datasets.Recordings, window: int | None, overlap: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Start and length of every window, the piece that it is of, and how many pieces are too short for one."""
     pieces = np.arange(len(recordings))

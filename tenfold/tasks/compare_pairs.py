@@ -13,14 +13,14 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn import functional as F
 
-from tenfold import data
+from tenfold import datasets
 from tenfold.errors import DataError, RequestError, ShapeError
-from tenfold.recipe import Lane, NotNegative, Recipe
+from tenfold.recipe import Config, NotNegative, Recipe
 from tenfold.seeds import generator
 from tenfold.tasks._examples import Examples
 from tenfold.tasks._settings import TaskSettings
-from tenfold.tasks._splits import fold_of_items, folds_design
-from tenfold.tasks._task import Design, Metric, Part
+from tenfold.tasks._splits import fold_of_items, folds_resampling
+from tenfold.tasks._task import Metric, Part, Resampling
 
 __all__ = ["ComparePairs"]
 
@@ -70,8 +70,8 @@ class PairRecipe(Recipe):
                 raise ValueError(f"auxiliary: expected three weights (first, second, comparison), got {weights}")
         return self
 
-    def loss_settings(self, lane: Lane) -> dict[str, Any]:
-        return {"auxiliary": (0.0, 0.0, 1.0) if lane.loss["auxiliary"] is None else lane.loss["auxiliary"]}
+    def loss_settings(self, config: Config) -> dict[str, Any]:
+        return {"auxiliary": (0.0, 0.0, 1.0) if config.loss["auxiliary"] is None else config.loss["auxiliary"]}
 
 
 class ComparePairs:
@@ -103,7 +103,7 @@ class ComparePairs:
 
     def __init__(
         self,
-        images: data.Images | data.Pairs,
+        images: datasets.Images | datasets.Pairs,
         *,
         size: int | None = None,
         train: int = 1000,
@@ -113,10 +113,10 @@ class ComparePairs:
         folds: int | None = None,
     ) -> None:
         self._data = images
-        self._ready = isinstance(images, data.Pairs)
-        raw = images.pairs if isinstance(images, data.Pairs) else images.images
+        self._ready = isinstance(images, datasets.Pairs)
+        raw = images.pairs if isinstance(images, datasets.Pairs) else images.images
         if size is not None:
-            raw = data.average_down(raw, size)
+            raw = datasets.average_down(raw, size)
         elif raw.dtype == np.uint8:
             raw = raw.astype(np.float32) / 255
         if raw.shape[-1] != raw.shape[-2]:
@@ -146,7 +146,7 @@ class ComparePairs:
     @classmethod
     def load(cls, settings: PairSettings, *, base: Path) -> Self:
         values = settings.model_dump(exclude={"kind", "data", "unreadable"})
-        images = data.load(settings.data, base=base, size=settings.size, unreadable=settings.unreadable)
+        images = datasets.load(settings.data, base=base, size=settings.size, unreadable=settings.unreadable)
         return cls(images, **values)
 
     # -- data ---------------------------------------------------------------------------------------------------------
@@ -191,21 +191,21 @@ class ComparePairs:
             if not self._ready and (len(pool) < 2 or wanted > len(pool) * (len(pool) - 1)):
                 raise DataError(f"{self._data.name}: {word} = {wanted} pairs cannot be drawn from {len(pool)} images")
 
-    def design(self, settings: Sequence[Mapping[str, Any]] | None = None) -> Design:
+    def resampling(self, settings: Sequence[Mapping[str, Any]] | None = None) -> Resampling:
         if self.folds is not None:
-            return folds_design(self.folds, "pairs" if self._ready else "images")
+            return folds_resampling(self.folds, "pairs" if self._ready else "images")
         train, test = self._pools(0, 0)
         a_pair = 1 if self._ready else 2
         use_train, use_test = a_pair * self.train / len(train), a_pair * self.test / len(test)
         if use_train <= _MUCH_TRAINING and use_test <= _MUCH_TEST:
-            return Design(
+            return Resampling(
                 False,
                 None,
                 f"every repeat draws its own pairs from {len(train)} items for training and {len(test)} for testing "
                 f"({use_train:.0%} and {use_test:.0%} of them): taken as independent",
             )
         n_train, n_test = min(a_pair * self.train, len(train)), min(a_pair * self.test, len(test))
-        return Design(
+        return Resampling(
             True,
             n_test / n_train,
             f"repeats draw from the same {len(train) + len(test)} items, so their scores are not independent: "
@@ -253,7 +253,7 @@ class ComparePairs:
         return torch.tensor(list(pairs)[:count], dtype=torch.int64).view(-1, 2)
 
     def _part_examples(self, index: Tensor) -> Examples:
-        if isinstance(self._data, data.Pairs):
+        if isinstance(self._data, datasets.Pairs):
             targets = {"target": torch.from_numpy(self._data.targets.astype(np.int64))[index]}
             if self._labels is not None:
                 targets["digits"] = self._labels[index]
@@ -343,10 +343,10 @@ class ComparePairs:
             kept["digit_targets"] = targets["digits"].cpu().numpy().astype(small)
         return kept
 
-    def examine(self, stack: Callable[..., Any], examples: Examples) -> dict[str, np.ndarray]:
+    def diagnose(self, stack: Callable[..., Any], examples: Examples) -> dict[str, np.ndarray]:
         return {}
 
-    def showcase(
+    def gallery(
         self, predictions: dict[str, dict[str, np.ndarray]], *, seed: int, count: int = 24
     ) -> dict[str, np.ndarray]:
         """The pairs that most models got wrong in the same repeat, the worst first."""

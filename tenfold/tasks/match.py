@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from tenfold import data
+from tenfold import datasets
 from tenfold.errors import DataError, RequestError, ShapeError
 from tenfold.losses import DRAWING, contrastive_loss, numbers_needed, prototypical_loss, triplet_loss
 from tenfold.recipe import Positive, Recipe
@@ -21,8 +21,8 @@ from tenfold.retrieval import SCORES, EpisodeRanks, episode_ranks, search
 from tenfold.seeds import generator, uniform
 from tenfold.tasks._examples import Examples
 from tenfold.tasks._settings import TaskSettings
-from tenfold.tasks._splits import fold_of_groups, fold_of_items, folds_design
-from tenfold.tasks._task import Design, Metric, Part
+from tenfold.tasks._splits import fold_of_groups, fold_of_items, folds_resampling
+from tenfold.tasks._task import Metric, Part, Resampling
 
 __all__ = ["Match"]
 
@@ -152,7 +152,7 @@ class Match:
 
     def __init__(
         self,
-        images: data.Images,
+        images: datasets.Images,
         *,
         size: int | None = None,
         train_classes: int | None = None,
@@ -165,12 +165,12 @@ class Match:
         invert: bool = False,
         folds: int | None = None,
     ) -> None:
-        if not isinstance(images, data.Images):
+        if not isinstance(images, datasets.Images):
             raise DataError("match needs images by class; ready-made pairs have none")
         # Folds put every class into training at some time, those of the episodes too.
         images = images if folds is None else dataclasses.replace(images, episodes=None)
         self._data = images
-        raw = data.average_down(images.images, size) if size is not None else images.images.astype(np.float32) / 255
+        raw = datasets.average_down(images.images, size) if size is not None else images.images.astype(np.float32) / 255
         if raw.shape[-1] != raw.shape[-2]:
             raise DataError(
                 f"{images.name}: images must be square, got {raw.shape[-2]} x {raw.shape[-1]}; set size in [task]"
@@ -193,7 +193,7 @@ class Match:
         self._official_test = np.zeros(images.n_classes, dtype=bool)
         if folds is None:
             self._official_test = (
-                (parts[:, data.TEST] > 0) & (parts[:, data.TRAIN] == 0) & (parts[:, data.UNASSIGNED] == 0)
+                (parts[:, datasets.TEST] > 0) & (parts[:, datasets.TRAIN] == 0) & (parts[:, datasets.UNASSIGNED] == 0)
             )
         self._single = counts < 2
         n_episodes = 0 if images.episodes is None else images.episodes.size
@@ -209,7 +209,7 @@ class Match:
     @classmethod
     def load(cls, settings: MatchSettings, *, base: Path) -> Self:
         values = settings.model_dump(exclude={"kind", "data", "unreadable", "references"})
-        images = data.load(settings.data, base=base, size=settings.size, unreadable=settings.unreadable)
+        images = datasets.load(settings.data, base=base, size=settings.size, unreadable=settings.unreadable)
         return cls(images, **values)  # type: ignore[arg-type]
 
     # -- data ---------------------------------------------------------------------------------------------------------
@@ -306,12 +306,12 @@ class Match:
                 f"classes are {words}, {len(asked)} of them with two images; lower candidates or train_classes"
             )
 
-    def design(self, settings: Sequence[Mapping[str, Any]] | None = None) -> Design:
+    def resampling(self, settings: Sequence[Mapping[str, Any]] | None = None) -> Resampling:
         if self.folds is not None:
-            return folds_design(self.folds, "classes" if self._data.groups is None else "groups of classes")
+            return folds_resampling(self.folds, "classes" if self._data.groups is None else "groups of classes")
         train, _, unseen = self._classes(0, 0)
         n_test = min(len(unseen), self.query_sets * self.candidates)
-        return Design(
+        return Resampling(
             True,
             n_test / len(train),
             f"repeats learn from {len(train)} classes and are tested on {len(unseen)} others, drawn from the same "
@@ -532,10 +532,10 @@ class Match:
                 kept["episode_group"] = groups[episodes[:, :, 1].cpu().numpy()]
         return kept
 
-    def examine(self, stack: Callable[..., Any], examples: Examples) -> dict[str, np.ndarray]:
+    def diagnose(self, stack: Callable[..., Any], examples: Examples) -> dict[str, np.ndarray]:
         return {}
 
-    def showcase(
+    def gallery(
         self, predictions: dict[str, dict[str, np.ndarray]], *, seed: int, count: int = 16
     ) -> dict[str, np.ndarray]:
         """Query sets of the first sound run as the best model ranks them; half of them wrong, if there are so many."""

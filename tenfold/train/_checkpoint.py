@@ -90,7 +90,7 @@ def _identity(state: State) -> dict[str, Any]:
         "version": _VERSION,
         "model": state.model,
         "seed": state.seed,
-        "runs": [[run.lane.setting, run.repeat] for run in state.runs],
+        "runs": [[run.config.setting, run.repeat] for run in state.runs],
         "recipe": state.recipe.model_dump(mode="json"),
     }
 

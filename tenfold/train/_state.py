@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from tenfold.recipe import Lane, Recipe
+from tenfold.recipe import Config, Recipe
 from tenfold.seeds import derive, generator
 from tenfold.stack import How, Stack
 from tenfold.tasks import Examples, Inputs, Part, Task
@@ -23,7 +23,7 @@ from tenfold.train._schedules import Plateau, factor
 
 __all__ = ["RunId", "State", "init", "step"]
 
-Build = Callable[[Lane, int], nn.Module]
+Build = Callable[[Config, int], nn.Module]
 
 # Recording a step (0.1 to 0.5 s) is paid back after so many steps, about.
 _RECORD_FROM_STEPS = 300
@@ -33,9 +33,9 @@ _GATHER_BYTES = 2**28
 
 @dataclass(frozen=True)
 class RunId:
-    """One run of a model: its lane values and its repeat."""
+    """One run of a model: its config values and its repeat."""
 
-    lane: Lane
+    config: Config
     repeat: int
 
 
@@ -92,8 +92,8 @@ def init(
     """Build the runs from their seeds and lay out everything that training them needs.
 
     Args:
-        build: makes the module of one run from its lane and the seed of its initial weights.
-        runs: lane and repeat of each.
+        build: makes the module of one run from its config and the seed of its initial weights.
+        runs: config and repeat of each.
         task: data, loss, metrics.
         recipe: budget and optimiser.
         model: name in the study, part of every seed.
@@ -105,7 +105,7 @@ def init(
     runs = tuple(runs)
     parts: dict[Part, Examples] = {}
     for part, examples in task.examples(
-        [run.repeat for run in runs], seed=seed, settings=[run.lane.data for run in runs]
+        [run.repeat for run in runs], seed=seed, settings=[run.config.data for run in runs]
     ).items():
         examples = examples.to(device, dtype)
         parts[part] = examples.gathered() if examples.gathered_bytes <= _GATHER_BYTES else examples
@@ -115,7 +115,7 @@ def init(
         recorded = n_steps >= _RECORD_FROM_STEPS
     # A loss of someone else's may do more than tensor operations, which a recording would not repeat.
     recorded = recorded and type(task).__module__.startswith("tenfold.")
-    modules = [build(run.lane, derive(seed, model, run.repeat, "weights")) for run in runs]
+    modules = [build(run.config, derive(seed, model, run.repeat, "weights")) for run in runs]
     keys = [derive(seed, model, run.repeat, "dropout") for run in runs]
     stack = Stack(modules, keys=keys, how=how, compiled=compiled, recorded=recorded).to(device=device, dtype=dtype)
     flat = stack.flatten_()
@@ -130,7 +130,7 @@ def init(
         recipe=recipe,
         task=task,
         parts=parts,
-        optimiser=make_optimiser(rows, [run.lane for run in runs], recipe),
+        optimiser=make_optimiser(rows, [run.config for run in runs], recipe),
         rows=rows,
         gradient=gradient,
         loss_values=_loss_values(recipe, runs, seed=seed, model=model, dtype=dtype, device=device),
@@ -153,7 +153,7 @@ def _loss_values(
     recipe: Recipe, runs: Sequence[RunId], *, seed: int, model: str, dtype: torch.dtype, device: torch.device
 ) -> dict[str, Tensor]:
     """What the loss of every run takes beside outputs and targets, runs first."""
-    settings = [recipe.loss_settings(run.lane) for run in runs]
+    settings = [recipe.loss_settings(run.config) for run in runs]
     values = {name: torch.tensor([each[name] for each in settings], dtype=dtype, device=device) for name in settings[0]}
     keys = [derive(seed, model, run.repeat, "loss") for run in runs]
     return values | {
@@ -235,13 +235,13 @@ def _lay_side_by_side(tensors: Sequence[Tensor], rows: Tensor) -> None:
 
 def _gradients_in_a_loop(state: State, inputs: Inputs, targets: dict[str, Tensor]) -> tuple[Tensor, Any]:
     losses, outputs = [], []
-    for run, lane in enumerate(state.stack.lanes()):
+    for run, config in enumerate(state.stack.views()):
         with seeded_forward(state.seed, state.model, state.runs[run].repeat, state.steps_done):
-            output = lane(*(value[run] for value in inputs))
+            output = config(*(value[run] for value in inputs))
         its = {name: value[run] for name, value in targets.items()}
         values = {name: value[run] for name, value in state.loss_values.items()}
         loss = state.task.loss(output, its, values, state.recipe)
-        parameters = [parameter for parameter in lane.parameters() if parameter.requires_grad]
+        parameters = [parameter for parameter in config.parameters() if parameter.requires_grad]
         if parameters and not state.frozen[run]:
             grads = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
             _lay_side_by_side(grads, state.gradient[run])
@@ -269,7 +269,7 @@ def seeded_forward(seed: int, model: str, repeat: int, step: int) -> Iterator[No
 
 def _clip(state: State) -> None:
     """Scale each run's gradient to its largest norm; the numbers of torch.nn.utils.clip_grad_norm_."""
-    limits = [run.lane.clip for run in state.runs]
+    limits = [run.config.clip for run in state.runs]
     if all(limit is None for limit in limits):
         return
     limit = torch.tensor([math.inf if value is None else value for value in limits], dtype=torch.float64)

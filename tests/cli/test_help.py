@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import tenfold as package
-from tenfold.settings import load_study
+from tenfold.config import load_study
 
 HEAVY = ("torch", "pandas", "matplotlib", "scipy", "sklearn", "rich")
 
@@ -49,9 +49,9 @@ def test_the_command_and_the_module_are_installed() -> None:
 
 
 def test_list_names_what_there_is(tenfold) -> None:
-    from tenfold.data import DATASETS
+    from tenfold.config import built_in_studies
+    from tenfold.datasets import DATASETS
     from tenfold.models import MODELS
-    from tenfold.settings import built_in_studies
     from tenfold.tasks import TASKS
 
     text = tenfold("list").stdout

@@ -9,13 +9,13 @@ import pytest
 
 from tenfold.cli import _progress
 from tenfold.cli._progress import progress
-from tenfold.events import EpochDone, ModelDone, ModelStarted, Note
+from tenfold.events import EpochDone, Message, ModelDone, ModelStarted
+from tenfold.execute import Plan
 from tenfold.tasks import TASKS
-from tenfold.train import Plan
 
 ACCURACY = TASKS["compare-pairs"].metrics[0]
 PLAN = Plan(
-    placement="spread",
+    placement="processes",
     how="vmap",
     threads=1,
     groups=((0,), (1,)),
@@ -40,8 +40,8 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str], seconds: list[float]) -
         seconds[0] += 12
         watch(EpochDone("CNN", epoch, np.array([0.80, 0.82])))
     watch(ModelDone("CNN", np.array([0.80, np.nan, 0.82]), 120.4))
-    watch(Note("3 files were skipped"))
-    watch(Note("diverged: repeat 1", "CNN"))
+    watch(Message("3 files were skipped"))
+    watch(Message("diverged: repeat 1", "CNN"))
     assert capsys.readouterr().err.splitlines() == [
         "CNN: 2 runs, 10 epochs, placement spread (fastest of those timed; ms a run-step: stack 1.2, loop 31.7)",
         "CNN: epoch 3 of 10, 81.0 +- 1.4 %, about 1 min 24 s left",
@@ -78,7 +78,7 @@ def test_the_live_line_moves_and_leaves_the_result(monkeypatch: pytest.MonkeyPat
         watch(ModelStarted("Net [red]", PLAN, 2, 4))
         watch(EpochDone("Net [red]", 1, np.array([0.5, 0.6])))
         watch(EpochDone("Net [red]", 2, np.array([0.7, 0.8])))
-        watch(Note("diverged: repeat 1", "Net [red]"))
+        watch(Message("diverged: repeat 1", "Net [red]"))
         watch(ModelDone("Net [red]", np.array([0.7, 0.8]), 3.21))
         watch(ModelDone("Other", np.array([0.9]), 0.0, from_record=True))
     text = stderr.getvalue()
@@ -86,7 +86,7 @@ def test_the_live_line_moves_and_leaves_the_result(monkeypatch: pytest.MonkeyPat
     assert "Net [red]: accuracy 75.0 +- 7.1 %, in 3.2 s" in text
     assert "Other: accuracy 90.0 %, already in the record" in text
     assert "0/4" in text
-    assert "spread" in text
+    assert "processes" in text
 
 
 def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def refused(result) -> str:
         (["quickstart", "--model", "Siamse CNN 3"], "no model 'Siamse CNN 3' in this study; did you mean 'Siamese "),
         (["quickstart", "--data", "mnst"], "did you mean 'mnist'?"),
         (["quickstart", "--data", "gone.npz"], "no data set 'gone.npz', and no file or folder of that name"),
-        (["quickstart", "--placement", "stak"], "'stak' is not one of 'auto', 'stack', 'spread', 'loop'"),
+        (["quickstart", "--placement", "stak"], "'stak' is not one of 'auto', 'stack', 'processes', 'loop'"),
         (["quickstart", "--repets", "3"], "--repeats"),
         (["quickstart", "--set", "models.lr"], "--set models.lr: expected key=value, such as models.lr=0.01"),
         (["quickstart", "--set", "models.lrr=3"], "unknown key 'models.lrr'; did you mean 'lr'? (all models)"),

@@ -130,7 +130,7 @@ def test_interrupted_before_there_is_a_record(tenfold, study: Path, tmp_path: Pa
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tenfold.settings.load_study", interrupt)
+    monkeypatch.setattr("tenfold.config.load_study", interrupt)
     result = tenfold("run", study, "--out", tmp_path / "record")
     assert result.exit_code == 130
     assert result.stderr == "Interrupted before anything was recorded.\n"

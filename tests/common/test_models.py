@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tenfold import Stack
-from tenfold.models import MODELS, ModuleSource
+from tenfold.models import MODELS, ModelFactory
 from tenfold.tasks import ComparePairs
 
 SIZES = [8, 14, 28]
@@ -30,7 +30,7 @@ def inputs_for(name: str, batch: int, size: int) -> Tensor:
 
 def build(name: str, seed: int = 0, *, size: int, **options: object) -> nn.Module:
     fact = {"n_steps": 3 * size} if name in SEQUENCES else {"size": size}
-    source = ModuleSource(name, options)
+    source = ModelFactory(name, options)
     its = {key: value for key, value in fact.items() if key in (source.accepts() or fact)}
     return source.build(seed, **its)
 
@@ -148,10 +148,10 @@ def test_options_are_keywords_with_defaults_and_are_described(name: str) -> None
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_the_task_takes_its_outputs(name: str) -> None:
-    from tenfold import data
+    from tenfold import datasets
 
-    images = data.load("digits")
-    assert isinstance(images, data.Images)
+    images = datasets.load("digits")
+    assert isinstance(images, datasets.Images)
     task = ComparePairs(images, size=8, train=10, test=5)
     (inputs,), targets = task.examples([0], seed=0)["train"].span(0, 6)
     output = build(name, size=8).eval()(inputs[0])

@@ -12,30 +12,30 @@ import pytest
 import torch
 from torch import Tensor
 
-from tenfold import data
+from tenfold import datasets
 from tenfold.tasks import TASKS, ClassifySequences, ComparePairs, Match, Task
 
 
 def compare_pairs() -> ComparePairs:
-    images = data.load("digits")
-    assert isinstance(images, data.Images)
+    images = datasets.load("digits")
+    assert isinstance(images, datasets.Images)
     return ComparePairs(images, size=8, train=20, test=12, validation=0.25)
 
 
 def match() -> Match:
-    images = data.load("digits")
-    assert isinstance(images, data.Images)
+    images = datasets.load("digits")
+    assert isinstance(images, datasets.Images)
     return Match(images, size=8, query_sets=4, candidates=2, pool_classes=2, validation=0.5, train_classes=4)
 
 
 def classify_sequences() -> ClassifySequences:
     numbers = np.random.default_rng(0)
-    recordings = data.Recordings(
+    recordings = datasets.Recordings(
         signals=numbers.normal(size=(720, 2)).astype(np.float32),
         starts=np.arange(0, 720, 40),
         lengths=np.full(18, 40),
         labels=np.arange(18) % 3,
-        part=np.full(18, data.UNASSIGNED, np.uint8),
+        part=np.full(18, datasets.UNASSIGNED, np.uint8),
         class_names=("a", "b", "c"),
         channels=("x", "y"),
         groups=np.arange(18) // 2,
@@ -119,8 +119,8 @@ def test_losses_are_for_one_run_and_vmap(task: Task) -> None:
     outputs = outputs_for(task, 2, 10)
     task.check(some(outputs, 0), 10)
     recipe = task.recipe_type(**RECIPES[task.kind])
-    lanes = [recipe.loss_settings(lane) for lane in recipe.lanes()] * 2
-    values = {name: torch.tensor([lane[name] for lane in lanes]) for name in lanes[0]}
+    configs = [recipe.loss_settings(config) for config in recipe.configs()] * 2
+    values = {name: torch.tensor([config[name] for config in configs]) for name in configs[0]}
     values |= {"key": torch.tensor([3, 4]), "step": torch.tensor([5, 5])}
     together = torch.func.vmap(lambda *each: task.loss(*each, recipe))(outputs, targets, values)
     assert together.shape == (2,)
@@ -154,7 +154,7 @@ def test_predictions_have_the_runs_first_and_no_objects(task: Task) -> None:
     kept = task.predictions(outputs_for(task, 2, n_examples), targets)
     assert kept
     assert all(value.shape[0] == 2 and value.dtype.kind in "fiub" for value in kept.values())
-    shown = task.showcase({"m": kept | {"repeat": np.array([0, 1])}}, seed=0)
+    shown = task.gallery({"m": kept | {"repeat": np.array([0, 1])}}, seed=0)
     assert all(value.dtype.kind in "fiub" for value in shown.values())
     assert len({len(value) for value in shown.values()}) <= 1
 
@@ -174,7 +174,7 @@ def test_an_epoch_is_of_the_run_s_own_examples_and_numbers(task: Task) -> None:
 
 
 def test_what_the_record_and_the_workers_need(task: Task) -> None:
-    design = task.design()
+    design = task.resampling()
     assert isinstance(design.resampled, bool)
     assert (design.test_over_train is None) == (not design.resampled)
     assert design.note

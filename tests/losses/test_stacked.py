@@ -81,7 +81,7 @@ def test_stacked_equals_alone_with_margins_of_their_own(name: str) -> None:
         alone.backward()
         torch.testing.assert_close(losses[run], alone.detach(), rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(grads[run], embeddings.grad, rtol=1e-11, atol=1e-12)
-        # A plain number as margin, as somebody without lanes gives it.
+        # A plain number as margin, as somebody without configs gives it.
         plain = LOSSES[name](embeddings, float(given[1][run]), *(each[run] for each in given[2:]))  # type: ignore[arg-type]
         torch.testing.assert_close(plain, alone, rtol=1e-12, atol=1e-12)
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from tenfold import Stack
 from tenfold.errors import RequestError
-from tenfold.models import Conv4Embedding, KochEmbedding, ModuleSource, ResidualEmbedding
+from tenfold.models import Conv4Embedding, KochEmbedding, ModelFactory, ResidualEmbedding
 
 EMBEDDINGS = {"koch-embedding": 20, "conv4-embedding": 64, "residual-embedding": 64}  # dimension at 28 x 28
 VARIANTS: list[tuple[str, dict[str, object]]] = [
@@ -27,7 +27,7 @@ def images(batch: int, size: int = 28, seed: int = 0) -> Tensor:
 
 
 def build(name: str, seed: int = 0, **options: object) -> nn.Module:
-    return ModuleSource(name, options).build(seed).double()
+    return ModelFactory(name, options).build(seed).double()
 
 
 def n_parameters(module: nn.Module) -> int:
@@ -90,7 +90,7 @@ def test_a_stack_is_the_single_ones(name: str, options: dict, size: int) -> None
             torch.testing.assert_close(its_embeddings[run], embedding.detach(), rtol=0, atol=1e-11)
             for its, one in zip(gradients, expected, strict=True):
                 torch.testing.assert_close(its[run], one, rtol=1e-8, atol=1e-10)
-            for its, one in zip(stack.run(run).buffers(), module.buffers(), strict=True):
+            for its, one in zip(stack.module(run).buffers(), module.buffers(), strict=True):
                 torch.testing.assert_close(its, one, rtol=0, atol=1e-12)
 
 

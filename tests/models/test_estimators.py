@@ -15,7 +15,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.preprocessing import StandardScaler
 
 from tenfold.errors import RequestError
-from tenfold.models import ESTIMATORS, LogisticRegression, ModuleSource, RandomForest, estimators, find_module
+from tenfold.models import ESTIMATORS, LogisticRegression, ModelFactory, RandomForest, estimators, find_module
 from tenfold.models.estimators import as_features, window_statistics
 
 NAMES = sorted(ESTIMATORS)
@@ -174,12 +174,12 @@ def test_options_are_keywords_with_defaults_and_are_described(name: str) -> None
 @pytest.mark.parametrize("name", NAMES)
 def test_they_learn_what_is_there(name: str) -> None:
     (windows, targets), (others, truth) = three_classes(150), three_classes(90, seed=1)
-    found = ModuleSource(name, {}).build_estimator(0).fit(windows, targets).predict_log_proba(others)
+    found = ModelFactory(name, {}).build_estimator(0).fit(windows, targets).predict_log_proba(others)
     assert found.shape == (90, 3)
     np.testing.assert_allclose(np.exp(found).sum(1), 1, atol=1e-9)
     assert (found.argmax(1) == truth).mean() > 0.8
     lengths = np.full(150, 20)
-    again = ModuleSource(name, {}).build_estimator(0).fit((windows, lengths), targets)
+    again = ModelFactory(name, {}).build_estimator(0).fit((windows, lengths), targets)
     np.testing.assert_array_equal(again.predict_log_proba((others, lengths[:90])), found)
 
 
@@ -270,16 +270,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def source(folder: Path, name: str, **options: Any) -> ModuleSource:
-    return ModuleSource(f"mine.py:{name}", options, folder)
+def source(folder: Path, name: str, **options: Any) -> ModelFactory:
+    return ModelFactory(f"mine.py:{name}", options, folder)
 
 
 def test_what_is_an_estimator(folder: Path) -> None:
     kinds = {"Mine": True, "make_pipe": True, "NoFit": True, "FitOnly": True, "Neither": False, "Net": False}
     assert {name: source(folder, name).is_estimator for name in kinds} == kinds
-    assert all(ModuleSource(name).is_estimator for name in ESTIMATORS)
-    assert not ModuleSource("baseline").is_estimator
-    assert ModuleSource(RandomForestClassifier).is_estimator
+    assert all(ModelFactory(name).is_estimator for name in ESTIMATORS)
+    assert not ModelFactory("baseline").is_estimator
+    assert ModelFactory(RandomForestClassifier).is_estimator
 
 
 def test_the_seed_reaches_every_open_random_state(folder: Path) -> None:
@@ -304,7 +304,7 @@ def test_a_seed_decides_the_forest_and_nothing_else_does() -> None:
     def predictions(seed: int) -> np.ndarray:
         torch.manual_seed(0)
         np.random.seed(0)  # noqa: NPY002
-        made = ModuleSource("random-forest", {"n_estimators": 5}).build_estimator(seed)
+        made = ModelFactory("random-forest", {"n_estimators": 5}).build_estimator(seed)
         np.random.rand()  # noqa: NPY002
         return made.fit(windows, targets).predict_log_proba(windows)
 
@@ -328,7 +328,7 @@ def test_what_is_missing_is_said(folder: Path, name: str, message: str) -> None:
 
 def test_estimators_are_not_built_as_modules_and_are_found_by_their_names(folder: Path) -> None:
     with pytest.raises(RequestError, match=r"expected an nn.Module, got RandomForest"):
-        ModuleSource("random-forest").build(0)
+        ModelFactory("random-forest").build(0)
     with pytest.raises(RequestError, match=r"module 'random-forrest' is not built in; did you mean 'random-forest'\?"):
         find_module("random-forrest", base=folder)
     with pytest.raises(RequestError, match=r"mine.py has no 'Mines'; did you mean 'Mine'\?"):

@@ -15,7 +15,7 @@ from torch import nn
 
 import tenfold
 from tenfold.errors import RequestError, StudyError
-from tenfold.models import MODELS, ModuleSource, find_module
+from tenfold.models import MODELS, ModelFactory, find_module
 
 NETS = """
 import sys
@@ -97,22 +97,22 @@ def test_every_built_in_name_is_its_class() -> None:
 
 def test_a_class_from_a_file_with_imports_beside_it(folder: Path) -> None:
     before = list(sys.path)
-    source = ModuleSource("my_models.py:MyNet", {"size": 4}, folder)
+    source = ModelFactory("my_models.py:MyNet", {"size": 4}, folder)
     module = source.build(0)
     assert type(module).__name__ == "MyNet"
     assert module.layers[1].out_features == 7
     assert sys.path == before
     assert source.accepts() == {"size", "hidden"}
     assert source.name == "my_models.py:MyNet"
-    assert type(module) is type(ModuleSource(f"{folder}/my_models.py:MyNet").build(1))  # imported once
+    assert type(module) is type(ModelFactory(f"{folder}/my_models.py:MyNet").build(1))  # imported once
 
 
 def test_functions_and_classes_do(folder: Path) -> None:
-    made = ModuleSource("my_models.py:make_net", {"hidden": 5}, folder)
+    made = ModelFactory("my_models.py:make_net", {"hidden": 5}, folder)
     assert made.accepts() is None
     assert made.build(0).layers[1].out_features == 5
-    assert isinstance(ModuleSource(nn.Linear, {"in_features": 2, "out_features": 3}).build(0), nn.Linear)
-    assert ModuleSource(nn.Linear).name == "Linear"
+    assert isinstance(ModelFactory(nn.Linear, {"in_features": 2, "out_features": 3}).build(0), nn.Linear)
+    assert ModelFactory(nn.Linear).name == "Linear"
 
 
 def test_two_files_of_one_name_stay_apart(tmp_path: Path) -> None:
@@ -133,11 +133,11 @@ def test_a_file_that_has_changed_is_imported_anew(tmp_path: Path) -> None:
         body = f"    def __init__(self):\n        super().__init__(2, {width})\n"
         path.write_text(f"from torch import nn\nclass Net(nn.Linear):\n{body}")
         os.utime(path, ns=(10**18 + width * 10**10,) * 2)
-        assert ModuleSource("net.py:Net", {}, tmp_path).build(0).out_features == width
+        assert ModelFactory("net.py:Net", {}, tmp_path).build(0).out_features == width
 
 
 def test_building_leaves_the_global_generator_alone(folder: Path) -> None:
-    source = ModuleSource("my_models.py:MyNet", {}, folder)
+    source = ModelFactory("my_models.py:MyNet", {}, folder)
     torch.manual_seed(3)
     before = torch.get_rng_state()
     weights = [source.build(seed).layers[1].weight for seed in (5, 5, 6)]
@@ -191,7 +191,7 @@ def test_a_file_that_cannot_be_imported(tmp_path: Path, text: str, message: str)
 def test_what_is_built_must_be_a_module(folder: Path) -> None:
     for name, got in (("no_module", "str"), ("NoModule", "NoModule")):
         with pytest.raises(RequestError, match=f"module 'my_models.py:{name}': expected an nn.Module, got {got}"):
-            ModuleSource(f"my_models.py:{name}", {}, folder).build(0)
+            ModelFactory(f"my_models.py:{name}", {}, folder).build(0)
 
 
 # -- through a study ----------------------------------------------------------------------------

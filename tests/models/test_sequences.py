@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from tenfold import Stack
 from tenfold.errors import RequestError
-from tenfold.models import ConvClassifier, DeepConvLSTM, ModuleSource, RecurrentClassifier
+from tenfold.models import ConvClassifier, DeepConvLSTM, ModelFactory, RecurrentClassifier
 from tenfold.models.sequences import _mean_and_deviation
 
 SMALL: dict[str, tuple[str, dict[str, Any]]] = {
@@ -33,7 +33,7 @@ LENGTHS = [24, 1, 17, 18, 23, 22]
 def build(name: str, seed: int = 0, **more: Any) -> nn.Module:
     """In evaluation and float64, with running statistics of batch norm that are not those of the start."""
     reference, options = SMALL[name]
-    module = ModuleSource(reference, options | more).build(seed, n_channels=3, n_classes=4).double()
+    module = ModelFactory(reference, options | more).build(seed, n_channels=3, n_classes=4).double()
     module.train()
     with torch.no_grad():
         module(windows(8, seed=seed + 1))
@@ -179,7 +179,7 @@ def test_a_stack_is_the_single_ones(name: str, given: str) -> None:
             torch.testing.assert_close(logits[run], its_logits.detach(), rtol=0, atol=1e-11, msg=kind)
             for mine, other in zip(gradients, expected, strict=True):
                 torch.testing.assert_close(mine[run], other, rtol=1e-9, atol=1e-11, msg=kind)
-            for mine, other in zip(stacks[kind].run(run).buffers(), module.buffers(), strict=True):
+            for mine, other in zip(stacks[kind].module(run).buffers(), module.buffers(), strict=True):
                 torch.testing.assert_close(mine, other, rtol=0, atol=1e-12, msg=kind)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tenfold.results import Record, RunRow
+from tenfold.record import Record, RunRow
 
 METRICS = [
     {"name": "accuracy", "label": "Accuracy", "unit": "%", "higher_is_better": True, "primary": True},
@@ -50,7 +50,7 @@ def study_of(models: list[dict[str, Any]], repeats: int, quick: bool) -> dict[st
         "quick": quick,
         "task": {"kind": "compare-pairs", "data": "mnist", "size": 14, "train": 1000, "test": TEST},
         "models": models,
-        "design": {
+        "resampling": {
             "resampled": False,
             "test_over_train": None,
             "note": "every repeat draws its own pairs from 60000 items for training and 10000 for testing: "
@@ -96,7 +96,7 @@ def build(
         for number, name in enumerate(models):
             _model(record, name, number, models[name], repeats, diverged, predictions)
         if predictions:
-            record.save_showcase(_showcase(np.random.default_rng(5)))
+            record.save_gallery(_showcase(np.random.default_rng(5)))
         record.event("resumed", "after a stop in epoch 31 of 'Siamese CNN 3'", "Siamese CNN 3")
         found = {"weights_float64": 1.2e-13, "steps_float64": 20}
         record.save_note("certificate", dict.fromkeys(models, found))
@@ -113,11 +113,11 @@ def _model(record: Record, name: str, number: int, facts: Any, repeats: int, div
     record.save_plan(
         name,
         {
-            "placement": ("stack", "spread")[number % 3 == 0],
+            "placement": ("stack", "processes")[number % 3 == 0],
             "groups": [[*range(repeats)]],
             "threads": 2,
             "compiled": number % 2 == 0,
-            "milliseconds": {"stack": 4.1 + number, "spread": 3.9 + 1.3 * number, "loop": 9.7 + number},
+            "milliseconds": {"stack": 4.1 + number, "processes": 3.9 + 1.3 * number, "loop": 9.7 + number},
             "bytes_per_run": 1_000_000,
             "reason": "fastest of three candidates timed for 5 steps",
         },
@@ -250,7 +250,7 @@ def build_match(
         "seed": 0,
         "task": {"kind": "match", "data": "omniglot", "size": 28, "candidates": candidates, "similarity": "cosine"},
         "models": [{"name": name, "module": "koch-embedding", "lr": 1e-3} for name in models],
-        "design": {"resampled": True, "test_over_train": 0.7, "note": "repeats share classes"},
+        "resampling": {"resampled": True, "test_over_train": 0.7, "note": "repeats share classes"},
     }
     if references is not None:
         study["task"]["references"] = references
@@ -275,7 +275,7 @@ def build_match(
             if predictions:
                 record.save_predictions(name, arrays)
         if predictions:
-            record.save_showcase(_match_showcase(saved, candidates))
+            record.save_gallery(_match_showcase(saved, candidates))
         if groups:
             record.save_note("names", {"class": ["a", "b"], "group": list(ALPHABETS)})
         record.finish()
@@ -377,7 +377,7 @@ def build_sequences(
         "seed": 0,
         "task": {"kind": "classify-sequences", "data": "har-smartphone"},
         "models": [{"name": name, "module": "recurrent-classifier", "lr": 1e-3} for name in models],
-        "design": {"resampled": True, "test_over_train": 0.4, "note": "repeats share windows"},
+        "resampling": {"resampled": True, "test_over_train": 0.4, "note": "repeats share windows"},
     }
     record = Record.create(
         folder, study_toml="", study=study, environment={}, metrics=SEQUENCE_METRICS, command="tenfold run sensors",
@@ -397,7 +397,7 @@ def build_sequences(
             if predictions:
                 record.save_predictions(name, arrays)
         if predictions:
-            record.save_showcase(_sequence_showcase(np.random.default_rng(4), len(classes), len(models)))
+            record.save_gallery(_sequence_showcase(np.random.default_rng(4), len(classes), len(models)))
         if names:
             people = [f"person {number + 1}" for number in range(PEOPLE)]
             record.save_note("names", {"class": list(classes), "group": people, "channel": list(CHANNELS)})

@@ -17,11 +17,11 @@ from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 import tenfold.report
 import tenfold.report.figures
+from tenfold.record import Reader
 from tenfold.report.figures import FIGURES
 from tenfold.report.figures._canvas import mean_and_std
 from tenfold.report.figures.confusion import shares
 from tenfold.report.figures.roc import area, roc
-from tenfold.results import Results
 
 
 def test_the_list_equals_the_files_on_disk():
@@ -54,7 +54,7 @@ def test_every_figure_is_drawn_for_some_kind_of_record():
 @pytest.mark.parametrize("width", [760, 360])
 @pytest.mark.parametrize("kind", DRAWN)
 def test_every_figure_has_the_width_asked_for_and_keeps_its_text_inside(request, kind, entry, width):
-    figure = entry.draw(Results(request.getfixturevalue(kind)), width=width)
+    figure = entry.draw(Reader(request.getfixturevalue(kind)), width=width)
     if entry.name not in DRAWN[kind]:
         assert figure is None
         return

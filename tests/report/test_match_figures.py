@@ -16,17 +16,17 @@ from sklearn.manifold import trustworthiness
 from sklearn.metrics import pairwise_distances
 
 from tenfold.errors import RecordError
+from tenfold.record import Reader, Record, RunRow
 from tenfold.report import write_report
 from tenfold.report._render import draw, inline_svg
 from tenfold.report.figures import FIGURES, embedding, episodes, gallery
 from tenfold.report.figures._canvas import COLOURS
-from tenfold.results import Record, Results, RunRow
 
 WIDTHS = pytest.mark.parametrize("width", [760, 360])
 
 
 def drawn(entry, record, width: int = 760) -> Figure:
-    figure = entry.draw(Results(record), width=width)
+    figure = entry.draw(Reader(record), width=width)
     assert isinstance(figure, Figure)
     FigureCanvasAgg(figure).draw()
     return figure
@@ -67,7 +67,7 @@ def test_the_same_record_gives_the_same_picture(match_report, entry):
     found = []
     for _ in range(2):
         embedding._laid_out.cache_clear()
-        figure = draw(entry.draw, Results(match_report), 760)
+        figure = draw(entry.draw, Reader(match_report), 760)
         assert figure is not None
         found.append(inline_svg(figure, prefix="p", label="l"))
     assert found[0] == found[1]
@@ -90,7 +90,7 @@ def test_the_same_record_gives_the_same_picture(match_report, entry):
     ids=lambda value: ", ".join(value) if isinstance(value, dict) else "",
 )
 def test_sparse_records_draw_what_they_have(example, tmp_path, variant, left_out):
-    results = Results(example.build_match(tmp_path / "study", **variant))
+    results = Reader(example.build_match(tmp_path / "study", **variant))
     expected = {"strips", "curves", "loss_curves", "groups", "episodes", "gallery", "embedding"} - left_out
     for width in (760, 360):
         found = {entry.name: entry.draw(results, width=width) for entry in FIGURES}
@@ -117,7 +117,7 @@ def rows_of_dots(figure: Figure) -> list[np.ndarray]:
 
 @WIDTHS
 def test_a_dot_is_the_error_of_an_episode_over_the_repeats_that_did_not_diverge(match_report, width):
-    figure, results = drawn(episodes, match_report, width), Results(match_report)
+    figure, results = drawn(episodes, match_report, width), Reader(match_report)
     rows = rows_of_dots(figure)
     order = ["Residual net", "Deep Siamese CNN", "Small net"]  # from best to worst
     assert [text for text in texts(figure) if text in results.models] == order
@@ -130,7 +130,7 @@ def test_a_dot_is_the_error_of_an_episode_over_the_repeats_that_did_not_diverge(
 
 
 def test_mean_and_deviation_are_those_of_the_recorded_scores(match_report):
-    figure, results = drawn(episodes, match_report), Results(match_report)
+    figure, results = drawn(episodes, match_report), Reader(match_report)
     assert np.isnan(results.scores("oneshot_accuracy")["Small net"][0])
     for label, scores in results.scores("oneshot_accuracy").items():
         errors = 100 - 100 * scores[np.isfinite(scores)]
@@ -146,7 +146,7 @@ def test_one_repeat_has_no_deviation(example, tmp_path):
 
 def test_settings_of_a_sweep_are_rows_of_their_own(example, tmp_path):
     folder = example.build_match(tmp_path / "s", models={"Net": 0.8}, settings=("lr=1", "lr=2"), diverged=())
-    figure, arrays = drawn(episodes, folder), Results(folder).predictions("Net")
+    figure, arrays = drawn(episodes, folder), Reader(folder).predictions("Net")
     labels = [text for text in texts(figure) if text.startswith("Net (")]
     assert sorted(labels) == ["Net (lr=1)", "Net (lr=2)"]
     for label, row in zip(labels, rows_of_dots(figure), strict=True):
@@ -175,7 +175,7 @@ def test_figures_of_others_that_are_none_are_left_out(example, tmp_path):
     given = {"good": 5, "text": "5", "none": float("nan"), "below": -1.0, "above": 101, "yes": True}
     for number, references in enumerate((given, {}, ["good"], "good")):
         folder = example.build_match(tmp_path / str(number), repeats=1, references=references)
-        assert episodes.references_of(Results(folder)) == ({"good": 5.0} if references is given else {})
+        assert episodes.references_of(Reader(folder)) == ({"good": 5.0} if references is given else {})
         assert ("published" in texts(drawn(episodes, folder))) == (references is given)
 
 
@@ -214,7 +214,7 @@ def frames(figure: Figure, colour: str) -> list[tuple[float, float, str]]:
 @WIDTHS
 def test_the_gallery_shows_query_best_candidates_and_the_right_one_marked(example, tmp_path, width):
     folder = example.build_match(tmp_path / "s", repeats=1)
-    figure, arrays = drawn(gallery, folder, width), Results(folder).showcase()
+    figure, arrays = drawn(gallery, folder, width), Reader(folder).gallery()
     peak = max(arrays["query"].max(), arrays["ranked"].max()) / 255
     rows: list[list[np.ndarray]] = []
     expected_right, expected_wrong = [], []
@@ -277,9 +277,9 @@ def test_wide_galleries_have_two_columns_and_narrow_ones_one(match_report):
     ],
 )  # fmt: skip
 def test_a_gallery_needs_its_arrays_and_has_sixteen_rows_at_most(match_report, change, there):
-    class Changed(Results):
-        def showcase(self):
-            arrays = {**(super().showcase() or {}), **change}
+    class Changed(Reader):
+        def gallery(self):
+            arrays = {**(super().gallery() or {}), **change}
             return {name: values for name, values in arrays.items() if values is not None}
 
     for width in (760, 360):
@@ -320,7 +320,7 @@ def test_best_and_worst_model_are_shown_by_the_images_of_one_repeat_without_fill
         assert len(shapes) == len(axes.lines) == example.POOL_CLASSES
         numbers = sorted(text.get_text() for text in axes.texts if text.get_text().isdigit())
         assert numbers == [str(number + 1) for number in range(example.POOL_CLASSES)]
-    results = Results(match_report)
+    results = Reader(match_report)
     for label in ("Residual net", "Small net"):  # repeat 0 of the worst diverged
         score = results.scores("precision_at_1")[label][1]
         assert f"t-SNE, 6 classes, repeat 1, precision at 1: {100 * score:.1f} %" in words
@@ -436,20 +436,20 @@ def test_of_a_large_pool_twenty_classes_and_four_hundred_images_are_shown(exampl
 
 def test_a_damaged_file_is_an_error_where_its_arrays_would_be_drawn(example, tmp_path):
     folder = example.build_match(tmp_path / "match", repeats=1)
-    for name in ("residual-net", "showcase"):
+    for name in ("residual-net", "gallery"):
         os.truncate(folder / "predictions" / f"{name}.npz", 100)
     concerned = {"groups", "episodes", "gallery", "embedding"}
     for entry in FIGURES:
         if entry.name in concerned:
             with pytest.raises(RecordError, match=r"\.npz is damaged or cut off"):
-                entry.draw(Results(folder))
+                entry.draw(Reader(folder))
         else:
-            entry.draw(Results(folder))
+            entry.draw(Reader(folder))
     html = write_report(folder).read_text(encoding="utf-8")
     titles = {entry.name: f"&#39;{entry.title}&#39;" for entry in FIGURES}
     said = re.findall(r"<li>The figures? (.*?) could not be drawn: .*?(\w[\w-]*)\.npz is damaged", html)
     three = f"{titles['groups']}, {titles['episodes']}, {titles['embedding']}"
-    assert said == [(three, "residual-net"), (titles["gallery"], "showcase")]
+    assert said == [(three, "residual-net"), (titles["gallery"], "gallery")]
 
 
 def test_numbers_of_classes_that_lie_on_each_other_do_not():
@@ -472,7 +472,7 @@ def test_arrays_of_another_task_are_no_figure(example, tmp_path):
         record.finish_runs("a", [RunRow(setting="", repeat=0, status="finished", epochs=1, scores={"top1": 0.5})])
         arrays = {"pool": np.zeros((1, 40)), "pool_class": np.zeros((1, 40)), "episode_place": np.zeros((1, 5))}
         record.save_predictions("a", arrays | {"setting": np.array([""]), "repeat": np.array([0])})
-    results = Results(tmp_path / "s")
+    results = Reader(tmp_path / "s")
     assert embedding.draw(results) is None
     assert episodes.draw(results) is None
     assert gallery.draw(results) is None

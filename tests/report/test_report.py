@@ -9,8 +9,8 @@ import re
 import pytest
 
 from tenfold.errors import RecordError
+from tenfold.record import Reader, Record
 from tenfold.report import write_report
-from tenfold.results import Record, Results
 
 ORDER = [
     "verdict", "table", "strips", "curves", "loss_curves", "confusion", "roc", "hardest",
@@ -28,7 +28,7 @@ def test_sections_come_in_order_and_every_tag_is_closed(page):
 
 
 def test_the_verdict_comes_first_in_words(page, report):
-    results = Results(report)
+    results = Reader(report)
     text = page.text("verdict")
     words = results.verdict_words()
     for sentence in (words.headline, words.best, words.tally, words.published):
@@ -41,7 +41,7 @@ def test_the_verdict_comes_first_in_words(page, report):
 
 
 def test_the_table_stands_beside_the_published_figures(page, report):
-    results = Results(report)
+    results = Reader(report)
     text = page.text("table")
     row = results.table("accuracy").set_index("model").loc["Siamese CNN 3"]
     expected = f"Siamese CNN 3 {100 * row['mean']:.1f} {100 * row['std']:.1f} "
@@ -236,7 +236,7 @@ def test_an_unfinished_record_says_so(example, tmp_path):
 
 
 def test_settings_of_a_sweep_are_rows_of_their_own(example, tmp_path, page_of):
-    from tenfold.results import RunRow
+    from tenfold.record import RunRow
 
     study = {"name": "sweep", "repeats": 3, "models": [{"name": "CNN"}]}
     with Record.create(
@@ -260,14 +260,14 @@ def test_settings_of_a_sweep_are_rows_of_their_own(example, tmp_path, page_of):
 def test_damaged_and_missing_files_cost_their_part_and_are_said(example, tmp_path):
     folder = example.build(tmp_path / "study", models=FEW, repeats=2)
     os.truncate(folder / "predictions" / "large.npz", 100)
-    os.truncate(folder / "predictions" / "showcase.npz", 100)
+    os.truncate(folder / "predictions" / "gallery.npz", 100)
     (folder / "environment.json").unlink()
     html = write_report(folder).read_text(encoding="utf-8")
     assert html.count("could not be drawn") == 2  # once a file
     assert "The figures &#39;Confusion matrices&#39;, &#39;ROC curves&#39; could not be drawn" in html
     assert "The figure &#39;Hardest examples&#39; could not be drawn" in html
     assert "large.npz is damaged or cut off" in html
-    assert "showcase.npz is damaged or cut off" in html
+    assert "gallery.npz is damaged or cut off" in html
     assert "The environment is not known: no file" in html
     assert 'id="strips"' in html
     assert 'id="roc"' not in html

@@ -15,6 +15,7 @@ from scipy.stats import gmean
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from tenfold.errors import RecordError
+from tenfold.record import Reader, Record, Variant
 from tenfold.report import write_report
 from tenfold.report._facts import what_was_run
 from tenfold.report._render import draw, inline_svg
@@ -31,7 +32,6 @@ from tenfold.report.figures import (
 )
 from tenfold.report.figures._canvas import COLOURS
 from tenfold.report.figures._classes import confused_pairs, confusion_counts, precision_and_recall, row_shares
-from tenfold.results import Arm, Record, Results
 
 WIDTHS = pytest.mark.parametrize("width", [760, 360])
 NEW = (volatility, groups, confusion, classes, windows, steps_seen, gradient_norms)
@@ -40,7 +40,7 @@ TWO = {"models": {"RNN": (0.6, True), "Random forest": (0.85, False)}}  # few: w
 
 
 def drawn(entry, record, width: int = 760) -> Figure:
-    figure = entry.draw(record if isinstance(record, Results) else Results(record), width=width)
+    figure = entry.draw(record if isinstance(record, Reader) else Reader(record), width=width)
     assert isinstance(figure, Figure)
     FigureCanvasAgg(figure).draw()
     return figure
@@ -50,10 +50,10 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
 
-def tidy(results: Results, model: str, setting: str = "split=group") -> pd.DataFrame:
+def tidy(results: Reader, model: str, setting: str = "split=group") -> pd.DataFrame:
     """One row a test window of the runs that did not diverge; without those that fill up."""
     arrays = results.predictions(model)
-    gone = {run.repeat for run in results.runs if run.arm == Arm(model, setting) and run.status == "diverged"}
+    gone = {run.repeat for run in results.runs if run.variant == Variant(model, setting) and run.status == "diverged"}
     frames = []
     for run, (its, repeat) in enumerate(zip(arrays["setting"].tolist(), arrays["repeat"].tolist(), strict=True)):
         if its == setting and repeat not in gone:
@@ -85,7 +85,7 @@ def test_the_page_has_the_figures_of_its_kind_whole_and_in_the_pages_colours(seq
 def test_the_same_record_gives_the_same_picture(sequence_report, entry):
     found = []
     for _ in range(2):
-        figure = draw(entry.draw, Results(sequence_report), 360)
+        figure = draw(entry.draw, Reader(sequence_report), 360)
         assert figure is not None
         found.append(inline_svg(figure, prefix="p", label="l"))
     assert found[0] == found[1]
@@ -110,7 +110,7 @@ OF_PREDICTIONS = {"groups", "confusion", "classes", "windows", "steps_seen", "gr
     ids=lambda value: ", ".join(value) if isinstance(value, dict) else "",
 )
 def test_sparse_records_draw_what_they_have(example, tmp_path, variant, left_out):
-    results = Results(example.build_sequences(tmp_path / "study", **variant))
+    results = Reader(example.build_sequences(tmp_path / "study", **variant))
     expected = {"strips", "curves", "loss_curves", "volatility"} | OF_PREDICTIONS
     for width in (760, 360):
         found = {entry.name: entry.draw(results, width=width) for entry in FIGURES}
@@ -125,7 +125,7 @@ def test_sparse_records_draw_what_they_have(example, tmp_path, variant, left_out
 def test_many_arms_long_names_and_many_classes_stay_inside(example, tmp_path, width):
     models = {f"A rather long name of a network, hidden {64 * number}": (0.5, True) for number in range(26)}
     names = tuple(f"a long name of an activity number {number}" for number in range(20))
-    results = Results(
+    results = Reader(
         example.build_sequences(tmp_path / "s", models=models, settings=("",), repeats=2, diverged=(), classes=names)
     )
     for entry in NEW:
@@ -155,7 +155,7 @@ def dots(figure: Figure, colour: str) -> list[tuple[float, float]]:
 
 @WIDTHS
 def test_accuracy_by_person_is_that_of_pandas_and_people_stand_in_the_best_models_order(sequence_report, width):
-    results = Results(sequence_report)
+    results = Reader(sequence_report)
     figure = drawn(groups, results, width)
     expected = {}
     for model in results.models:
@@ -181,7 +181,7 @@ def test_repeats_without_a_group_are_no_part_of_its_mean_and_said(example, tmp_p
         arrays["group"][arrays["target"] < 0] = 1  # what fills up counts nowhere
 
     folder = example.build_sequences(tmp_path / "s", models={"Net": (0.8, True)}, change=change, **ALONE)
-    figure, frame = drawn(groups, folder), tidy(Results(folder), "Net", "")
+    figure, frame = drawn(groups, folder), tidy(Reader(folder), "Net", "")
     right = (frame["target"] == frame["prediction"]).groupby([frame["repeat"], frame["group"]]).mean()
     means = (100 * right.groupby("group").mean()).sort_values(ascending=False)
     np.testing.assert_allclose([x for x, _ in dots(figure, COLOURS["first"])], means)
@@ -206,7 +206,7 @@ def test_of_many_groups_the_best_and_the_worst_are_shown(example, tmp_path):
         arrays["group"] = np.where(arrays["target"] < 0, -1, np.arange(arrays["target"].shape[1]) % 100)
 
     folder = example.build_sequences(tmp_path / "s", models={"Net": (0.6, True)}, change=change, **ALONE)
-    frame = tidy(Results(folder), "Net", "")
+    frame = tidy(Reader(folder), "Net", "")
     right = (frame["target"] == frame["prediction"]).groupby([frame["repeat"], frame["group"]]).mean()
     means = 100 * np.sort(right.groupby("group").mean())[::-1]
     figure = drawn(groups, folder)
@@ -216,7 +216,7 @@ def test_of_many_groups_the_best_and_the_worst_are_shown(example, tmp_path):
 
 @pytest.mark.parametrize("episodes", [True, False])
 def test_errors_by_alphabet_are_those_of_the_episodes_or_else_of_the_query_sets(example, tmp_path, episodes):
-    results = Results(example.build_match(tmp_path / "s", episodes=episodes))
+    results = Reader(example.build_match(tmp_path / "s", episodes=episodes))
     figure = drawn(groups, results)
     place, group = ("episode_place", "episode_group") if episodes else ("place", "group")
     arrays = results.predictions("Residual net")
@@ -262,7 +262,7 @@ def test_counts_shares_precision_and_recall_equal_scikit_learn():
         assert np.isnan(recall[1, 4])
 
 
-def sound_shares(results: Results, model: str, n_classes: int) -> np.ndarray:
+def sound_shares(results: Reader, model: str, n_classes: int) -> np.ndarray:
     """Normalised matrices of scikit-learn in percent, (runs, true, predicted)."""
     return 100 * np.stack(
         [
@@ -273,8 +273,8 @@ def sound_shares(results: Results, model: str, n_classes: int) -> np.ndarray:
 
 
 @WIDTHS
-def test_matrices_of_the_best_arms_have_mean_and_deviation_over_sound_repeats(example, sequence_report, width):
-    results = Results(sequence_report)
+def test_matrices_of_the_best_variants_have_mean_and_deviation_over_sound_repeats(example, sequence_report, width):
+    results = Reader(sequence_report)
     (page,) = drawn(confusion, results, width).axes
     order = ["BiLSTM 64", "Random forest", "GRU", "RNN"]  # all by person; those by window come after them
     assert [t.get_text() for t in page.texts if "(split=" in t.get_text()][:4] == [f"{m} (split=group)" for m in order]
@@ -295,7 +295,7 @@ def test_matrices_of_the_best_arms_have_mean_and_deviation_over_sound_repeats(ex
 
 @WIDTHS
 def test_the_most_confused_pairs_are_said_in_words(example, sequence_report, width):
-    results = Results(sequence_report)
+    results = Reader(sequence_report)
     shares = sound_shares(results, "BiLSTM 64", 6)
     mean, std = shares.mean(0), shares.std(0, ddof=1)
     pairs = sorted(
@@ -356,7 +356,7 @@ def test_two_classes_of_another_task_are_drawn_as_ever(example, tmp_path):
 
 @WIDTHS
 def test_precision_and_recall_are_those_of_scikit_learn(sequence_report, width):
-    results = Results(sequence_report)
+    results = Reader(sequence_report)
     figure = drawn(classes, results, width)
     panels = [axes for axes in figure.axes if axes.axison]
     assert len(panels) == 4
@@ -379,7 +379,7 @@ def test_precision_and_recall_are_those_of_scikit_learn(sequence_report, width):
 def test_of_many_classes_those_of_least_recall_are_shown(example, tmp_path):
     names = tuple(f"class {number}" for number in range(40))
     folder = example.build_sequences(tmp_path / "s", models={"Net": (0.7, True)}, classes=names, **ALONE)
-    figure, frame = drawn(classes, folder), tidy(Results(folder), "Net", "")
+    figure, frame = drawn(classes, folder), tidy(Reader(folder), "Net", "")
     right = (frame["target"] == frame["prediction"]).groupby([frame["repeat"], frame["target"]]).mean()
     least = set(right.groupby("target").mean().sort_values(kind="stable").index[:30])
     assert {int(text.split()[1]) for text in texts(figure) if re.fullmatch(r"class \d+", text)} == least
@@ -391,8 +391,8 @@ def test_of_many_classes_those_of_least_recall_are_shown(example, tmp_path):
 
 @WIDTHS
 def test_windows_are_drawn_up_to_their_length_under_what_they_were_taken_for(example, sequence_report, width):
-    results = Results(sequence_report)
-    figure, arrays = drawn(windows, results, width), results.showcase()
+    results = Reader(sequence_report)
+    figure, arrays = drawn(windows, results, width), results.gallery()
     strips_there = [axes for axes in figure.axes if axes.axison]
     assert len(strips_there) == 6 * 3
     for number, window in enumerate(arrays["windows"]):
@@ -454,9 +454,9 @@ def test_channels_of_one_sensor_share_a_strip(names, expected):
     ],
 )  # fmt: skip
 def test_windows_need_their_arrays(sequence_report, change, there):
-    class Changed(Results):
-        def showcase(self):
-            arrays = {**(super().showcase() or {}), **change}
+    class Changed(Reader):
+        def gallery(self):
+            arrays = {**(super().gallery() or {}), **change}
             return {name: values for name, values in arrays.items() if values is not None}
 
     for width in (760, 360):
@@ -480,12 +480,12 @@ def test_long_names_of_classes_leave_what_is_between_them_readable(example, tmp_
 
 
 def bold_lines(figure: Figure) -> list:
-    """The line of each panel's own arm."""
+    """The line of each panel's own variant."""
     return [line for axes in figure.axes if axes.axison for line in axes.lines if line.get_linewidth() == 1.8]
 
 
 def test_accuracy_by_steps_is_the_mean_over_sound_repeats_and_missing_parts_are_left_out(sequence_report):
-    results = Results(sequence_report)
+    results = Reader(sequence_report)
     figure = drawn(steps_seen, results)
     lines = bold_lines(figure)
     order = [(m, s) for s in ("split=group", "split=window") for m in ("BiLSTM 64", "Random forest", "GRU", "RNN")]
@@ -502,7 +502,7 @@ def test_accuracy_by_steps_is_the_mean_over_sound_repeats_and_missing_parts_are_
 
 
 def test_gradients_are_averaged_as_logarithms(sequence_report):
-    results = Results(sequence_report)
+    results = Reader(sequence_report)
     figure = drawn(gradient_norms, results)
     lines = bold_lines(figure)
     order = [(m, s) for s in ("split=group", "split=window") for m in ("BiLSTM 64", "GRU", "RNN")]
@@ -526,7 +526,7 @@ def test_gradients_that_are_zero_or_missing_are_left_out_and_zeros_said(example,
             arrays["gradient_norm"][3, 21] = np.inf
 
     models = {"Net": (0.8, True), "Zero": (0.5, True)}
-    results = Results(example.build_sequences(tmp_path / "s", models=models, change=change, **ALONE))
+    results = Reader(example.build_sequences(tmp_path / "s", models=models, change=change, **ALONE))
     with np.errstate(all="raise"):
         figure = drawn(gradient_norms, results)
     (line,) = bold_lines(figure)
@@ -553,7 +553,7 @@ def test_arrays_of_other_shapes_are_no_lines(example, tmp_path, entry):
         arrays["gradient_norm"] = arrays["gradient_norm"][..., None]
 
     folder = example.build_sequences(tmp_path / "s", models={"Net": (0.8, True)}, change=change, **ALONE)
-    assert entry.draw(Results(folder)) is None
+    assert entry.draw(Reader(folder)) is None
 
 
 # -- volatility -------------------------------------------------------------------------------------------------------
@@ -561,16 +561,16 @@ def test_arrays_of_other_shapes_are_no_lines(example, tmp_path, entry):
 
 @pytest.mark.parametrize("validation", [True, False])
 def test_volatility_is_the_deviation_of_changes_in_the_second_half(example, tmp_path, validation):
-    results = Results(example.build_sequences(tmp_path / "s", validation=validation))
+    results = Reader(example.build_sequences(tmp_path / "s", validation=validation))
     figure = drawn(volatility, results)
     part = "validation" if validation else "test"
     assert f"Accuracy in {part}, percentage points" in texts(figure)
-    curves = {curve.arm: curve for curve in results.curves("accuracy") if curve.part == part}
+    curves = {curve.variant: curve for curve in results.curves("accuracy") if curve.part == part}
     rows = [line for line in figure.axes[1].lines if line.get_marker() == "o"]
     order = [(m, s) for s in ("split=group", "split=window") for m in ("BiLSTM 64", "GRU", "RNN")]
     assert len(rows) == len(order)
     for (model, setting), row in zip(order, rows, strict=True):
-        frame = pd.DataFrame(curves[Arm(model, setting)].values.T, index=range(1, 13), columns=range(4))
+        frame = pd.DataFrame(curves[Variant(model, setting)].values.T, index=range(1, 13), columns=range(4))
         frame = frame.drop(columns=[0] if model == "RNN" else [])
         expected = 100 * frame.diff().loc[7:].std()
         np.testing.assert_allclose(row.get_xdata(), expected)
@@ -590,8 +590,8 @@ def test_volatility_of_runs_that_stop_early_or_have_gaps():
 
 def test_volatility_is_for_sequences_alone(example, tmp_path):
     pairs = example.build(tmp_path / "pairs", models={"Net": (0.9, 0.02, True, 20, None)}, repeats=2)
-    assert volatility.draw(Results(pairs)) is None
-    assert volatility.draw(Results(example.build_match(tmp_path / "match"))) is None
+    assert volatility.draw(Reader(pairs)) is None
+    assert volatility.draw(Reader(example.build_match(tmp_path / "match"))) is None
 
 
 # -- damage -----------------------------------------------------------------------------------------------------------
@@ -599,19 +599,19 @@ def test_volatility_is_for_sequences_alone(example, tmp_path):
 
 def test_a_damaged_file_is_said_once_for_the_figures_that_it_concerns(example, tmp_path):
     folder = example.build_sequences(tmp_path / "s", repeats=1, **TWO, **ALONE)
-    for name in ("rnn", "showcase"):
+    for name in ("rnn", "gallery"):
         os.truncate(folder / "predictions" / f"{name}.npz", 100)
     concerned = OF_PREDICTIONS
     for entry in FIGURES:
         if entry.name in concerned:
             with pytest.raises(RecordError, match=r"\.npz is damaged or cut off"):
-                entry.draw(Results(folder))
+                entry.draw(Reader(folder))
         else:
-            entry.draw(Results(folder))
+            entry.draw(Reader(folder))
     html = write_report(folder).read_text(encoding="utf-8")
     titles = [f"&#39;{entry.title}&#39;" for entry in FIGURES if entry.name in concerned - {"windows"}]
     said = re.findall(r"<li>The figures? (.*?) could not be drawn: .*?(\w+)\.npz is damaged", html)
-    assert said == [(", ".join(titles), "rnn"), ("&#39;Windows taken for another class&#39;", "showcase")]
+    assert said == [(", ".join(titles), "rnn"), ("&#39;Windows taken for another class&#39;", "gallery")]
     assert 'id="strips"' in html
 
 
@@ -625,14 +625,14 @@ def test_a_task_of_ones_own_has_the_figures_whose_arrays_it_saves(example, tmp_p
         arrays = example._sequence_arrays(rng, 0.8, ("",), 2, 3, True)
         example._sequence_runs(record, "Net", arrays, np.zeros(2, bool), (8, True), rng)
         record.save_predictions("Net", arrays)
-    results = Results(tmp_path / "s")
+    results = Reader(tmp_path / "s")
     for entry in (strips, confusion, groups, classes, steps_seen, gradient_norms):
         drawn(entry, results)
     assert volatility.draw(results) is None
 
 
 def test_models_are_counted_apart_from_their_settings(example, tmp_path):
-    two = Results(example.build_sequences(tmp_path / "two", predictions=False))
+    two = Reader(example.build_sequences(tmp_path / "two", predictions=False))
     assert what_was_run(two).startswith("4 models, 8 with their settings, 4 repeats each; classify-sequences on ")
-    one = Results(example.build_sequences(tmp_path / "one", settings=("",), predictions=False))
+    one = Reader(example.build_sequences(tmp_path / "one", settings=("",), predictions=False))
     assert what_was_run(one).startswith("4 models, 4 repeats each; ")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from tenfold.data import average_down
+from tenfold.datasets import average_down
 from tenfold.errors import DataError, RecordError, RequestError, ShapeError
 from tenfold.retrieval import Match, Matcher
 

@@ -127,7 +127,7 @@ def test_rates_may_differ_from_run_to_run() -> None:
     stack = Stack(modules, keys=[1, 2, 3])
     kept = (stack(torch.ones(20_000), shared=True) != 0).float().mean(1)
     torch.testing.assert_close(kept, torch.tensor([1.0, 0.7, 0.2]), rtol=0, atol=0.02)
-    assert [stack.run(run)[0].p for run in range(3)] == [0.0, 0.3, 0.8]  # exactly, not as float32 has them
+    assert [stack.module(run)[0].p for run in range(3)] == [0.0, 0.3, 0.8]  # exactly, not as float32 has them
 
 
 @pytest.mark.parametrize("how", ["vmap", "loop"])
@@ -144,7 +144,7 @@ def test_dropout_that_no_run_uses_draws_nothing(how: How) -> None:
     assert [name for name, layer in used.runs.named_modules() if isinstance(layer, Dropout)] == ["0", "1"]
     assert torch.equal(idle(inputs)[0], used(inputs)[0])
     assert torch.equal(idle(inputs)[0], used(inputs)[0])
-    assert [type(layer) for layer in idle.run(1)] == [nn.Dropout, nn.Dropout]
+    assert [type(layer) for layer in idle.module(1)] == [nn.Dropout, nn.Dropout]
     lstm = Stack([nn.LSTM(3, 4, num_layers=2) for _ in range(2)], keys=[1, 2], how=how)
     assert not any(isinstance(layer, Dropout) for layer in lstm.modules())
 

@@ -51,7 +51,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 def stacks(make: Callable[[], nn.Module], *, n_runs: int = 3) -> tuple[Stack, Stack]:
     torch.manual_seed(0)
     plain = Stack([make().double() for _ in range(n_runs)], keys=range(n_runs))
-    recorded = Stack([plain.run(run) for run in range(n_runs)], keys=range(n_runs), recorded=True)
+    recorded = Stack([plain.module(run) for run in range(n_runs)], keys=range(n_runs), recorded=True)
     return plain, recorded
 
 
@@ -91,7 +91,7 @@ def test_recorded_gradients_are_the_unrecorded_ones(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_gradients_are_those_of_autograd_on_single_modules(name: str) -> None:
     plain, recorded = stacks(NETWORKS[name])
-    singles = [copy.deepcopy(plain.run(run)).eval() for run in range(3)]
+    singles = [copy.deepcopy(plain.module(run)).eval() for run in range(3)]
     recorded.eval()  # without masks
     inputs, targets = batch()
     _, _, grads = recorded.gradients(loss_and_output, (inputs,), (targets,))

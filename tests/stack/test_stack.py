@@ -103,9 +103,9 @@ def test_a_loop_of_ones_own_with_any_optimiser(name: str, how: How) -> None:
             optimiser.zero_grad()
             F.cross_entropy(alone(inputs[step, run]), targets[step, run]).backward()
             optimiser.step()
-        assert_same(alone, stack.run(run), 1e-10)
-        assert stack.run(run).seen.tolist() == [n_steps, n_steps]
-    assert not torch.equal(stack.run(0).middle.weight, stack.run(1).middle.weight)
+        assert_same(alone, stack.module(run), 1e-10)
+        assert stack.module(run).seen.tolist() == [n_steps, n_steps]
+    assert not torch.equal(stack.module(0).middle.weight, stack.module(1).middle.weight)
 
 
 @given(n_runs=st.integers(1, 4), batch=st.integers(2, 5), seed=st.integers(0, 100))
@@ -120,7 +120,7 @@ def test_stack_of_r_is_r_stacks_of_one(n_runs: int, batch: int, seed: int) -> No
     for run in range(n_runs):
         single = Stack(singles[run : run + 1], keys=keys[run : run + 1])
         torch.testing.assert_close(single(inputs[run : run + 1])[0], outputs[run], rtol=0, atol=1e-13)
-        assert_same(single.run(0), together.run(run), 1e-13)
+        assert_same(single.module(0), together.module(run), 1e-13)
 
 
 @pytest.mark.parametrize("how", HOWS)
@@ -140,7 +140,7 @@ def test_a_run_is_the_users_own_class_again(how: How) -> None:
     singles = modules(3)
     stack = Stack(singles, keys=[1, 2, 3], how=how)
     stack(batches(3, 1)[0][0])
-    run = stack.run(1)
+    run = stack.module(1)
     assert type(run) is Small
     assert [(name, type(layer)) for name, layer in run.named_modules()] == [
         (name, type(layer)) for name, layer in singles[1].named_modules()
@@ -151,19 +151,19 @@ def test_a_run_is_the_users_own_class_again(how: How) -> None:
     assert list(run.state_dict()) == list(singles[1].state_dict())
     inputs = batches(3, 1)[0][0]
     stack.eval()
-    torch.testing.assert_close(stack.run(1)(inputs[1]), stack(inputs)[1], rtol=0, atol=1e-13)
+    torch.testing.assert_close(stack.module(1)(inputs[1]), stack(inputs)[1], rtol=0, atol=1e-13)
     # A copy: training it further leaves the stack alone.
     with torch.no_grad():
         run.middle.weight.zero_()
-    assert float(stack.run(1).middle.weight.detach().abs().max()) > 0
+    assert float(stack.module(1).middle.weight.detach().abs().max()) > 0
 
 
 def test_negative_index_and_runs_that_are_not_there() -> None:
     stack = Stack(modules(3))
-    assert torch.equal(stack.run(-1).middle.weight, stack.run(2).middle.weight)
+    assert torch.equal(stack.module(-1).middle.weight, stack.module(2).middle.weight)
     for run in (3, -4):
         with pytest.raises(RequestError, match=f"run {run}: expected 0 to 2"):
-            stack.run(run)
+            stack.module(run)
 
 
 @pytest.mark.parametrize("how", HOWS)
@@ -173,13 +173,13 @@ def test_frozen_parameters_get_no_gradient_and_do_not_move(how: How) -> None:
         single.middle.weight.requires_grad_(False)
     stack = Stack(singles, how=how)
     assert stack.flatten_().shape == (2, sum(p.numel() for p in singles[0].parameters() if p.requires_grad))
-    before = stack.run(0).middle.weight.clone()
+    before = stack.module(0).middle.weight.clone()
     optimiser = torch.optim.AdamW(stack.parameters(), lr=0.1, weight_decay=0.5)
     stack(batches(2, 1)[0][0]).sum().backward()
     optimiser.step()
-    assert torch.equal(stack.run(0).middle.weight, before)
-    assert not stack.run(0).middle.weight.requires_grad
-    assert not torch.equal(stack.run(0).middle.bias, singles[0].middle.bias)
+    assert torch.equal(stack.module(0).middle.weight, before)
+    assert not stack.module(0).middle.weight.requires_grad
+    assert not torch.equal(stack.module(0).middle.bias, singles[0].middle.bias)
 
 
 @pytest.mark.parametrize("how", HOWS)
@@ -187,7 +187,7 @@ def test_modules_without_parameters(how: How) -> None:
     stack = Stack([nn.Flatten() for _ in range(2)], how=how)
     assert stack(torch.ones(2, 3, 4, 5)).shape == (2, 3, 20)
     assert list(stack.parameters()) == []
-    assert type(stack.run(0)) is nn.Flatten
+    assert type(stack.module(0)) is nn.Flatten
 
 
 @pytest.mark.parametrize("how", HOWS)
@@ -197,8 +197,8 @@ def test_buffers_only_follow_a_change_of_type(how: How) -> None:
     stack.double()
     inputs = torch.randn(2, 5, 3, dtype=torch.float64)
     assert stack(inputs).dtype == torch.float64
-    assert stack.run(0).num_batches_tracked == 2
-    assert stack.run(0).num_batches_tracked.dtype == torch.int64
+    assert stack.module(0).num_batches_tracked == 2
+    assert stack.module(0).num_batches_tracked.dtype == torch.int64
 
 
 @pytest.mark.parametrize("how", HOWS)
@@ -208,12 +208,12 @@ def test_double_and_to_keep_optimiser_and_results(how: How) -> None:
     inputs = batches(2, 1)[0][0]
     stack(inputs.float())
     stack.double().to("cpu")
-    before = stack.run(0).middle.weight.clone()
+    before = stack.module(0).middle.weight.clone()
     assert before.dtype == torch.float64
     stack(inputs).sum().backward()
     optimiser.step()
-    assert not torch.equal(stack.run(0).middle.weight, before)
-    assert stack.run(0).drop.p == 0.3
+    assert not torch.equal(stack.module(0).middle.weight, before)
+    assert stack.module(0).drop.p == 0.3
 
 
 @pytest.mark.parametrize("how", HOWS)
@@ -226,7 +226,7 @@ def test_state_dict_round_trip(how: How) -> None:
     other(inputs[1])
     other.load_state_dict(stack.state_dict())
     for run in range(2):
-        assert_same(other.run(run), stack.run(run), 0.0)
+        assert_same(other.module(run), stack.module(run), 0.0)
     stack.eval(), other.eval()
     assert torch.equal(stack(inputs[0]), other(inputs[0]))
 
@@ -247,14 +247,14 @@ def test_copies_are_whole_and_independent(how: How, copier: str) -> None:
         file.seek(0)
         other = torch.load(file, weights_only=False)
     assert torch.equal(other(inputs[1]), stack(inputs[1]))  # dropout included: keys and calls are copied
-    assert_same(other.run(1), stack.run(1), 0.0)
+    assert_same(other.module(1), stack.module(1), 0.0)
     optimiser = torch.optim.SGD(other.parameters(), lr=1.0)
-    before = stack.run(0).middle.weight.clone()
+    before = stack.module(0).middle.weight.clone()
     optimiser.zero_grad()
     other(inputs[2]).sum().backward()
     optimiser.step()
-    assert torch.equal(stack.run(0).middle.weight, before)
-    assert not torch.equal(other.run(0).middle.weight, before)
+    assert torch.equal(stack.module(0).middle.weight, before)
+    assert not torch.equal(other.module(0).middle.weight, before)
 
 
 @pytest.mark.parametrize("how", HOWS)
@@ -263,11 +263,11 @@ def test_flat_memory_is_the_parameters(how: How) -> None:
     flat = stack.flatten_()
     with torch.no_grad():
         flat[1] = 0
-    assert all(not parameter.any() for parameter in stack.run(1).parameters())
-    assert any(parameter.any() for parameter in stack.run(0).parameters())
+    assert all(not parameter.any() for parameter in stack.module(1).parameters())
+    assert any(parameter.any() for parameter in stack.module(0).parameters())
     assert stack.flatten_() is flat
-    stack.run(0)
-    stack.lanes()
+    stack.module(0)
+    stack.views()
     assert stack.flatten_() is flat
 
 
@@ -292,12 +292,12 @@ def test_eval_of_the_whole_and_of_parts(how: How) -> None:
     assert torch.equal(stack(inputs), stack(inputs))
     stack.train()
     stack.runs.normalise.eval()
-    before = stack.run(0).normalise.running_mean.clone()
+    before = stack.module(0).normalise.running_mean.clone()
     stack(inputs)
-    assert torch.equal(stack.run(0).normalise.running_mean, before)
-    assert not stack.run(0).normalise.training
-    assert stack.run(0).drop.training
-    assert int(stack.run(0).seen[0]) == 3
+    assert torch.equal(stack.module(0).normalise.running_mean, before)
+    assert not stack.module(0).normalise.training
+    assert stack.module(0).drop.training
+    assert int(stack.module(0).seen[0]) == 3
 
 
 @pytest.mark.parametrize("how", HOWS)

@@ -70,6 +70,6 @@ def test_scipy_stats_is_imported_only_where_it_is_needed(path: Path) -> None:
 
 def test_the_import_checks_can_fail() -> None:
     assert forbidden(imported("import torch")) == {"torch"}
-    assert forbidden(imported("def f():\n    from tenfold.results import Results")) == {"tenfold.results.Results"}
+    assert forbidden(imported("def f():\n    from tenfold.record import Results")) == {"tenfold.record.Results"}
     assert imported("from scipy import stats", top_only=True) == {"scipy.stats"}
     assert imported("def f():\n    from scipy import stats", top_only=True) == set()

@@ -15,16 +15,18 @@ from sklearn.utils.class_weight import compute_sample_weight
 from torch import nn
 
 import tenfold
-from tenfold import Stack, data
-from tenfold.data import TEST, TRAIN, UNASSIGNED
+from tenfold import Stack, datasets
+from tenfold.config import parse_study
+from tenfold.datasets import TEST, TRAIN, UNASSIGNED
 from tenfold.errors import DataError, RequestError, ShapeError, StudyError
-from tenfold.settings import parse_study
 from tenfold.tasks import ClassifySequences, Examples
 from tenfold.tasks._splits import check_folds, fold_of_groups, fold_of_items, largest_fold
 from tenfold.tasks.classify_sequences import SequenceRecipe, confusion_counts
 
 
-def recordings(lengths: list[int], *, groups: list[int] | None = None, seed: int = 0, **values: Any) -> data.Recordings:
+def recordings(
+    lengths: list[int], *, groups: list[int] | None = None, seed: int = 0, **values: Any
+) -> datasets.Recordings:
     """Noise in pieces of these lengths, three channels of different scale, three classes in turn."""
     numbers, total = np.random.default_rng(seed), sum(lengths)
     signals = numbers.normal([5, 0, -2], [1, 10, 0.1], (total, 3)).astype(np.float32)
@@ -41,16 +43,16 @@ def recordings(lengths: list[int], *, groups: list[int] | None = None, seed: int
     }
     if groups is not None:
         given |= {"groups": np.array(groups, np.int64), "group_names": tuple(f"p{at}" for at in range(max(groups) + 1))}
-    return data.Recordings(**given | values)
+    return datasets.Recordings(**given | values)
 
 
-def many(**values: Any) -> data.Recordings:
+def many(**values: Any) -> datasets.Recordings:
     """48 pieces of eight people."""
     lengths = [25 + 7 * (at % 5) for at in range(48)]
     return recordings(lengths, groups=[at // 6 for at in range(48)], **values)
 
 
-def twelve(**values: Any) -> data.Recordings:
+def twelve(**values: Any) -> datasets.Recordings:
     """Twelve pieces of four people."""
     return recordings(
         [40, 30, 50, 35, 45, 25, 60, 30, 20, 40, 41, 42], groups=[0] * 3 + [1] * 4 + [2] * 2 + [3] * 3, **values
@@ -159,7 +161,7 @@ def test_every_window_is_tested_once_in_the_folds() -> None:
                 tested = [parts_of(task, repeat, split)["test"] for repeat in range(first, first + n)]
                 assert sum(map(len, tested)) == task.n_windows
                 assert set.union(*tested) == set(range(task.n_windows))
-    design = ClassifySequences(twelve(), window=10, folds=3).design()
+    design = ClassifySequences(twelve(), window=10, folds=3).resampling()
     assert (design.resampled, design.test_over_train, design.folds) == (True, 0.5, 3)
 
 
@@ -195,8 +197,8 @@ def test_the_official_split_is_used_and_a_person_on_both_sides_is_refused() -> N
         assert set(task._part[sorted(parts["test"])].tolist()) == {TEST}
         assert set(task._part[sorted(parts["train"])].tolist()) == {TRAIN}
     assert len(parts_of(task, 0, "window")["test"]) == int((task._part == TEST).sum())
-    assert not task.design().resampled
-    assert task.design([{"split": "group"}, {"split": "window"}]).resampled
+    assert not task.resampling().resampled
+    assert task.resampling([{"split": "group"}, {"split": "window"}]).resampled
     with pytest.raises(DataError, match=r"'p1' is in training and in testing \(1 such groups\)"):
         ClassifySequences(twelve(part=np.array([TRAIN] * 5 + [TEST] * 7, np.uint8)), window=10)
     assert ClassifySequences(twelve(part=np.array([TRAIN] * 5 + [TEST] * 7, np.uint8)), window=10, official=False)
@@ -228,7 +230,7 @@ def test_one_class_and_images_are_refused() -> None:
     with pytest.raises(DataError, match="are of one class, 'stand'"):
         ClassifySequences(recordings([40] * 4, labels=np.ones(4, np.int64)), window=10)
     with pytest.raises(DataError, match="needs recordings"):
-        ClassifySequences(data.load("digits"))  # type: ignore[arg-type]
+        ClassifySequences(datasets.load("digits"))  # type: ignore[arg-type]
 
 
 # -- standardising and weights ----------------------------------------------------------------------------------------
@@ -324,7 +326,7 @@ def test_what_is_examined(how: Any) -> None:
     test = task.examples([0, 1], seed=0)["test"]
     torch.manual_seed(1)
     stack = Stack([LastStep() for _ in range(2)], how=how).eval()
-    found = task.examine(stack, test)
+    found = task.diagnose(stack, test)
     assert found["seen_steps"].tolist() == [list(range(1, 13))] * 2
     assert np.isnan(found["seen_accuracy"][:, :3]).all()  # windows[:, -4] is not there
     assert np.isfinite(found["seen_accuracy"][:, 3:]).all()
@@ -341,7 +343,7 @@ def test_what_is_examined(how: Any) -> None:
     logits = outputs[0]
     there = targets["target"][0] >= 0
     wrong = logits.softmax(-1) - nn.functional.one_hot(targets["target"][0].clamp(min=0), 3)
-    by_hand = (wrong @ stack.run(0).weight.detach().T).norm(dim=-1)[there].mean()  # type: ignore[operator]
+    by_hand = (wrong @ stack.module(0).weight.detach().T).norm(dim=-1)[there].mean()  # type: ignore[operator]
     assert norms[0, 11] == pytest.approx(float(by_hand), rel=1e-4)
 
 
@@ -352,17 +354,17 @@ def test_the_most_frequent_confusions_are_shown() -> None:
     walking = test.targets["target"] == 2
     logits[walking] = torch.tensor([0.0, 5.0, 1.0])
     kept = task.predictions(logits, test.targets) | {"repeat": np.array([0, 1])}
-    shown = task.showcase({"bad": {}, "m": kept}, seed=0)
+    shown = task.gallery({"bad": {}, "m": kept}, seed=0)
     assert shown["target"].tolist() == [2]
     assert shown["prediction"].tolist() == [1]
     assert shown["model"].tolist() == [1]
     assert shown["windows"].shape == (1, 10, 3)
     right = task.predictions(4.0 * nn.functional.one_hot(test.targets["target"].clamp(min=0), 3).float(), test.targets)
-    assert task.showcase({"m": right}, seed=0) == {}
+    assert task.gallery({"m": right}, seed=0) == {}
     # A random split is easier: what is shown is of the split by group, however much better the other one is.
     both = {key: np.concatenate([right[key], kept[key]]) for key in right}
     both["setting"] = np.array(["split=window"] * 2 + ["split=group"] * 2)
-    assert task.showcase({"m": both}, seed=0)["target"].tolist() == [2]
+    assert task.gallery({"m": both}, seed=0)["target"].tolist() == [2]
 
 
 # -- studies ----------------------------------------------------------------------------------------------------------

@@ -14,14 +14,14 @@ from sklearn import metrics
 from torch import Tensor
 from torch.nn import functional as F
 
-from tenfold import data
+from tenfold import datasets
 from tenfold.errors import DataError, RequestError, ShapeError
 from tenfold.tasks import ComparePairs
 
 
-def random_images(n: int = 60, *, size: int = 6, part: list[int] | None = None, n_classes: int = 4) -> data.Images:
+def random_images(n: int = 60, *, size: int = 6, part: list[int] | None = None, n_classes: int = 4) -> datasets.Images:
     numbers = np.random.default_rng(0)
-    return data.Images(
+    return datasets.Images(
         images=numbers.integers(0, 256, (n, size, size), dtype=np.uint8),
         labels=np.arange(n, dtype=np.int64) % n_classes,
         part=np.array([2] * n if part is None else part, dtype=np.uint8),
@@ -30,9 +30,9 @@ def random_images(n: int = 60, *, size: int = 6, part: list[int] | None = None, 
     )
 
 
-def ready_pairs(n: int = 50, *, part: list[int] | None = None, labels: bool = True) -> data.Pairs:
+def ready_pairs(n: int = 50, *, part: list[int] | None = None, labels: bool = True) -> datasets.Pairs:
     numbers = np.random.default_rng(1)
-    return data.Pairs(
+    return datasets.Pairs(
         pairs=numbers.random((n, 2, 6, 6), dtype=np.float32),
         targets=np.arange(n, dtype=np.int64) % 2,
         part=np.array([2] * n if part is None else part, dtype=np.uint8),
@@ -268,27 +268,27 @@ def test_the_showcase_holds_the_pairs_that_most_models_got_wrong() -> None:
         name: {"probability": values, "target": target.astype(np.uint8), "repeat": np.array([0, 1])}
         for name, values in (("a", first), ("b", second))
     }
-    shown = task.showcase(predictions, seed=5, count=4)
+    shown = task.gallery(predictions, seed=5, count=4)
     assert (shown["repeat"][:2].tolist(), shown["row"][:2].tolist()) == ([0, 1], [3, 6])
     assert shown["wrong_share"][:3].tolist() == [1.0, 0.5, 0.0]
     assert shown["images"].shape == (4, 2, 6, 6)
     assert shown["images"].dtype == np.uint8
     assert shown["labels"][0].tolist() == examples.targets["digits"][0, 3].tolist()
     assert shown["target"][0] == target[0, 3]
-    assert task.showcase({}, seed=5) == {}
+    assert task.gallery({}, seed=5) == {}
 
 
 def test_a_diverged_model_shows_nothing() -> None:
     task = ComparePairs(random_images(), train=10, test=8)
     bad = {"probability": np.full((1, 8), np.nan, np.float32), "target": np.zeros((1, 8)), "repeat": np.array([0])}
-    assert task.showcase({"bad": bad}, seed=0) == {}
+    assert task.gallery({"bad": bad}, seed=0) == {}
 
 
 # -- how the repeats relate ----------------------------------------------------------------------------
 
 
 def test_few_pairs_from_many_images_are_independent_repeats() -> None:
-    design = ComparePairs(random_images(1000, part=[0] * 800 + [1] * 200), train=40, test=50).design()
+    design = ComparePairs(random_images(1000, part=[0] * 800 + [1] * 200), train=40, test=50).resampling()
     assert (design.resampled, design.test_over_train) == (False, None)
     assert "800 items for training and 200 for testing (10% and 50% of them): taken as independent" in design.note
 
@@ -297,7 +297,7 @@ def test_few_pairs_from_many_images_are_independent_repeats() -> None:
     ("train", "test", "ratio"), [(41, 50, 100 / 82), (40, 51, 102 / 80), (600, 300, 200 / 800), (10, 300, 200 / 20)]
 )
 def test_more_than_that_is_resampling(train: int, test: int, ratio: float) -> None:
-    design = ComparePairs(random_images(1000, part=[0] * 800 + [1] * 200), train=train, test=test).design()
+    design = ComparePairs(random_images(1000, part=[0] * 800 + [1] * 200), train=train, test=test).resampling()
     assert design.resampled
     assert design.test_over_train == pytest.approx(ratio)
     assert "draw from the same 1000 items" in design.note
@@ -305,7 +305,7 @@ def test_more_than_that_is_resampling(train: int, test: int, ratio: float) -> No
 
 
 def test_ready_pairs_count_once() -> None:
-    design = ComparePairs(ready_pairs(50), train=30, test=20).design()
+    design = ComparePairs(ready_pairs(50), train=30, test=20).resampling()
     assert design.resampled
     assert design.test_over_train == pytest.approx(20 / 30)
 
@@ -462,7 +462,7 @@ def test_folds_test_every_image_in_one_of_them() -> None:
     for train, test in pools:
         assert not set(train.tolist()) & set(test.tolist())
         assert len(train) == 40
-    design = task.design()
+    design = task.resampling()
     assert (design.resampled, design.test_over_train, design.folds) == (True, 0.25, 5)
     with pytest.raises(RequestError, match="folds = 51"):
         ComparePairs(random_images(50), train=20, test=10, folds=51)

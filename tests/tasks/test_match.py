@@ -12,25 +12,25 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from tenfold import data
+from tenfold import datasets
+from tenfold.config import parse_study
 from tenfold.errors import DataError, RequestError, ShapeError, StudyError
 from tenfold.losses import triplet_loss
 from tenfold.seeds import uniform
-from tenfold.settings import parse_study
 from tenfold.tasks import Match
 from tenfold.tasks.match import MatchRecipe
 
 COUNTS = [1, 3, 4, 5, 6, 7, 8, 9, 10, 3, 4, 5]
 
 
-def images(counts: list[int] | None = None, *, groups: bool = False, size: int = 6) -> data.Images:
+def images(counts: list[int] | None = None, *, groups: bool = False, size: int = 6) -> datasets.Images:
     counts = COUNTS if counts is None else counts
     labels = np.repeat(np.arange(len(counts)), counts).astype(np.int64)
     numbers = np.random.default_rng(0)
-    return data.Images(
+    return datasets.Images(
         images=numbers.integers(0, 256, (len(labels), size, size)).astype(np.uint8),
         labels=labels,
-        part=np.full(len(labels), data.UNASSIGNED, np.uint8),
+        part=np.full(len(labels), datasets.UNASSIGNED, np.uint8),
         class_names=tuple(f"c{number}" for number in range(len(counts))),
         name="some",
         groups=np.arange(len(counts), dtype=np.int64) // 3 if groups else None,
@@ -75,7 +75,7 @@ def test_a_repeat_is_the_same_among_others_and_alone() -> None:
 
 def test_classes_that_the_data_set_keeps_for_testing_are_never_learnt_from() -> None:
     few = images()
-    part = np.where(few.labels >= 8, data.TEST, data.TRAIN).astype(np.uint8)
+    part = np.where(few.labels >= 8, datasets.TEST, datasets.TRAIN).astype(np.uint8)
     its = Match(replace(few, part=part), candidates=3, query_sets=5, pool_classes=2)
     parts = its.examples(range(4), seed=0)
     for run in range(4):
@@ -189,7 +189,7 @@ def test_recipes_that_are_none(values: dict[str, Any], message: str) -> None:
 def test_a_recipe_comes_back_from_its_dump() -> None:
     recipe = MatchRecipe(classes_per_batch=5, images_per_class=3, margin=[1.0, 2.0])
     assert MatchRecipe(**recipe.model_dump()) == recipe
-    assert [lane.setting for lane in recipe.lanes()] == ["margin=1", "margin=2"]
+    assert [config.setting for config in recipe.configs()] == ["margin=1", "margin=2"]
 
 
 # -- loss -------------------------------------------------------------------------------------------------------------
@@ -252,7 +252,7 @@ def test_scores_against_a_slow_loop() -> None:
 
 def test_episodes_are_scored_where_the_data_bring_them() -> None:
     few = images([6] * 8)
-    part = np.where(few.labels >= 4, data.TEST, data.TRAIN).astype(np.uint8)
+    part = np.where(few.labels >= 4, datasets.TEST, datasets.TRAIN).astype(np.uint8)
     rows = np.flatnonzero(few.labels >= 4).reshape(4, 6)
     episodes = np.stack([np.stack([rows[:, at], rows[::-1, at + 1]]) for at in (0, 2, 4)]).astype(np.int64)
     its = Match(replace(few, part=part, episodes=episodes), candidates=2, query_sets=5, pool_classes=2)
@@ -274,7 +274,7 @@ def test_episodes_are_scored_where_the_data_bring_them() -> None:
 
 def test_predictions_say_the_group_of_every_query() -> None:
     few = images([6] * 9, groups=True)
-    part = np.where(few.labels >= 6, data.TEST, data.TRAIN).astype(np.uint8)
+    part = np.where(few.labels >= 6, datasets.TEST, datasets.TRAIN).astype(np.uint8)
     rows = np.flatnonzero(few.labels >= 6).reshape(3, 6)
     episodes = np.stack([np.stack([rows[:, 0], rows[[2, 0, 1], 1]])]).astype(np.int64)
     its = Match(replace(few, part=part, episodes=episodes), candidates=2, query_sets=7, pool_classes=2)
@@ -298,7 +298,7 @@ def test_folds_test_every_class_once(groups: bool) -> None:
     if groups:
         assert all(len({label // 3 for label in its_test}) == 1 for its_test in tested)
     its.examples(range(4), seed=0)
-    assert its.design().folds == 4
+    assert its.resampling().folds == 4
     with pytest.raises(RequestError, match="folds = 99: some has"):
         Match(images([5] * 12, groups=groups), candidates=2, pool_classes=3, folds=99)
 
@@ -314,7 +314,7 @@ def test_galleries_show_what_was_ranked() -> None:
     outputs = torch.randn(1, test.n_examples, 4, generator=torch.Generator().manual_seed(1))
     kept = its.predictions(outputs, test.targets) | {"repeat": np.array([4])}
     perfect = its.predictions(one_hot(test.targets["class"]), test.targets) | {"repeat": np.array([4])}
-    shown = its.showcase({"poor": kept, "good": perfect}, seed=0)
+    shown = its.gallery({"poor": kept, "good": perfect}, seed=0)
     assert shown["model"].tolist() == [1] * 16
     assert shown["query"].shape == (16, 6, 6)
     assert shown["ranked"].shape == (16, 3, 6, 6)
@@ -322,7 +322,7 @@ def test_galleries_show_what_was_ranked() -> None:
     for query, ranked in zip(shown["query"], shown["ranked"], strict=True):
         labels = [int(images().labels[np.flatnonzero((items == image).all((1, 2)))[0]]) for image in (query, ranked[0])]
         assert labels[0] == labels[1]  # the perfect model's first candidate is of the query's class
-    assert its.showcase({}, seed=0) == {}
+    assert its.gallery({}, seed=0) == {}
 
 
 def test_outputs_that_are_no_embeddings() -> None:
@@ -374,5 +374,5 @@ def test_galleries_leave_out_a_run_that_diverged() -> None:
     outputs[0] = torch.nan
     kept = its.predictions(outputs, test.targets) | {"repeat": np.array([3, 4])}
     sound = {name: values[1:] for name, values in kept.items()}
-    shown, expected = (its.showcase({"m": arrays}, seed=0) for arrays in (kept, sound))
+    shown, expected = (its.gallery({"m": arrays}, seed=0) for arrays in (kept, sound))
     assert all(np.array_equal(shown[name], expected[name]) for name in expected)

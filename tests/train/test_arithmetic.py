@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tenfold.train._job import arithmetic
+from tenfold.train import cpu_numerics
 
 
 def below_normal() -> float:
@@ -18,7 +18,7 @@ def test_numbers_below_the_normal_ones_are_zero_and_come_back(before: bool) -> N
     threads = torch.get_num_threads()
     torch.set_flush_denormal(before)
     try:
-        with arithmetic(1):
+        with cpu_numerics(1):
             assert below_normal() == 0
             assert torch.get_num_threads() == 1
         assert (below_normal() == 0) == before

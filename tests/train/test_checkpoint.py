@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tenfold.errors import TrainingError
-from tenfold.train import Outcome, fit, prepare, restore, save_checkpoint, train
+from tenfold.execute import run_job
+from tenfold.train import Outcome, fit, prepare, restore, save_checkpoint
 
 OPTIMISERS: list[dict[str, Any]] = [
     {"optimizer": "sgd", "lr": 0.05},
@@ -49,7 +50,7 @@ def broken(job: Any, task: Any, path: Path, after: list[int]) -> tuple[list[Any]
         for _ in itertools.islice(fit(state), epoch):
             pass
         save_checkpoint(state, path)
-    *epochs, outcome = train(replace(job, checkpoint=path, checkpoint_seconds=1e9), task)
+    *epochs, outcome = run_job(replace(job, checkpoint=path, checkpoint_seconds=1e9), task)
     assert isinstance(outcome, Outcome)
     return epochs, outcome
 
@@ -57,7 +58,7 @@ def broken(job: Any, task: Any, path: Path, after: list[int]) -> tuple[list[Any]
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("optimiser", range(len(OPTIMISERS)))
 def test_a_broken_run_is_the_unbroken_run(engine: Any, tmp_path: Path, optimiser: int, schedule: str) -> None:
-    """Every optimiser with every schedule, in a stack of lanes, single precision, stopped twice."""
+    """Every optimiser with every schedule, in a stack of configs, single precision, stopped twice."""
     task = engine.task(train=48, validation=0.25)
     job = engine.job(
         n_runs=2,
@@ -117,7 +118,7 @@ def test_checkpoints_are_written_while_training(engine: Any, tmp_path: Path) -> 
     path = tmp_path / "deep" / "c.safetensors"
     job = replace(engine.job(epochs=3), checkpoint=path, checkpoint_seconds=0.0)
     seen = 0
-    for event in train(job, engine.task()):
+    for event in run_job(job, engine.task()):
         seen += path.is_file() and not isinstance(event, Outcome)
     assert seen == 2  # after the first epoch, and after the second; the last one's is written after it was handed out
     assert not list(path.parent.glob(".*.tmp"))

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tenfold import built_in_studies, load_study
-from tenfold.models import MODELS, ModuleSource
+from tenfold.config import ModelSettings
+from tenfold.models import MODELS, ModelFactory
 from tenfold.seeds import derive, generator
-from tenfold.settings import ModelSettings
 from tenfold.stack import replayable
-from tenfold.study import informed
+from tenfold.study import with_module_kwargs
 from tenfold.tasks import TASKS
 from tenfold.train import Job, RunId, train_alone
 
@@ -43,18 +43,18 @@ def built_in_models() -> dict[str, tuple[str, ModelSettings]]:
     for name in built_in_studies():
         study = load_study(name)
         for model in study.models:
-            if model.source.is_estimator:
+            if model.factory.is_estimator:
                 continue
-            options = dict(model.source.options) | NARROW.get(model.source.name, {})
-            model = replace(model, source=replace(model.source, options=options))
+            options = dict(model.factory.options) | NARROW.get(model.factory.name, {})
+            model = replace(model, factory=replace(model.factory, options=options))
             recipe = model.recipe.model_copy(update={"epochs": 1, "batch_size": 1})
-            key = (model.source.name, repr(sorted(model.source.options.items())), repr(recipe))
+            key = (model.factory.name, repr(sorted(model.factory.options.items())), repr(recipe))
             found.setdefault(key, (f"{name}: {model.name}", study.task.kind, model))
-    there = {model.source.name for _, _, model in found.values()}
+    there = {model.factory.name for _, _, model in found.values()}
     for name in set(MODELS) - there:  # for studies of one's own
         kind = "match" if name.endswith("-embedding") else "compare-pairs"
         recipe = TASKS[kind].recipe_type(**({"loss": "prototypical", "optimizer": "sgd"} if kind == "match" else {}))
-        model = ModelSettings(name, ModuleSource(name, WITHOUT_A_STUDY[name]), recipe)
+        model = ModelSettings(name, ModelFactory(name, WITHOUT_A_STUDY[name]), recipe)
         found[(name,)] = (name, kind, model)
     return {name: (kind, model) for name, kind, model in sorted(found.values(), key=lambda entry: entry[0])}
 
@@ -69,7 +69,7 @@ BATCHES: dict[str, dict[str, Any]] = {
 
 
 def test_every_model_of_the_list_is_tested_here() -> None:
-    assert {model.source.name for _, model in BUILT_IN.values()} == set(MODELS)
+    assert {model.factory.name for _, model in BUILT_IN.values()} == set(MODELS)
     assert {kind for kind, _ in BUILT_IN.values()} == set(BATCHES) == set(TASKS)
     assert len(BUILT_IN) >= 10
 
@@ -80,29 +80,29 @@ def test_every_model_is_the_run_that_it_would_be_alone(engine: Any, name: str) -
     kind, model = BUILT_IN[name]
     task = {"compare-pairs": engine.task, "match": engine.match, "classify-sequences": engine.sequences}[kind]()
     recipe = model.recipe.model_copy(update={"dtype": "float64", "epochs": 5} | BATCHES[kind])
-    n_repeats = 2 if len(recipe.lanes()) > 1 else 3
-    runs = tuple(RunId(lane, repeat) for lane in recipe.lanes() for repeat in range(n_repeats))
-    source = informed(model.source, task)
+    n_repeats = 2 if len(recipe.configs()) > 1 else 3
+    runs = tuple(RunId(config, repeat) for config in recipe.configs() for repeat in range(n_repeats))
+    source = with_module_kwargs(model.factory, task)
     job = Job(model.name, source, recipe, runs, 0, "vmap", 1)
     stack = engine.steps(job, task).stack
     looped = engine.steps(engine.loop(job), task).stack
     recorded = engine.steps(replace(job, recorded=True), task).stack
     assert recorded.recorded
     for run in range(len(runs)):
-        in_stack = stack.run(run)
-        single = engine.steps(job.of_runs(runs[run : run + 1]), task).stack.run(0)
+        in_stack = stack.module(run)
+        single = engine.steps(job.of_runs(runs[run : run + 1]), task).stack.module(0)
         alone = train_alone(job, task, run, max_steps=20)
-        assert engine.distance(in_stack, recorded.run(run)) < TOLERANCE
-        assert engine.distance(in_stack, looped.run(run)) < TOLERANCE
+        assert engine.distance(in_stack, recorded.module(run)) < TOLERANCE
+        assert engine.distance(in_stack, looped.module(run)) < TOLERANCE
         assert engine.distance(in_stack, single) < TOLERANCE
         assert engine.distance(in_stack, alone) < TOLERANCE
-        dropout = {} if recipe.dropout is None else {"dropout": runs[run].lane.dropout}
+        dropout = {} if recipe.dropout is None else {"dropout": runs[run].config.dropout}
         start = source.build(derive(0, model.name, runs[run].repeat, "weights"), **dropout).double()
         assert engine.distance(in_stack, start) > 1e-4  # it did train
 
 
 def recipes() -> st.SearchStrategy[dict[str, Any]]:
-    """Recipes of every optimiser with every schedule that does not look at validation scores, and all lane values."""
+    """Recipes of every optimiser with every schedule that does not look at validation scores, and all config values."""
 
     def optimiser(name: str) -> st.SearchStrategy[dict[str, Any]]:
         kinds: dict[str, dict[str, st.SearchStrategy]] = {
@@ -143,11 +143,11 @@ def test_every_recipe_is_the_run_that_it_would_be_alone(engine: Any, recipe: dic
     looped = engine.steps(engine.loop(job), task, 12).stack
     for run in range(n_runs):
         alone = train_alone(job, task, run, max_steps=12)
-        single = engine.steps(job.of_runs(job.runs[run : run + 1]), task, 12).stack.run(0)
+        single = engine.steps(job.of_runs(job.runs[run : run + 1]), task, 12).stack.module(0)
         # The last part of Adam's square root: gradients that are exactly 0 in truth are rounding here.
-        assert engine.distance(stack.run(run), looped.run(run)) < TOLERANCE
-        assert engine.distance(stack.run(run), single) < TOLERANCE
-        assert engine.distance(stack.run(run), alone) < TOLERANCE
+        assert engine.distance(stack.module(run), looped.module(run)) < TOLERANCE
+        assert engine.distance(stack.module(run), single) < TOLERANCE
+        assert engine.distance(stack.module(run), alone) < TOLERANCE
 
 
 # -- a loop that knows nothing of tenfold.train ---------------------------------------------------------------------
@@ -188,7 +188,7 @@ def plain_loop(job: Job, task: Any, run: int, optimiser_of: Any, schedule_of: An
     """Written from torch alone; of tenfold only seeds, data and replayable dropout."""
     seed, repeat, recipe = job.seed, job.runs[run].repeat, job.recipe
     torch.manual_seed(derive(seed, job.model, repeat, "weights"))
-    module = job.source.reference(**job.source.options)  # type: ignore[operator]
+    module = job.factory.reference(**job.factory.options)  # type: ignore[operator]
     module = replayable(module.double(), key=derive(seed, job.model, repeat, "dropout"))
     parts = {
         part: examples.to(torch.device("cpu"), torch.float64)
@@ -263,7 +263,7 @@ def test_plateau_schedules_part_in_the_test_above(engine: Any) -> None:
     assert len(set(state.plateau.factors.tolist())) > 1
 
 
-# -- lanes ----------------------------------------------------------------------------------------------------------
+# -- configs ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -283,15 +283,15 @@ def test_a_list_of_lane_values_is_a_study_for_each(engine: Any, name: str, value
     task = engine.task()
     swept = engine.job(n_runs=2, **{name: values}, **more)
     assert len(swept.runs) == 2 * len(values)
-    assert len({run.lane.setting for run in swept.runs}) == len(values)
+    assert len({run.config.setting for run in swept.runs}) == len(values)
     stack = engine.steps(swept, task).stack
     looped = engine.steps(engine.loop(swept), task).stack
     for at, value in enumerate(values):
         single = engine.steps(engine.job(n_runs=2, **{name: value}, **more), task).stack
         for run in range(2):
-            assert engine.distance(stack.run(2 * at + run), single.run(run)) < TOLERANCE
-            assert engine.distance(looped.run(2 * at + run), single.run(run)) < TOLERANCE
-    assert engine.distance(stack.run(0), stack.run(2)) > 1e-4  # the value matters
+            assert engine.distance(stack.module(2 * at + run), single.module(run)) < TOLERANCE
+            assert engine.distance(looped.module(2 * at + run), single.module(run)) < TOLERANCE
+    assert engine.distance(stack.module(0), stack.module(2)) > 1e-4  # the value matters
 
 
 def test_a_grid_of_lane_values_is_every_combination(engine: Any) -> None:
@@ -299,10 +299,10 @@ def test_a_grid_of_lane_values_is_every_combination(engine: Any) -> None:
     grid = engine.job(n_runs=1, optimizer="sgd", lr=[0.01, 0.1], momentum=[0.0, 0.9], dropout=[0.1, 0.5])
     assert len(grid.runs) == 8
     stack = engine.steps(grid, task).stack
-    lane = grid.runs[6].lane
-    assert lane.setting == "lr=0.1, momentum=0.9, dropout=0.1"
+    config = grid.runs[6].config
+    assert config.setting == "lr=0.1, momentum=0.9, dropout=0.1"
     single = engine.job(n_runs=1, optimizer="sgd", lr=0.1, momentum=0.9, dropout=0.1)
-    assert engine.distance(stack.run(6), engine.steps(single, task).stack.run(0)) < TOLERANCE
+    assert engine.distance(stack.module(6), engine.steps(single, task).stack.module(0)) < TOLERANCE
 
 
 # -- modules with parts that are not trained ------------------------------------------------------------------------
@@ -331,14 +331,14 @@ def test_frozen_parameters_are_not_trained(engine: Any, optimizer: str) -> None:
     stack = engine.steps(job, task).stack
     looped = engine.steps(engine.loop(job), task).stack
     for run in range(3):
-        start = job.source.build(derive(0, "model", run, "weights")).double()
-        trained, alone = stack.run(run), train_alone(job, task, run, max_steps=20)
+        start = job.factory.build(derive(0, "model", run, "weights")).double()
+        trained, alone = stack.module(run), train_alone(job, task, run, max_steps=20)
         assert torch.equal(trained.base.weight, start.base.weight)
-        assert torch.equal(looped.run(run).base.weight, start.base.weight)
+        assert torch.equal(looped.module(run).base.weight, start.base.weight)
         for name in ("base.bias", "head.weight", "head.bias"):
             theirs = alone.get_parameter(name)
             torch.testing.assert_close(trained.get_parameter(name), theirs, rtol=0, atol=TOLERANCE)
-            torch.testing.assert_close(looped.run(run).get_parameter(name), theirs, rtol=0, atol=TOLERANCE)
+            torch.testing.assert_close(looped.module(run).get_parameter(name), theirs, rtol=0, atol=TOLERANCE)
         assert not torch.equal(trained.base.bias, start.base.bias)
 
 
@@ -381,9 +381,9 @@ def test_random_numbers_inside_a_module_replay_in_a_loop(engine: Any) -> None:
     assert torch.equal(torch.get_rng_state(), before)  # the caller's own numbers are not touched
     torch.manual_seed(1)
     for run in range(3):
-        single = engine.steps(job.of_runs(job.runs[run : run + 1]), task).stack.run(0)
-        assert engine.distance(first.run(run), single) == 0
-        assert engine.distance(first.run(run), train_alone(job, task, run, max_steps=20)) < TOLERANCE
+        single = engine.steps(job.of_runs(job.runs[run : run + 1]), task).stack.module(0)
+        assert engine.distance(first.module(run), single) == 0
+        assert engine.distance(first.module(run), train_alone(job, task, run, max_steps=20)) < TOLERANCE
 
 
 def test_augmentation_changes_what_is_trained_and_not_the_data(engine: Any) -> None:
@@ -392,8 +392,10 @@ def test_augmentation_changes_what_is_trained_and_not_the_data(engine: Any) -> N
     plain = engine.steps(engine.job(), task).stack
     augmented = engine.steps(engine.job(augment={"shift": 1.0}), task).stack
     nothing = engine.steps(engine.job(augment={}), task).stack
-    assert engine.distance(plain.run(0), augmented.run(0)) > 1e-4
-    assert engine.distance(plain.run(0), nothing.run(0)) < 1e-9  # sampling at the pixels themselves, but for rounding
+    assert engine.distance(plain.module(0), augmented.run(0)) > 1e-4
+    assert (
+        engine.distance(plain.module(0), nothing.run(0)) < 1e-9
+    )  # sampling at the pixels themselves, but for rounding
     assert torch.equal(task.examples([0], seed=0)["train"].items, before)
 
 
@@ -403,7 +405,7 @@ def test_single_precision_stays_near(engine: Any) -> None:
     job = engine.job(dtype="float32", optimizer="sgd", lr=0.05)
     stack = engine.steps(job, task).stack
     for run in range(3):
-        assert engine.distance(stack.run(run), train_alone(job, task, run, max_steps=20)) < 1e-5
+        assert engine.distance(stack.module(run), train_alone(job, task, run, max_steps=20)) < 1e-5
 
 
 class Dense(nn.Module):

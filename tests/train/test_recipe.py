@@ -1,4 +1,4 @@
-"""Recipes: strict values, lanes, labels that tell runs apart."""
+"""Recipes: strict values, configs, labels that tell runs apart."""
 
 from __future__ import annotations
 
@@ -9,45 +9,45 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tenfold.recipe import Lane, Recipe
+from tenfold.recipe import Config, Recipe
 from tenfold.tasks.compare_pairs import PairRecipe
 
 
 def test_nothing_listed_is_one_lane_without_a_label() -> None:
-    assert Recipe().lanes() == [Lane()]
+    assert Recipe().configs() == [Config()]
     for auxiliary, expected in (([0.8, 0.8, 1.0], (0.8, 0.8, 1.0)), (None, (0.0, 0.0, 1.0))):
         recipe = PairRecipe(auxiliary=auxiliary)
-        (lane,) = recipe.lanes()
-        assert lane.setting == ""
-        assert tuple(recipe.loss_settings(lane)["auxiliary"]) == expected
+        (config,) = recipe.configs()
+        assert config.setting == ""
+        assert tuple(recipe.loss_settings(config)["auxiliary"]) == expected
 
 
 def test_defaults_stand_in_one_place() -> None:
-    """A lane's are the recipe's."""
+    """A config's are the recipe's."""
     recipe = Recipe()
-    assert all(getattr(recipe, name) == getattr(Lane(), name) for name in Recipe.optimiser_values)
+    assert all(getattr(recipe, name) == getattr(Config(), name) for name in Recipe.optimiser_values)
 
 
 def test_a_list_of_one_value_is_a_sweep_with_its_label() -> None:
-    assert [lane.setting for lane in Recipe(lr=[0.1]).lanes()] == ["lr=0.1"]
+    assert [config.setting for config in Recipe(lr=[0.1]).configs()] == ["lr=0.1"]
 
 
 def test_a_grid_has_every_combination_in_order() -> None:
-    lanes = PairRecipe(lr=[0.1, 0.01], dropout=[0.0, 0.5], auxiliary=[[1, 1, 1], [0.5, 0, 1]]).lanes()
-    assert [lane.setting for lane in lanes[:3]] == [
+    configs = PairRecipe(lr=[0.1, 0.01], dropout=[0.0, 0.5], auxiliary=[[1, 1, 1], [0.5, 0, 1]]).configs()
+    assert [config.setting for config in configs[:3]] == [
         "lr=0.1, dropout=0, auxiliary=1/1/1",
         "lr=0.1, dropout=0, auxiliary=0.5/0/1",
         "lr=0.1, dropout=0.5, auxiliary=1/1/1",
     ]
-    assert len({lane.setting for lane in lanes}) == 8
+    assert len({config.setting for config in configs}) == 8
 
 
 @given(st.lists(st.floats(1e-300, 1e300, allow_subnormal=False), min_size=1, max_size=6, unique=True))
 @settings(deadline=None, max_examples=200)
 def test_two_values_never_share_a_label(values: list[float]) -> None:
-    lanes = Recipe(lr=values).lanes()
-    assert len({lane.setting for lane in lanes}) == len(values)
-    assert [float(lane.setting.removeprefix("lr=")) for lane in lanes] == values
+    configs = Recipe(lr=values).configs()
+    assert len({config.setting for config in configs}) == len(values)
+    assert [float(config.setting.removeprefix("lr=")) for config in configs] == values
 
 
 def test_tuples_do_for_lists() -> None:

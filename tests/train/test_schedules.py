@@ -89,7 +89,7 @@ def test_each_run_is_clipped_like_clip_grad_norm(engine: Any, how: Any, limits: 
     for run in range(len(job.runs)):
         parameter = nn.Parameter(torch.zeros_like(before[run]))
         parameter.grad = before[run].clone()
-        limit = job.runs[run].lane.clip
+        limit = job.runs[run].config.clip
         assert limit is not None
         norm = float(nn.utils.clip_grad_norm_([parameter], limit))
         torch.testing.assert_close(state.gradient[run], parameter.grad, rtol=1e-12, atol=0)

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tenfold.train import Epoch, Outcome, finish, fit, prepare, train
+from tenfold.execute import run_job
+from tenfold.train import Epoch, Outcome, finish, fit, prepare
 
 HOWS = ["vmap", "loop"]
 
@@ -40,7 +41,7 @@ def test_a_stopped_run_keeps_its_best_weights_and_statistics(engine: Any, how: A
     free = prepare(engine.job(n_runs=4, how=how, **STOPPING), task)
     snapshots, losses = [], []
     for epoch in fit(free):
-        snapshots.append([free.stack.run(run).state_dict() for run in range(4)])
+        snapshots.append([free.stack.module(run).state_dict() for run in range(4)])
         losses.append(epoch.scores["validation"]["loss"])
     epochs, outcome = engine.train(job, task)
     best_epochs = set()
@@ -74,7 +75,7 @@ def test_a_stopped_run_does_not_move_and_its_curve_is_flat(engine: Any, how: Any
     stopped_at: dict[int, tuple[int, dict[str, Tensor], float]] = {}
     for epoch in fit(state):
         for run in range(4):
-            now = {name: value.clone() for name, value in state.stack.run(run).state_dict().items()}
+            now = {name: value.clone() for name, value in state.stack.module(run).state_dict().items()}
             if run in stopped_at:
                 at, then, loss = stopped_at[run]
                 assert all(torch.equal(now[name], then[name]) for name in then)
@@ -207,7 +208,7 @@ def test_a_diverged_run_is_not_brought_back_by_early_stopping(engine: Any) -> No
 
 def test_when_every_run_diverges_training_ends(engine: Any) -> None:
     task = engine.task()
-    *epochs, outcome = train(engine.job(optimizer="sgd", lr=1e38, epochs=50, dtype="float32"), task)
+    *epochs, outcome = run_job(engine.job(optimizer="sgd", lr=1e38, epochs=50, dtype="float32"), task)
     assert len(epochs) < 5
     assert isinstance(outcome, Outcome)
     assert outcome.status == ["diverged"] * 3

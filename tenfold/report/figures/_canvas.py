@@ -14,11 +14,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tenfold.results import Arm, Results
+from tenfold.record import Reader, Variant
 
 __all__ = [
     "COLOURS", "FONT", "HOLLOW", "NARROW", "SMALL", "WIDE",
-    "axes_at", "best_arms", "fit", "legend", "new_figure", "panels", "places", "plain",
+    "axes_at", "best_variants", "fit", "legend", "new_figure", "panels", "places", "plain",
     "row_label", "scale_of", "title", "wrapped", "write",
 ]  # fmt: skip
 
@@ -217,15 +217,17 @@ def scale_of(unit: str) -> float:
     return 100.0 if unit == "%" else 1.0
 
 
-def best_arms(results: Results, among: Sequence[Arm] | None = None) -> list[Arm]:
-    """Arms from best to worst on the primary metric, those without a score last; at most 24, the best ones."""
+def best_variants(results: Reader, among: Sequence[Variant] | None = None) -> list[Variant]:
+    """Variants from best to worst on the primary metric, those without a score last; at most 24, the best ones."""
     place = places(results)
-    arms = sorted(results.arms if among is None else among, key=lambda arm: place.get(arm.label, len(place) + 1))
-    return arms[:MOST_PANELS]
+    variants = sorted(
+        results.variants if among is None else among, key=lambda variant: place.get(variant.label, len(place) + 1)
+    )
+    return variants[:MOST_PANELS]
 
 
-def places(results: Results) -> dict[str, int]:
-    """The place of each arm with a score in the ranking on the primary metric, by label; 1 is the best."""
+def places(results: Reader) -> dict[str, int]:
+    """The place of each variant with a score in the ranking on the primary metric, by label; 1 is the best."""
     return {entry.label: entry.place for entry in results.ranking()}
 
 

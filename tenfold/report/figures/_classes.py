@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tenfold.record import Reader, Variant
 from tenfold.report.figures._canvas import FONT, fit, mean_and_std
 from tenfold.report.figures._predictions import SEQUENCES, sound_runs
-from tenfold.results import Arm, Results
 
 __all__ = [
     "classified",
@@ -21,14 +21,14 @@ __all__ = [
 ]
 
 
-def classified(results: Results) -> Iterator[tuple[Arm, np.ndarray]]:
+def classified(results: Reader) -> Iterator[tuple[Variant, np.ndarray]]:
     """Arms, best first, each with how often each class was taken for each: (runs, true, predicted)."""
-    for arm, arrays in sound_runs(results, SEQUENCES, "target", "prediction"):
+    for variant, arrays in sound_runs(results, SEQUENCES, "target", "prediction"):
         target, prediction = arrays["target"], arrays["prediction"]
         if target.ndim != 2 or target.shape != prediction.shape or target.dtype.kind not in "iu":
             continue
         if prediction.dtype.kind in "iu" and (target >= 0).any():
-            yield arm, confusion_counts(target, prediction)
+            yield variant, confusion_counts(target, prediction)
 
 
 def confusion_counts(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
@@ -47,7 +47,7 @@ def confusion_counts(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
 
 
 def widened(counts: np.ndarray, n_classes: int) -> np.ndarray:
-    """With zeros for classes that this arm never saw or said."""
+    """With zeros for classes that this variant never saw or said."""
     more = n_classes - counts.shape[1]
     return np.pad(counts, ((0, 0), (0, more), (0, more)))
 

@@ -6,11 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tenfold.record import Curve, Reader
 from tenfold.report.figures._canvas import (
     COLOURS,
     NARROW,
     WIDE,
-    best_arms,
+    best_variants,
     legend,
     mean_and_std,
     panels,
@@ -18,28 +19,29 @@ from tenfold.report.figures._canvas import (
     title,
     whole,
 )
-from tenfold.results import Curve, Results
 
 # Told apart by colour and by kind of line.
 _LOOKS = {"train": ("third", "dashed"), "validation": ("second", "line"), "test": ("first", "line")}
 
 
-def draw_curves(results: Results, metric: str, *, width: float) -> Figure | None:
+def draw_curves(results: Reader, metric: str, *, width: float) -> Figure | None:
     """Mean over repeats with a band of one deviation, for each part; None where no curve was saved."""
     curves = results.curves(metric)
     if not curves:
         return None
     described = results.metric(metric)
     scale = scale_of(described["unit"])
-    arms = best_arms(results, [arm for arm in results.arms if any(curve.arm == arm for curve in curves)])
+    variants = best_variants(
+        results, [variant for variant in results.variants if any(curve.variant == variant for curve in curves)]
+    )
     parts = [part for part in _LOOKS if any(curve.part == part for curve in curves)]
     high = 110 if width > (WIDE + NARROW) / 2 else 96
-    figure, axes = panels([arm.label for arm in arms], width, high, wide=4, top=28)
+    figure, axes = panels([variant.label for variant in variants], width, high, wide=4, top=28)
     entries = [(_LOOKS[part][1], _LOOKS[part][0], part) for part in parts]
     legend(whole(figure), [*entries, ("band", "third", "± 1 deviation")], left=4, top=12)
-    low, high = _limits([curve for curve in curves if curve.arm in arms], scale)
-    for panel, arm in zip(axes, arms, strict=True):
-        mine = {curve.part: curve for curve in curves if curve.arm == arm}
+    low, high = _limits([curve for curve in curves if curve.variant in variants], scale)
+    for panel, variant in zip(axes, variants, strict=True):
+        mine = {curve.part: curve for curve in curves if curve.variant == variant}
         for part in parts:
             if part in mine:
                 _line(panel, mine[part], scale, *_LOOKS[part])
@@ -51,7 +53,7 @@ def draw_curves(results: Results, metric: str, *, width: float) -> Figure | None
         panel.set_ylim(low, high)
         panel.yaxis.get_major_locator().set_params(nbins=4)  # type: ignore[union-attr]
         panel.grid(axis="y", color=COLOURS["line"], lw=1)
-        title(panel, arm.label, left=30, right=_last(mine.get("test"), scale, described["unit"]))
+        title(panel, variant.label, left=30, right=_last(mine.get("test"), scale, described["unit"]))
     return figure
 
 

@@ -1,4 +1,4 @@
-"""A line for each arm over the steps of a window, in panels of its own with all others behind; used by two figures."""
+"""A line for each variant over the steps of a window, in panels of its own with all others behind; used by two figures."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tenfold.record import Variant
 from tenfold.report.figures._canvas import COLOURS, NARROW, WIDE, legend, mean_and_std, panels, title, whole, write
-from tenfold.results import Arm
 
 __all__ = ["Line", "draw_lines"]
 
 
 class Line(NamedTuple):
-    """One arm: steps (n,), values (runs, n) with NaN for what is missing, a value above the panel, words in it."""
+    """One variant: steps (n,), values (runs, n) with NaN for what is missing, a value above the panel, words in it."""
 
-    arm: Arm
+    variant: Variant
     steps: np.ndarray
     values: np.ndarray
     right: str = ""
@@ -30,12 +30,12 @@ def draw_lines(
     """Mean over repeats with a band of one deviation.
 
     Args:
-        lines: best arm first.
+        lines: best variant first.
         limits: of the values, for all panels. ticks: (value, words).
         dots: mark every point.
     """
     narrow = width < (WIDE + NARROW) / 2
-    figure, axes = panels([line.arm.label for line in lines], width, 96 if narrow else 110, wide=4, top=28, left=36)
+    figure, axes = panels([line.variant.label for line in lines], width, 96 if narrow else 110, wide=4, top=28, left=36)
     entries = [("line", "first", "mean"), ("band", "first", "± 1 deviation")]
     others = [("thin", "third", "other models")] if len(lines) > 1 else []
     legend(whole(figure), entries + others, left=4, top=12)
@@ -52,7 +52,7 @@ def draw_lines(
         panel.set_ylim(*limits)
         panel.set_yticks([value for value, _ in ticks], [words for _, words in ticks])
         panel.grid(axis="y", color=COLOURS["line"], lw=1)
-        title(panel, line.arm.label, left=32, right=line.right)
+        title(panel, line.variant.label, left=32, right=line.right)
         if line.note:
             write(panel, 0.98, 0.05, line.note, ha="right", size=9.5, colour="second", transform=panel.transAxes)
     return figure

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from tenfold.record import Reader, Variant
 from tenfold.report.figures._canvas import (
     COLOURS,
     FONT,
@@ -26,7 +27,6 @@ from tenfold.report.figures._canvas import (
 )
 from tenfold.report.figures._classes import classified, confused_pairs, row_shares, taken_for, widened
 from tenfold.report.figures._predictions import names_of
-from tenfold.results import Arm, Results
 
 _MOST_CLASSES, _CLASSES_OF_MANY = 20, 12
 _BESIDE = 8  # classes of which two matrices stand side by side on a wide page
@@ -49,21 +49,21 @@ class _Layout(NamedTuple):
         return self.cell >= 29
 
 
-def draw_classes(results: Results, *, width: float = WIDE) -> Figure | None:
-    """A matrix for each of the best arms; None where the record has no predictions of classes."""
+def draw_classes(results: Reader, *, width: float = WIDE) -> Figure | None:
+    """A matrix for each of the best variants; None where the record has no predictions of classes."""
     found = list(islice(classified(results), 4))
     if not found:
         return None
     n_all = max(counts.shape[1] for _, counts in found)
-    arms = [(arm, widened(counts, n_all)) for arm, counts in found]
-    shown, n_there = _shown_classes([counts for _, counts in arms])
+    variants = [(variant, widened(counts, n_all)) for variant, counts in found]
+    shown, n_there = _shown_classes([counts for _, counts in variants])
     names = names_of(results, "class", n_all)
     narrow = width < (WIDE + NARROW) / 2
-    arms = arms[: 4 if len(shown) <= _BESIDE else 2]
-    plan = _layout(len(shown), len(arms), width, narrow=narrow)
+    variants = variants[: 4 if len(shown) <= _BESIDE else 2]
+    plan = _layout(len(shown), len(variants), width, narrow=narrow)
     block = _TOP + plan.high * len(shown) + _UNDER
-    rows = math.ceil(len(arms) / plan.columns)
-    pairs = confused_pairs(arms[0][1], _PAIRS)
+    rows = math.ceil(len(variants) / plan.columns)
+    pairs = confused_pairs(variants[0][1], _PAIRS)
     key_columns = 2 if narrow else 4
     key_lines = 0 if plan.named else math.ceil(len(shown) / key_columns)
     words_top = rows * block + key_lines * 16 + (10 if key_lines else 0)
@@ -71,9 +71,9 @@ def draw_classes(results: Results, *, width: float = WIDE) -> Figure | None:
     cut = n_there > len(shown)
     figure = new_figure(width, words_top + (18 if cut else 0) + 24 + line * max(len(pairs), 1))
     page = whole(figure)
-    for number, (arm, counts) in enumerate(arms):
+    for number, (variant, counts) in enumerate(variants):
         across, down = number % plan.columns, number // plan.columns
-        _matrix(page, arm, counts, shown, names, plan, across * (width - plan.outer), down * block)
+        _matrix(page, variant, counts, shown, names, plan, across * (width - plan.outer), down * block)
     if not plan.named:
         for place, at in enumerate(shown):
             x, y = width / key_columns * (place // key_lines), rows * block + 16 * (place % key_lines) + 8
@@ -83,16 +83,16 @@ def draw_classes(results: Results, *, width: float = WIDE) -> Figure | None:
         text = f"{len(shown)} of {n_there} classes, those most confused"
         write(page, 0, words_top + 8, text, colour="muted", size=SMALL, va="center")
         words_top += 18
-    _in_words(page, arms[0][0], pairs, names, width, words_top, narrow=narrow)
+    _in_words(page, variants[0][0], pairs, names, width, words_top, narrow=narrow)
     return figure
 
 
-def _shown_classes(arms: list[np.ndarray]) -> tuple[list[int], int]:
-    """Classes that occur, and how many those are; of many only the most confused ones of the best arm."""
-    there = np.flatnonzero(sum(counts.sum((0, 1)) + counts.sum((0, 2)) for counts in arms))
+def _shown_classes(variants: list[np.ndarray]) -> tuple[list[int], int]:
+    """Classes that occur, and how many those are; of many only the most confused ones of the best variant."""
+    there = np.flatnonzero(sum(counts.sum((0, 1)) + counts.sum((0, 2)) for counts in variants))
     if len(there) <= _MOST_CLASSES:
         return there.tolist(), len(there)
-    mean = np.nan_to_num(mean_and_std(row_shares(arms[0]))[0])
+    mean = np.nan_to_num(mean_and_std(row_shares(variants[0]))[0])
     np.fill_diagonal(mean, 0)
     confused = mean.sum(0) + mean.sum(1)
     return sorted(there[np.argsort(-confused[there], kind="stable")[:_CLASSES_OF_MANY]].tolist()), len(there)
@@ -109,14 +109,21 @@ def _layout(n_classes: int, n_arms: int, width: float, *, narrow: bool) -> _Layo
 
 
 def _matrix(
-    page: Axes, arm: Arm, counts: np.ndarray, shown: list[int], names: list[str], plan: _Layout, x: float, y: float
+    page: Axes,
+    variant: Variant,
+    counts: np.ndarray,
+    shown: list[int],
+    names: list[str],
+    plan: _Layout,
+    x: float,
+    y: float,
 ) -> None:
     mean, std = mean_and_std(100 * row_shares(counts))
     accuracy = np.diagonal(counts, axis1=1, axis2=2).sum(1) / counts.sum((1, 2))
     value = f"{100 * accuracy.mean():.1f} %"
     right = x + plan.left + plan.cell * len(shown)
     room = right - x - (len(value) + 1) * FONT * 0.56
-    write(page, x, y + 12, fit(arm.label, room), va="center")
+    write(page, x, y + 12, fit(variant.label, room), va="center")
     write(page, right, y + 12, value, va="center", ha="right", colour="first", weight="bold")
     for row, actual in enumerate(shown):
         top, start = y + _TOP + row * plan.high, x + plan.left
@@ -160,12 +167,14 @@ def _cell(page: Axes, left: float, top: float, plan: _Layout, value: tuple[float
 
 
 def _in_words(
-    page: Axes, arm: Arm, pairs: list[tuple[int, int, float, float]], names: list[str], width: float, top: float,
+    page: Axes, variant: Variant, pairs: list[tuple[int, int, float, float]], names: list[str], width: float, top: float,
     *, narrow: bool,
 ) -> None:  # fmt: skip
     head = "Most confused by " if pairs else "No class was taken for another by "
     bold = FONT * 1.15  # whose letters are wider
-    write(page, 0, top + 12, head + fit(arm.label, width - len(head) * bold * 0.56, bold), va="center", weight="bold")
+    write(
+        page, 0, top + 12, head + fit(variant.label, width - len(head) * bold * 0.56, bold), va="center", weight="bold"
+    )
     for number, (actual, predicted, mean, std) in enumerate(pairs):
         deviation = f" ± {100 * std:.1f}" if np.isfinite(std) else ""
         share = f"{100 * mean:.1f} %{deviation} of "

@@ -1,4 +1,4 @@
-"""Predictions of a record by arm, as figures need them; which kinds of task a figure is for is checked here alone."""
+"""Predictions of a record by variant, as figures need them; which kinds of task a figure is for is checked here alone."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from tenfold.record import Reader, Variant
 from tenfold.report.figures._canvas import places
-from tenfold.results import Arm, Results
 
 __all__ = [
     "MATCH",
@@ -25,7 +25,7 @@ __all__ = [
 PAIRS, MATCH, SEQUENCES = "compare-pairs", "match", "classify-sequences"
 
 
-def concerns(results: Results, *kinds: str) -> bool:
+def concerns(results: Reader, *kinds: str) -> bool:
     """Whether a figure of these kinds of task may find something to draw.
 
     It has nothing to look for in records of the other kinds above, damaged or not. A task of another name, somebody's
@@ -35,13 +35,13 @@ def concerns(results: Results, *kinds: str) -> bool:
     return kind in kinds or kind not in (PAIRS, MATCH, SEQUENCES)
 
 
-def kind_of(results: Results) -> str | None:
+def kind_of(results: Reader) -> str | None:
     """The study's kind of task, None where the record does not say."""
     return (results.study.get("task") or {}).get("kind")
 
 
 def readable(
-    results: Results, read: Callable[[], dict[str, np.ndarray] | None], *kinds: str
+    results: Reader, read: Callable[[], dict[str, np.ndarray] | None], *kinds: str
 ) -> dict[str, np.ndarray] | None:
     """Arrays of a file of the record; None where there are none, or the figure is not for this kind of task.
 
@@ -51,19 +51,19 @@ def readable(
     return read() if concerns(results, *kinds) else None
 
 
-def sound_runs(results: Results, kinds: str | tuple[str, ...], *names: str) -> Iterator[tuple[Arm, dict]]:
+def sound_runs(results: Reader, kinds: str | tuple[str, ...], *names: str) -> Iterator[tuple[Variant, dict]]:
     """Arms, best first, each with the arrays of these names and "repeat", the runs' numbers; runs first.
 
-    Arms without such arrays are left out, and runs that diverged. For the order see ``in_order``.
+    Variants without such arrays are left out, and runs that diverged. For the order see ``in_order``.
     """
     kinds = (kinds,) if isinstance(kinds, str) else kinds
 
-    @lru_cache(maxsize=1)  # arms of one model are in one file; all files at once may not fit
+    @lru_cache(maxsize=1)  # variants of one model are in one file; all files at once may not fit
     def of_model(model: str) -> dict[str, np.ndarray] | None:
         return readable(results, lambda: results.predictions(model), *kinds)
 
-    for arm in in_order(results, results.arms):
-        arrays = of_model(arm.model)
+    for variant in in_order(results, results.variants):
+        arrays = of_model(variant.model)
         if arrays is None or not set(names) <= arrays.keys():
             continue
         found = {name: arrays[name] for name in names}
@@ -71,25 +71,27 @@ def sound_runs(results: Results, kinds: str | tuple[str, ...], *names: str) -> I
         found["repeat"] = arrays.get("repeat", np.arange(runs))
         if any(len(values) != runs for values in found.values()):
             continue
-        diverged = [run.repeat for run in results.runs if run.arm == arm and run.status == "diverged"]
+        diverged = [run.repeat for run in results.runs if run.variant == variant and run.status == "diverged"]
         mine = ~np.isin(found["repeat"], diverged)
         if "setting" in arrays:
-            mine &= arrays["setting"] == arm.setting
+            mine &= arrays["setting"] == variant.setting
         if mine.any():
-            yield arm, {name: values[mine] for name, values in found.items()}
+            yield variant, {name: values[mine] for name, values in found.items()}
 
 
-def in_order(results: Results, arms: Iterable[Arm]) -> list[Arm]:
-    """Arms from best to worst on the primary metric, those without a score last.
+def in_order(results: Reader, variants: Iterable[Variant]) -> list[Variant]:
+    """Variants from best to worst on the primary metric, those without a score last.
 
-    Where arms divide the data in several ways, all of the study's first come before all of its second.
+    Where variants divide the data in several ways, all of the study's first come before all of its second.
     """
     place, way = places(results), results.divisions
     ways = list(dict.fromkeys(way.values()))
-    return sorted(arms, key=lambda arm: (ways.index(way[arm.label]), place.get(arm.label, len(place) + 1)))
+    return sorted(
+        variants, key=lambda variant: (ways.index(way[variant.label]), place.get(variant.label, len(place) + 1))
+    )
 
 
-def names_of(results: Results, what: str, count: int) -> list[str]:
+def names_of(results: Reader, what: str, count: int) -> list[str]:
     """Words for the numbers 0 ... count - 1 of classes, groups or channels; records that have none get numbers.
 
     Args:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tenfold.record import Reader
 from tenfold.report.figures._canvas import (
     COLOURS,
     NARROW,
@@ -24,7 +25,6 @@ from tenfold.report.figures._canvas import (
 )
 from tenfold.report.figures._classes import classified, precision_and_recall, widened
 from tenfold.report.figures._predictions import names_of
-from tenfold.results import Results
 
 _MOST_CLASSES = 30
 _ROW, _ABOVE, _BELOW = 28, 44, 26
@@ -32,8 +32,8 @@ _ROW, _ABOVE, _BELOW = 28, 44, 26
 _LOOKS = (("precision", "second", "D", -4.5), ("recall", "first", "o", 4.5))
 
 
-def draw(results: Results, *, width: float = WIDE) -> Figure | None:
-    """One panel for each of the best arms, a row a class; None where the record has no predictions of classes."""
+def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
+    """One panel for each of the best variants, a row a class; None where the record has no predictions of classes."""
     found = list(islice(classified(results), 4))
     if not found:
         return None
@@ -53,7 +53,7 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
     legend(page, entries[:2] if narrow else entries, left=left, top=12)
     names = names_of(results, "class", n_all)
     low = _lowest([value[:, shown] for pair in scores for value in pair])
-    for number, ((arm, _), pair) in enumerate(zip(found, scores, strict=True)):
+    for number, ((variant, _), pair) in enumerate(zip(found, scores, strict=True)):
         across, start = number % columns, top + down * (number // columns) + _ABOVE
         axes = axes_at(figure, left + across * (each + gap), start, each, high)
         if not across:
@@ -71,7 +71,7 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
         for tick, side in zip(axes.get_xticklabels(), ("left", "center", "right"), strict=True):
             tick.set_horizontalalignment(side)
         axes.grid(axis="x", color=COLOURS["line"], lw=1)
-        title(axes, arm.label, left=0)
+        title(axes, variant.label, left=0)
     if cut:
         text = f"{len(shown)} of {n_there} classes, those of least recall"
         write(page, 0, top + down * -(-len(found) // columns) + 6, text, colour="muted", size=SMALL, va="center")
@@ -79,7 +79,7 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
 
 
 def _shown(scores: list[tuple[np.ndarray, np.ndarray]]) -> tuple[list[int], int]:
-    """Classes that have a score, and how many those are; of many, those that the best arm recalls least."""
+    """Classes that have a score, and how many those are; of many, those that the best variant recalls least."""
     there = np.flatnonzero(np.any([np.isfinite(value).any(0) for pair in scores for value in pair], axis=0))
     if len(there) <= _MOST_CLASSES:
         return there.tolist(), len(there)

@@ -8,26 +8,26 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from tenfold.record import Reader
 from tenfold.report.figures._binary import binary_predictions, class_names
 from tenfold.report.figures._canvas import COLOURS, MOST_PANELS, SMALL, WIDE, mean_and_std, panels, title, write
 from tenfold.report.figures._matrices import draw_classes
-from tenfold.results import Results
 
 
-def draw(results: Results, *, width: float = WIDE) -> Figure | None:
-    """A matrix an arm, two by two, or of the classes; None where the record has no predictions of classes."""
+def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
+    """A matrix a variant, two by two, or of the classes; None where the record has no predictions of classes."""
     return draw_classes(results, width=width) or _draw_two(results, width)
 
 
-def _draw_two(results: Results, width: float) -> Figure | None:
+def _draw_two(results: Reader, width: float) -> Figure | None:
     found = list(islice(binary_predictions(results), MOST_PANELS))
     if not found:
         return None
     names = class_names(results)
     short = [name.replace("first ", "").replace("second", "") for name in names]
     ticks = [f"1st {word.strip()} 2nd" if word != name else name for word, name in zip(short, names, strict=True)]
-    figure, axes = panels([arm.label for arm, *_ in found], width, 84, wide=4, top=4, left=62, bottom=34)
-    for panel, (arm, probability, target) in zip(axes, found, strict=True):
+    figure, axes = panels([variant.label for variant, *_ in found], width, 84, wide=4, top=4, left=62, bottom=34)
+    for panel, (variant, probability, target) in zip(axes, found, strict=True):
         means, stds = mean_and_std(shares(probability, target) * 100)
         for actual in (0, 1):
             for predicted in (0, 1):
@@ -46,7 +46,7 @@ def _draw_two(results: Results, width: float) -> Figure | None:
         panel.set_xticks([0.5, 1.5], ticks)
         panel.tick_params(labelsize=9.5)
         panel.set_xlabel("predicted", fontsize=9.5, color=COLOURS["muted"], labelpad=1)
-        title(panel, arm.label, left=56)
+        title(panel, variant.label, left=56)
     return figure
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
+from tenfold.record import Reader, Variant
 from tenfold.report.figures._canvas import (
     COLOURS,
     FONT,
@@ -23,7 +24,6 @@ from tenfold.report.figures._canvas import (
     write,
 )
 from tenfold.report.figures._predictions import MATCH, sound_runs
-from tenfold.results import Arm, Results
 
 _MOST_CLASSES, _MOST_IMAGES = 20, 400
 _EDGE = 16  # pixels from a panel's edge to its outermost images
@@ -36,7 +36,7 @@ _HUES, _SHAPES = ("first", "second", "ink"), "os^vDPX"
 class _Pool(NamedTuple):
     """One run's images: embeddings (images, d), and classes (images,), as recorded and counted in the pool's order."""
 
-    arm: Arm
+    variant: Variant
     repeat: int
     embeddings: np.ndarray
     labels: np.ndarray
@@ -44,7 +44,7 @@ class _Pool(NamedTuple):
     n_classes: int  # also those that are not shown
 
 
-def draw(results: Results, *, width: float = WIDE) -> Figure | None:
+def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
     """The best and the worst model's embeddings of the same images; None where the record has none."""
     shown = _best_and_worst(results)
     if not shown:
@@ -52,7 +52,7 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
     narrow = width < (WIDE + NARROW) / 2
     gap, below = 20, 30
     side = width if narrow else (width - gap) / 2
-    labels = [words * (len(shown) > 1) + pool.arm.label for (pool, words) in zip(shown, _WORDS, strict=False)]
+    labels = [words * (len(shown) > 1) + pool.variant.label for (pool, words) in zip(shown, _WORDS, strict=False)]
     above = 44 if any(len(wrapped(label, side - 2, FONT)) > 1 for label in labels) else 28
     high = side * 0.86
     down = above + high + below
@@ -69,10 +69,10 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
     return figure
 
 
-def _best_and_worst(results: Results) -> list[_Pool]:
+def _best_and_worst(results: Reader) -> list[_Pool]:
     """The best and the worst model with embeddings, by the first repeat of both that has the same images; or one."""
-    arms = [_pools(arm, arrays) for arm, arrays in sound_runs(results, MATCH, "pool", "pool_class")]
-    found = [pools for pools in arms if pools]
+    variants = [_pools(variant, arrays) for variant, arrays in sound_runs(results, MATCH, "pool", "pool_class")]
+    found = [pools for pools in variants if pools]
     for worst in reversed(found[1:]):
         for best in found[0]:
             for other in worst:
@@ -81,8 +81,8 @@ def _best_and_worst(results: Results) -> list[_Pool]:
     return [found[0][0]] if found else []
 
 
-def _pools(arm: Arm, arrays: dict[str, np.ndarray]) -> list[_Pool]:
-    """All runs of an arm whose embeddings are finite, and more than one."""
+def _pools(variant: Variant, arrays: dict[str, np.ndarray]) -> list[_Pool]:
+    """All runs of a variant whose embeddings are finite, and more than one."""
     pool, classes = arrays["pool"], arrays["pool_class"]
     if pool.ndim != 3 or pool.shape[:2] != classes.shape:
         return []
@@ -91,7 +91,7 @@ def _pools(arm: Arm, arrays: dict[str, np.ndarray]) -> list[_Pool]:
         its, labels = its[labels >= 0].astype(np.float32), labels[labels >= 0]
         if len(its) > 1 and np.isfinite(its).all():
             rows, order = _chosen(labels)
-            found.append(_Pool(arm, repeat, its[rows], labels[rows], order[rows], len(np.unique(labels))))
+            found.append(_Pool(variant, repeat, its[rows], labels[rows], order[rows], len(np.unique(labels))))
     return found
 
 
@@ -212,12 +212,12 @@ def _beside(mine: np.ndarray, every: np.ndarray, taken: list[np.ndarray], width:
     return tried[cost.argmin()].tolist()
 
 
-def _under(results: Results, pool: _Pool, method: str) -> str:
+def _under(results: Reader, pool: _Pool, method: str) -> str:
     n_shown = len(np.unique(pool.classes))
     classes = f"{n_shown} of {pool.n_classes} classes" if n_shown < pool.n_classes else f"{n_shown} classes"
     words = [method, classes, f"repeat {pool.repeat}"]
     if any(metric["name"] == "precision_at_1" for metric in results.metrics):
-        scores = results.scores("precision_at_1").get(pool.arm.label)
+        scores = results.scores("precision_at_1").get(pool.variant.label)
         score = np.nan if scores is None else scores[results.repeats.index(pool.repeat)]
         if np.isfinite(score):
             words.append(f"precision at 1: {100 * score:.1f} %")

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tenfold.record import Reader
 from tenfold.report.figures._canvas import (
     COLOURS,
     MOST_PANELS,
@@ -26,16 +27,15 @@ from tenfold.report.figures._canvas import (
     write,
 )
 from tenfold.report.figures._predictions import MATCH, sound_runs
-from tenfold.results import Results
 
-_ROW, _DOT, _LINE = 44, 6.0, 16  # pixels: height of an arm, diameter of a dot, height of a line of names
+_ROW, _DOT, _LINE = 44, 6.0, 16  # pixels: height of a variant, diameter of a dot, height of a line of names
 
 
-def draw(results: Results, *, width: float = WIDE) -> Figure | None:
-    """One row an arm, a dot an episode; None where the record has no episodes."""
+def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
+    """One row a variant, a dot an episode; None where the record has no episodes."""
     found = [
-        (arm, episode_errors(arrays["episode_place"]))
-        for arm, arrays in sound_runs(results, MATCH, "episode_place")
+        (variant, episode_errors(arrays["episode_place"]))
+        for variant, arrays in sound_runs(results, MATCH, "episode_place")
         if arrays["episode_place"].ndim == 3 and arrays["episode_place"][0].size
     ]
     found = list(islice(found, MOST_PANELS))
@@ -60,14 +60,14 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
     axes.set_yticks([])
     axes.grid(axis="x", color=COLOURS["line"], lw=1)
     _references(page, axes, references, left + 0.02 * limit * pixels, top, pixels)
-    for number, (arm, errors) in enumerate(found):
+    for number, (variant, errors) in enumerate(found):
         y = row * number + (row - _ROW) + _ROW / 2
         _strip(axes, errors, y, pixels)
         if narrow:
             box = {"facecolor": COLOURS["paper"], "lw": 0, "pad": 1}
-            write(page, 6, top + row * number + 10, fit(arm.label, width - 12), va="center", bbox=box)
+            write(page, 6, top + row * number + 10, fit(variant.label, width - 12), va="center", bbox=box)
         else:
-            row_label(page, left - 12, top + y, arm.label)
+            row_label(page, left - 12, top + y, variant.label)
         mean, std = mean_and_std(errors.mean(1))
         place: dict[str, Any] = {"ha": "right", "va": "center"}
         write(page, width - 4, top + y - (7 if math.isfinite(std) else 0), f"{mean:.1f} %", weight="bold", **place)
@@ -83,7 +83,7 @@ def episode_errors(place: np.ndarray) -> np.ndarray:
     return 100 * (place > 0).mean(2)
 
 
-def references_of(results: Results) -> dict[str, float]:
+def references_of(results: Reader) -> dict[str, float]:
     """Errors in percent by name that the study's description gives to compare with, smallest first."""
     given = (results.study.get("task") or {}).get("references")
     if not isinstance(given, dict):
@@ -111,7 +111,7 @@ def _words(name: str, error: float, room: float) -> str:
 
 
 def _references(page: Axes, axes: Axes, references: dict[str, float], left: float, top: float, pixels: float) -> None:
-    """A dashed line for each over all arms, up to its name."""
+    """A dashed line for each over all variants, up to its name."""
     room = axes.get_window_extent().width
     look = {"color": COLOURS["second"], "lw": 1.2, "ls": (0, (4, 2))}
     for name, (line, start) in _places_of_names(references, pixels, room).items():

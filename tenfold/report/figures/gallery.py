@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from tenfold.record import Reader
 from tenfold.report.figures._canvas import COLOURS, FONT, NARROW, SMALL, WIDE, fit, new_figure, whole, write
 from tenfold.report.figures._predictions import MATCH, readable
-from tenfold.results import Results
 
 _MOST = 16
 _FIRST = 6  # candidates shown of each query, besides the right one
@@ -18,9 +18,9 @@ _SPACE = 16  # after the query, and before a right one that stands further down
 _CELLS = 1 + _FIRST + 1
 
 
-def draw(results: Results, *, width: float = WIDE) -> Figure | None:
+def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
     """Each query with its best candidates and the right one, marked; None where none were saved."""
-    arrays = readable(results, results.showcase, MATCH)
+    arrays = readable(results, results.gallery, MATCH)
     if arrays is None or not {"query", "ranked", "right_place"} <= arrays.keys():
         return None
     query, ranked, place = (arrays[name][:_MOST] for name in ("query", "ranked", "right_place"))
@@ -46,7 +46,7 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
     return figure
 
 
-def _heading(page: Axes, results: Results, models: np.ndarray | None, width: float, *, narrow: bool) -> None:
+def _heading(page: Axes, results: Reader, models: np.ndarray | None, width: float, *, narrow: bool) -> None:
     """Who ranks, and what the marks mean."""
     known = range(len(results.models))
     names = [] if models is None else [results.models[at] for at in np.unique(models).tolist() if at in known]

@@ -7,16 +7,16 @@ from itertools import islice
 import numpy as np
 from matplotlib.figure import Figure
 
+from tenfold.record import Reader
 from tenfold.report.figures._canvas import MOST_PANELS, WIDE, mean_and_std
 from tenfold.report.figures._line_panels import Line, draw_lines
 from tenfold.report.figures._predictions import SEQUENCES, sound_runs
-from tenfold.results import Results
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def draw(results: Results, *, width: float = WIDE) -> Figure | None:
-    """One panel an arm; None where the record has no gradients."""
+def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
+    """One panel a variant; None where the record has no gradients."""
     lines = list(islice(_lines(results), MOST_PANELS))
     if not lines:
         return None
@@ -29,8 +29,8 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
     return draw_lines(lines, width=width, limits=(float(low - room), float(high + room)), ticks=ticks)
 
 
-def _lines(results: Results):
-    for arm, arrays in sound_runs(results, SEQUENCES, "gradient_norm"):
+def _lines(results: Reader):
+    for variant, arrays in sound_runs(results, SEQUENCES, "gradient_norm"):
         norms = arrays["gradient_norm"]
         if norms.ndim != 2 or norms.dtype.kind != "f":
             continue
@@ -40,7 +40,9 @@ def _lines(results: Results):
             ratio = 10 ** (mean[0] - mean[-1])
             zeros = int((norms == 0).any(0).sum())
             note = f"exactly 0 at {zeros} step{'s' * (zeros > 1)}" if zeros else ""
-            yield Line(arm, np.arange(1, norms.shape[1] + 1), logs, f"{ratio:.1g}" if np.isfinite(ratio) else "", note)
+            yield Line(
+                variant, np.arange(1, norms.shape[1] + 1), logs, f"{ratio:.1g}" if np.isfinite(ratio) else "", note
+            )
 
 
 def logs_of(norms: np.ndarray) -> np.ndarray:

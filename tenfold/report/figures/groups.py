@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tenfold.record import Reader, Variant
 from tenfold.report.figures._canvas import (
     COLOURS,
     FONT,
@@ -24,7 +25,6 @@ from tenfold.report.figures._canvas import (
 )
 from tenfold.report.figures._predictions import MATCH, SEQUENCES, names_of, sound_runs
 from tenfold.report.figures._rows import LEFT, rows_of, value_at
-from tenfold.results import Arm, Results
 
 _MOST = 40
 _ROW = 32
@@ -48,8 +48,8 @@ _QUESTIONS = (
 )
 
 
-def draw(results: Results, *, width: float = WIDE) -> Figure | None:
-    """One row a group, in the order of the best arm's scores; None where the record has no groups."""
+def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
+    """One row a group, in the order of the best variant's scores; None where the record has no groups."""
     for question in _QUESTIONS:
         found = list(islice(_answers(results, question), MOST_PANELS))
         if found:
@@ -60,17 +60,17 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
     return None
 
 
-def _answers(results: Results, question: _Question) -> Iterator[tuple[Arm, np.ndarray]]:
+def _answers(results: Reader, question: _Question) -> Iterator[tuple[Variant, np.ndarray]]:
     """Arms, best first, with the share in percent of each group: (runs, groups), NaN where a run lacks a group."""
     names = (question.group, question.answer, *([question.right] if question.right else []))
-    for arm, arrays in sound_runs(results, question.kind, *names):
+    for variant, arrays in sound_runs(results, question.kind, *names):
         group, answer = arrays[question.group], arrays[question.answer]
         right = arrays[question.right] if question.right else np.zeros_like(answer)
         if group.ndim < 2 or not group.shape == answer.shape == right.shape or group.dtype.kind not in "iu":
             continue
         shares = group_shares((answer == right) != question.error, np.where(right >= 0, group, -1))
         if np.isfinite(shares).any():
-            yield arm, 100 * shares
+            yield variant, 100 * shares
 
 
 def group_shares(true: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -92,10 +92,10 @@ def group_shares(true: np.ndarray, group: np.ndarray) -> np.ndarray:
     return shares
 
 
-def _drawn(results: Results, question: _Question, found: list[tuple[Arm, np.ndarray]], width: float) -> Figure:
+def _drawn(results: Reader, question: _Question, found: list[tuple[Variant, np.ndarray]], width: float) -> Figure:
     n_groups = max(shares.shape[1] for _, shares in found)
     filled = [np.pad(shares, ((0, 0), (0, n_groups - shares.shape[1])), constant_values=np.nan) for _, shares in found]
-    means = np.stack([mean_and_std(shares)[0] for shares in filled])  # (arms, groups)
+    means = np.stack([mean_and_std(shares)[0] for shares in filled])  # (variants, groups)
     stds = mean_and_std(filled[0])[1]
     have = np.isfinite(filled[0]).sum(0)
     shown, n_there = _order(means, error=question.error)
@@ -128,7 +128,7 @@ def _drawn(results: Results, question: _Question, found: list[tuple[Arm, np.ndar
 
 
 def _order(means: np.ndarray, *, error: bool) -> tuple[list[int], int]:
-    """Groups from best to worst by the best arm, those that it lacks last; and how many there are.
+    """Groups from best to worst by the best variant, those that it lacks last; and how many there are.
 
     Of many, the best and the worst.
     """
@@ -141,7 +141,7 @@ def _order(means: np.ndarray, *, error: bool) -> tuple[list[int], int]:
 
 
 def _heading(
-    page: Axes, question: _Question, best: Arm, others: bool, counts: tuple[int, int], width: float, *, narrow: bool
+    page: Axes, question: _Question, best: Variant, others: bool, counts: tuple[int, int], width: float, *, narrow: bool
 ) -> None:
     words = question.words
     if counts[0] < counts[1]:

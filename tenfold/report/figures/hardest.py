@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from tenfold.record import Reader
 from tenfold.report.figures._canvas import NARROW, SMALL, WIDE, new_figure, whole, write
 from tenfold.report.figures._predictions import PAIRS, readable
-from tenfold.results import Results
 
 _MOST = 24
 
 
-def draw(results: Results, *, width: float = WIDE) -> Figure | None:
+def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
     """Each pair as two images with what they are and how many models were wrong; None where none were saved."""
-    arrays = readable(results, results.showcase, PAIRS)
+    arrays = readable(results, results.gallery, PAIRS)
     if arrays is None or "images" not in arrays or arrays["images"].ndim != 4 or not len(arrays["images"]):
         return None
     images = arrays["images"][:_MOST]  # (pairs, 2, height, width)

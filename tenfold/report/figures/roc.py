@@ -7,20 +7,20 @@ from itertools import islice
 import numpy as np
 from matplotlib.figure import Figure
 
+from tenfold.record import Reader
 from tenfold.report.figures._binary import binary_predictions
 from tenfold.report.figures._canvas import COLOURS, MOST_PANELS, WIDE, mean_and_std, panels, title, write
-from tenfold.results import Results
 
 _GRID = np.linspace(0, 1, 101)
 
 
-def draw(results: Results, *, width: float = WIDE) -> Figure | None:
-    """One panel an arm; None where the record has no two-class predictions."""
+def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
+    """One panel a variant; None where the record has no two-class predictions."""
     found = list(islice(binary_predictions(results), MOST_PANELS))
     if not found:
         return None
-    figure, axes = panels([arm.label for arm, *_ in found], width, 118, wide=4, top=4, bottom=32)
-    for panel, (arm, probability, target) in zip(axes, found, strict=True):
+    figure, axes = panels([variant.label for variant, *_ in found], width, 118, wide=4, top=4, bottom=32)
+    for panel, (variant, probability, target) in zip(axes, found, strict=True):
         curves = np.stack([roc(p, t) for p, t in zip(probability, target, strict=True)])  # (runs, grid)
         mean, std = mean_and_std(curves)
         std = np.nan_to_num(std)
@@ -37,7 +37,7 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
         areas, deviation = mean_and_std(np.array([area(p, t) for p, t in zip(probability, target, strict=True)]))
         words = f"{areas:.3f}" + (f" ± {deviation:.3f}" if np.isfinite(deviation) else "")
         write(panel, 0.97, 0.08, f"AUC {words}", ha="right", size=10.5)
-        title(panel, arm.label, left=30)
+        title(panel, variant.label, left=30)
     return figure
 
 

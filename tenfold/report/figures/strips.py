@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tenfold.record import Reader
 from tenfold.report.figures._canvas import (
     COLOURS,
     FONT,
@@ -15,7 +16,7 @@ from tenfold.report.figures._canvas import (
     SMALL,
     WIDE,
     axes_at,
-    best_arms,
+    best_variants,
     fit,
     legend,
     new_figure,
@@ -24,43 +25,42 @@ from tenfold.report.figures._canvas import (
     whole,
     write,
 )
-from tenfold.results import Results
 
 _JITTER = (0.0, -0.16, 0.16, -0.08, 0.08)  # fixed, so that the same record gives the same file
 
 
-def draw(results: Results, *, width: float = WIDE) -> Figure | None:
-    """One row an arm, the best on top; None where no run has a score."""
+def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
+    """One row a variant, the best on top; None where no run has a score."""
     metric = results.metric()
     scores, summaries, against = results.scores(), results.summaries(), results.against()
     if not any(np.isfinite(values).any() for values in scores.values()):
         return None
-    arms = best_arms(results)
+    variants = best_variants(results)
     narrow = width < (WIDE + NARROW) / 2
     left, right, row, top, bottom = (6, 66, 46, 62, 28) if narrow else (178, 72, 34, 34, 28)
-    figure = new_figure(width, top + row * len(arms) + bottom)
+    figure = new_figure(width, top + row * len(variants) + bottom)
     page = whole(figure)
     page.set_zorder(2)  # names lie over the grid lines on a narrow page
     _legend(page, narrow=narrow, published=bool(against))
-    axes = axes_at(figure, left, top, width - left - right, row * (len(arms) + 0.1))
-    axes.set_ylim(len(arms) + 0.1, 0)
+    axes = axes_at(figure, left, top, width - left - right, row * (len(variants) + 0.1))
+    axes.set_ylim(len(variants) + 0.1, 0)
     axes.set_yticks([])
     axes.grid(axis="x", color=COLOURS["line"], lw=1)
     scale = scale_of(metric["unit"])
-    for number, arm in enumerate(arms):
+    for number, variant in enumerate(variants):
         y = number + (0.68 if narrow else 0.5)
         middle = top + row * y
-        values, summary = scores[arm.label] * scale, summaries[arm.label]
-        figure_there = results.published(arm.model)
+        values, summary = scores[variant.label] * scale, summaries[variant.label]
+        figure_there = results.published(variant.model)
         if figure_there is not None:
             _published(axes, figure_there.mean * scale, figure_there.std * scale, y + (0.2 if narrow else 0.3))
         _row(axes, values, (summary.mean * scale, summary.low * scale, summary.high * scale), y)
         if narrow:
             box = {"facecolor": COLOURS["paper"], "lw": 0, "pad": 1}
-            write(page, 6, top + row * (number + 0.25), fit(arm.label, width - 12), va="center", bbox=box)
+            write(page, 6, top + row * (number + 0.25), fit(variant.label, width - 12), va="center", bbox=box)
         else:
-            row_label(page, left - 12, middle, arm.label)
-        _value(page, width, middle, summary.mean * scale, metric["unit"], results.counts(arm))
+            row_label(page, left - 12, middle, variant.label)
+        _value(page, width, middle, summary.mean * scale, metric["unit"], results.counts(variant))
     axes.margins(x=0.03)
     axes.xaxis.get_major_locator().set_params(nbins=4 if narrow else 7)  # type: ignore[union-attr]
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} %" if metric["unit"] == "%" else f"{value:g}")

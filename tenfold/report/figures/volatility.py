@@ -5,36 +5,36 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from tenfold.record import Curve, Reader, Variant
 from tenfold.report.figures._canvas import COLOURS, FONT, MOST_PANELS, WIDE, fit, legend, mean_and_std, scale_of, write
 from tenfold.report.figures._predictions import SEQUENCES, in_order, kind_of
 from tenfold.report.figures._rows import LEFT, rows_of, value_at
 from tenfold.report.figures.episodes import swarm
-from tenfold.results import Arm, Curve, Results
 
 _ROW, _DOT = 36, 6.0
 
 
-def draw(results: Results, *, width: float = WIDE) -> Figure | None:
-    """One row an arm, a dot a repeat; None where the study is of another kind or has no curves of enough epochs."""
+def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
+    """One row a variant, a dot a repeat; None where the study is of another kind or has no curves of enough epochs."""
     if kind_of(results) != SEQUENCES:
         return None
     metric, (part, found) = results.metric(), _found(results)
     if not found:
         return None
     scale = scale_of(metric["unit"])
-    arms = in_order(results, found)[:MOST_PANELS]
-    rows = rows_of([arm.label for arm in arms], width=width, top=58, height=_ROW, right=72)
+    variants = in_order(results, found)[:MOST_PANELS]
+    rows = rows_of([variant.label for variant in variants], width=width, top=58, height=_ROW, right=72)
     left = 6 if rows.narrow else LEFT
     unit = "percentage points" if metric["unit"] == "%" else metric["unit"]
     words = f"{metric['label']} in {part}, {unit}".rstrip(", ")
     write(rows.page, left, 10, fit(words, width - left, FONT * 1.15), va="center", weight="bold")
     legend(rows.page, [("dot", "first", "one repeat"), ("bar", "ink", "mean")], left=left, top=34)
-    highest = max(float((found[arm] * scale).max()) for arm in arms)
+    highest = max(float((found[variant] * scale).max()) for variant in variants)
     limit = 1.04 * max(highest, 1e-9)
     rows.axes.set_xlim(-0.02 * limit, limit)
     pixels = rows.axes.get_window_extent().width / (1.02 * limit)
-    for number, (arm, y) in enumerate(zip(arms, rows.middles, strict=True)):
-        values = found[arm] * scale
+    for number, (variant, y) in enumerate(zip(variants, rows.middles, strict=True)):
+        values = found[variant] * scale
         rows.axes.plot(
             values, y + swarm(values * pixels, _DOT, most=2), "o", ms=_DOT, color=COLOURS["first"], alpha=0.5, mew=0
         )
@@ -47,23 +47,23 @@ def draw(results: Results, *, width: float = WIDE) -> Figure | None:
     return rows.figure
 
 
-def _found(results: Results) -> tuple[str, dict[Arm, np.ndarray]]:
-    """The part that was looked at, and the volatility of each arm's runs that did not diverge."""
+def _found(results: Reader) -> tuple[str, dict[Variant, np.ndarray]]:
+    """The part that was looked at, and the volatility of each variant's runs that did not diverge."""
     curves = results.curves(results.primary)
     for part in ("validation", "test"):
-        found: dict[Arm, np.ndarray] = {}
+        found: dict[Variant, np.ndarray] = {}
         for curve in curves:
             if curve.part == part:
                 values = _of_runs(results, curve)
                 if values.size:
-                    found[curve.arm] = values
+                    found[curve.variant] = values
         if found:
             return part, found
     return "", {}
 
 
-def _of_runs(results: Results, curve: Curve) -> np.ndarray:
-    diverged = {run.repeat for run in results.runs if run.arm == curve.arm and run.status == "diverged"}
+def _of_runs(results: Reader, curve: Curve) -> np.ndarray:
+    diverged = {run.repeat for run in results.runs if run.variant == curve.variant and run.status == "diverged"}
     sound = [repeat not in diverged for repeat in results.repeats]
     values = np.array([volatility(curve.epochs, its) for its in curve.values[sound]])
     return values[np.isfinite(values)]

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tenfold.record import Reader
 from tenfold.report.figures._canvas import (
     COLOURS,
     NARROW,
@@ -20,16 +21,15 @@ from tenfold.report.figures._canvas import (
 )
 from tenfold.report.figures._classes import taken_for
 from tenfold.report.figures._predictions import SEQUENCES, names_of, readable
-from tenfold.results import Results
 
 _MOST, _CHANNELS = 12, 9
 _ABOVE, _BELOW, _LEFT, _BETWEEN = 40, 32, 42, 26  # pixels around the strips of a window
 _TONES = {"x": "first", "y": "second", "z": "ink"}
 
 
-def draw(results: Results, *, width: float = WIDE) -> Figure | None:
+def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
     """A panel a window, with a strip for each group of channels; None where none were saved."""
-    arrays = readable(results, results.showcase, SEQUENCES)
+    arrays = readable(results, results.gallery, SEQUENCES)
     if arrays is None or not _whole(arrays):
         return None
     windows = arrays["windows"][:_MOST, :, :_CHANNELS].astype(np.float64)
@@ -133,7 +133,7 @@ def _strip(axes: Axes, window: np.ndarray, strip: dict[str, int], limits: tuple[
 
 
 def _heading(
-    page: Axes, results: Results, arrays: dict[str, np.ndarray], width: float, strips: list[dict[str, int]], hidden: int
+    page: Axes, results: Reader, arrays: dict[str, np.ndarray], width: float, strips: list[dict[str, int]], hidden: int
 ) -> None:
     models = arrays.get("model")
     known = range(len(results.models))

@@ -1,0 +1,38 @@
+"""Data: known sets with their address, checksum and licence, and the files and folders of a user.
+
+``load`` gives a name, an ``.npz`` file or a folder of images back as ``Images`` or ``Pairs``; ``load_recordings`` gives
+signals over time as ``Recordings``. All are NumPy arrays, checked. Drawing pairs, windows and splits from them is the
+business of a task. Nothing here imports torch.
+"""
+
+from tenfold.datasets._average import average_down
+from tenfold.datasets._cache import available, cache_folder, fetch
+from tenfold.datasets._containers import TEST, TRAIN, UNASSIGNED, Images, Pairs
+from tenfold.datasets._folder import grey_image
+from tenfold.datasets._layout import Layout
+from tenfold.datasets._load import load, load_recordings
+from tenfold.datasets._npz import save
+from tenfold.datasets._recordings import Recordings
+from tenfold.datasets.dataset import Dataset, RemoteFile
+from tenfold.datasets.known import DATASETS
+
+__all__ = [
+    "DATASETS",
+    "TEST",
+    "TRAIN",
+    "UNASSIGNED",
+    "Dataset",
+    "Images",
+    "Layout",
+    "Pairs",
+    "Recordings",
+    "RemoteFile",
+    "available",
+    "average_down",
+    "cache_folder",
+    "fetch",
+    "grey_image",
+    "load",
+    "load_recordings",
+    "save",
+]

@@ -1,0 +1,291 @@
+"""From the arrays that people have to the arrays that tenfold uses, each value checked on the way."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from tenfold.datasets._containers import TEST, TRAIN, UNASSIGNED
+from tenfold.errors import DataError
+
+__all__ = [
+    "channels_of",
+    "classes_of",
+    "grey",
+    "groups_of",
+    "natural_order",
+    "parts_of",
+    "pieces_of",
+    "pixels_uint8",
+    "pixels_unit",
+    "rate_of",
+    "rows_of",
+    "targets_of",
+]
+
+_PART_NAMES = {"train": TRAIN, "test": TEST, "unassigned": UNASSIGNED}
+
+
+def natural_order(name: str) -> tuple:
+    """A sorting key that takes numbers inside names as numbers.
+
+    Example:
+        >>> sorted(["10", "9", "b2", "b10", "B1"], key=natural_order)
+        ['9', '10', 'B1', 'b2', 'b10']
+    """
+    pieces = re.split(r"([0-9]+)", name)
+    # The odd pieces are the numbers; the name itself settles "01" against "1".
+    return tuple(int(piece) if place % 2 else piece.casefold() for place, piece in enumerate(pieces)), name
+
+
+def grey(images: np.ndarray, *, where: str) -> np.ndarray:
+    """Images of shape (n, height, width), (n, height, width, 1) or (n, height, width, 3) as (n, height, width).
+
+    Three channels are taken as red, green, blue and weighted 0.299, 0.587, 0.114 (ITU-R BT.601, as Pillow does).
+    """
+    shape = images.shape
+    if 0 not in shape:
+        if images.ndim == 3:
+            return images
+        if images.ndim == 4 and shape[-1] == 1:
+            return images[..., 0]
+        if images.ndim == 4 and shape[-1] == 3:
+            _check_pixels(images, where=where)
+            weighted = images.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+            return weighted.clip(0, 1) if images.dtype.kind == "f" else np.rint(weighted).astype(np.uint8)
+    fix = ""
+    if images.ndim == 2:
+        fix = "; flat rows need reshape(-1, height, width)"
+    elif images.ndim == 4 and shape[1] in (1, 3):
+        fix = "; channels come last here: images.transpose(0, 2, 3, 1)"
+    raise DataError(
+        f"{where}: 'images' must have the shape (n, height, width), (n, height, width, 1) or (n, height, width, 3); "
+        f"got {shape}{fix}"
+    )
+
+
+def pixels_uint8(images: np.ndarray, *, where: str) -> np.ndarray:
+    """Pixels as uint8 0..255; floats 0..1 are rounded to the nearest of the 256 steps."""
+    _check_pixels(images, where=where)
+    if images.dtype.kind == "b":
+        return images.astype(np.uint8) * np.uint8(255)
+    return (np.rint(images * 255.0) if images.dtype.kind == "f" else images).astype(np.uint8, copy=False)
+
+
+def pixels_unit(images: np.ndarray, *, where: str) -> np.ndarray:
+    """Pixels as float32 0..1."""
+    _check_pixels(images, where=where)
+    scale = 255 if images.dtype.kind in "iu" else 1
+    return (images / np.float64(scale)).astype(np.float32) if scale != 1 else images.astype(np.float32)
+
+
+def classes_of(
+    labels: np.ndarray, class_names: tuple[str, ...] | None, *, where: str, shape: tuple[int, ...]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels as int64 from 0, and the names of the classes in their order.
+
+    With ``class_names`` the labels are integers that count into them. Without, whole numbers from 0 and texts are
+    sorted (texts with their numbers as numbers, so that "9" comes before "10") and numbered in that order.
+    """
+    numbers, names = _named(labels, class_names, "class", where=where, shape=shape)
+    if len(names) < 2:
+        raise DataError(f"{where}: at least two classes are needed; every label is {''.join(names)!r}")
+    return numbers, names
+
+
+def groups_of(
+    groups: np.ndarray, group_names: tuple[str, ...] | None, count: int, *, where: str
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The group of each class or piece as int64 from 0, and the names of the groups; numbered as labels are."""
+    return _named(groups, group_names, "group", where=where, shape=(count,))
+
+
+def pieces_of(
+    signals: np.ndarray, starts: np.ndarray | None, lengths: np.ndarray | None, count: int, *, where: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Signals as float32, shape (samples, channels), and where the pieces start and how long they are, as int64.
+
+    Args:
+        signals: shape (n, steps, channels), each row a piece; or (samples, channels), cut by ``lengths``.
+        starts: first row of each piece; None where the pieces follow one another.
+        lengths: number of rows of each piece; None where ``signals`` has the first form.
+        count: the number of labels: one a piece.
+    """
+    if 0 in signals.shape or signals.ndim not in (2, 3):
+        raise DataError(
+            f"{where}: 'signals' must have the shape (n, steps, channels), each row a piece, or (samples, channels) "
+            f"with 'lengths' of the pieces; got {signals.shape}"
+        )
+    if signals.ndim == 3:
+        if starts is not None or lengths is not None:
+            raise DataError(
+                f"{where}: 'starts' and 'lengths' are for 'signals' of shape (samples, channels); got {signals.shape}"
+            )
+        n, steps, channels = signals.shape
+        signals, its_lengths = signals.reshape(n * steps, channels), np.full(n, steps, np.int64)
+    elif lengths is None:
+        one = len(signals) == count  # rows are windows, it seems
+        fix = "one channel needs signals[:, :, np.newaxis]" if one else "give 'lengths', one a piece"
+        raise DataError(f"{where}: 'signals' of shape {signals.shape} without 'lengths' of the pieces; {fix}")
+    else:
+        its_lengths = _counts(lengths, "lengths", 1, where=where)
+        if starts is None and its_lengths.sum() != len(signals):
+            raise DataError(
+                f"{where}: 'lengths' add up to {its_lengths.sum()}, but 'signals' has {len(signals)} rows; with "
+                "'starts', rows may be left out"
+            )
+    one_by_one = np.cumsum(its_lengths) - its_lengths
+    its_starts = one_by_one if starts is None else _counts(starts, "starts", 0, where=where)
+    if not len(its_starts) == len(its_lengths) == count:
+        pieces = f"{len(its_starts)} starts and {len(its_lengths)} lengths of pieces"
+        raise DataError(f"{where}: each piece needs one label; got {pieces}, {count} labels")
+    return _signals_float32(signals, where=where), its_starts, its_lengths
+
+
+def channels_of(names: tuple[str, ...] | None, count: int, *, where: str) -> tuple[str, ...]:
+    """One name a channel: "0", "1", ... where there are none."""
+    if names is None:
+        return tuple(map(str, range(count)))
+    if len(names) != count or len(set(names)) < count or "" in names:
+        raise DataError(
+            f"{where}: 'channels' must be a name of its own for each of the {count} channels of 'signals'; got "
+            f"{', '.join(map(repr, names))}"
+        )
+    return names
+
+
+def rate_of(rate: np.ndarray | None, *, where: str) -> float:
+    """Samples a second; 0 where it is not known."""
+    if rate is None:
+        return 0.0
+    if rate.size != 1 or rate.dtype.kind not in "iuf" or not np.isfinite(rate).all() or rate.item() <= 0:
+        shown = rate.item() if rate.size == 1 else f"shape {rate.shape}"
+        raise DataError(f"{where}: 'rate_hz' must be one number above 0, or left out; got {rate.dtype}, {shown}")
+    return float(rate.item())
+
+
+def rows_of(episodes: np.ndarray, *, where: str) -> np.ndarray:
+    """Episodes as int64; whether their rows are there is for ``Images`` to check."""
+    if episodes.ndim != 3 or episodes.shape[1] != 2 or 0 in episodes.shape or episodes.dtype.kind not in "iu":
+        raise DataError(
+            f"{where}: 'episodes' must be rows of 'images' of the shape (episodes, 2, ways), [e, 0] the examples and "
+            f"[e, 1] the queries; got {episodes.dtype} of shape {episodes.shape}"
+        )
+    return episodes.astype(np.int64)
+
+
+def _named(
+    labels: np.ndarray, given: tuple[str, ...] | None, of: str, *, where: str, shape: tuple[int, ...]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """What says the "class" of images or the "group" of classes, as int64 from 0; and the names in their order."""
+    what = {"class": "labels", "group": "groups"}[of]
+    if labels.shape != shape:
+        raise DataError(f"{where}: '{what}' must have the shape {shape}; got {labels.shape}")
+    if labels.dtype.kind in "SU":
+        texts = labels if labels.dtype.kind == "U" else np.char.decode(labels, "utf-8", "replace")
+        _refuse(texts == "", labels, f"'{what}' must not be empty", where=where)
+        if given is not None:
+            raise DataError(f"{where}: with '{of}_names', '{what}' must be integers; got text like '{texts.flat[0]}'")
+        found, rows = np.unique(texts, return_inverse=True)
+        names = sorted(map(str, found), key=natural_order)
+        rank = {name: place for place, name in enumerate(names)}
+        numbers = np.array([rank[str(name)] for name in found])[rows.reshape(shape)]
+    elif labels.dtype.kind in "biu":
+        _refuse(labels < 0, labels, f"'{what}' must be 0 or above", where=where)
+        if given is None:
+            found, rows = np.unique(labels, return_inverse=True)
+            names, numbers = [str(int(label)) for label in found], rows.reshape(shape)
+        else:
+            end = len(given)
+            _refuse(labels >= end, labels, f"there are {end} {of} names, so '{what}' end at {end - 1}", where=where)
+            names, numbers = list(given), labels
+    else:
+        raise DataError(
+            f"{where}: '{what}' must be integers or text; got {labels.dtype} like {labels.flat[0]}; "
+            f"save {what}.astype(int) if they are whole numbers"
+        )
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{where}: each {of} needs a name of its own; '{twice}' is given more than once")
+    return numbers.astype(np.int64), tuple(names)
+
+
+def targets_of(targets: np.ndarray, *, where: str) -> np.ndarray:
+    """Targets 0/1 as int64."""
+    if targets.ndim != 1 or targets.dtype.kind not in "biu":
+        raise DataError(
+            f"{where}: 'targets' must be integers 0 or 1 of shape (n,); got {targets.dtype} of shape {targets.shape}"
+        )
+    _refuse((targets != 0) & (targets != 1), targets, "'targets' must be 0 or 1", where=where)
+    if targets.min() == targets.max():
+        raise DataError(f"{where}: every target is {int(targets[0])}; both 0 and 1 are needed to learn from")
+    return targets.astype(np.int64)
+
+
+def parts_of(part: np.ndarray | None, n_examples: int, *, where: str) -> np.ndarray:
+    """Parts as uint8: 0 or "train", 1 or "test", 2 or "unassigned"; all unassigned where there is none."""
+    if part is None:
+        return np.full(n_examples, UNASSIGNED, np.uint8)
+    if part.shape != (n_examples,) or part.dtype.kind not in "biuU":
+        raise DataError(
+            f"{where}: 'part' must be integers or text of shape ({n_examples},); got {part.dtype} of shape {part.shape}"
+        )
+    allowed = list(_PART_NAMES) if part.dtype.kind == "U" else list(_PART_NAMES.values())
+    _refuse(~np.isin(part, allowed), part, "'part' must be 0 or 'train', 1 or 'test', 2 or 'unassigned'", where=where)
+    if part.dtype.kind == "U":
+        part = np.array([_PART_NAMES[str(name)] for name in part])
+    return part.astype(np.uint8)
+
+
+def _signals_float32(signals: np.ndarray, *, where: str) -> np.ndarray:
+    """Signals as float32; whether they are finite is for ``Recordings`` to check, but for what overflows here."""
+    if signals.dtype.kind not in "iuf":
+        raise DataError(f"{where}: 'signals' must be numbers; got {signals.dtype}")
+    if signals.dtype == np.float32:
+        return signals
+    with np.errstate(over="ignore"):
+        found = signals.astype(np.float32)
+    if signals.dtype == np.float64:
+        _refuse(np.isinf(found) & np.isfinite(signals), signals, "'signals' must fit into float32", where=where)
+    return found
+
+
+def _counts(values: np.ndarray, what: str, least: int, *, where: str) -> np.ndarray:
+    """Whole numbers from ``least``, one a piece."""
+    if values.ndim != 1 or values.dtype.kind not in "iu" or len(values) == 0:
+        raise DataError(
+            f"{where}: '{what}' must be integers of shape (pieces,); got {values.dtype} of shape {values.shape}"
+        )
+    _refuse(values < least, values, f"'{what}' must be {least} or above", where=where)
+    return values.astype(np.int64)
+
+
+def _check_pixels(images: np.ndarray, *, where: str) -> None:
+    """Refuse anything but booleans, integers 0..255 and floats 0..1."""
+    kind = images.dtype.kind
+    if kind not in "biuf":
+        raise DataError(f"{where}: pixels must be integers 0..255 or floats 0..1; got {images.dtype}")
+    if kind == "f":
+        # One pass for the usual case; `not` also catches NaN, which is never inside.
+        if not (images.min() >= 0 and images.max() <= 1):
+            _refuse(~np.isfinite(images), images, "pixels must be finite", where=where)
+            hint = "float pixels must lie in 0..1 (divide 0..255 by 255)"
+            _refuse((images < 0) | (images > 1), images, hint, where=where)
+    elif kind in "iu":
+        if images.dtype != np.uint8:
+            _refuse((images < 0) | (images > 255), images, "integer pixels must lie in 0..255", where=where)
+        if images.max() == 1:
+            raise DataError(
+                f"{where}: the brightest integer pixel is 1 of 255, so all images are nearly black; "
+                "save black and white as booleans, or 0..1 as floats"
+            )
+
+
+def _refuse(bad: np.ndarray, values: np.ndarray, rule: str, *, where: str) -> None:
+    """Raise with the first bad value and its row, if there is one."""
+    if bad.any():
+        place = tuple(int(index) for index in np.argwhere(bad)[0])
+        more = int(bad.sum()) - 1
+        rest = f" ({more} more like it)" if more else ""
+        raise DataError(f"{where}: {rule}; row {place[0]} holds {values[place].item()!r}{rest}")

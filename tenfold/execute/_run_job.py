@@ -1,0 +1,79 @@
+"""A job run in this process: trained, fitted, or timed for a few steps."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from tenfold.execute._estimators import fit_runs
+from tenfold.tasks import Task
+from tenfold.train import Epoch, Job, Outcome, cpu_numerics, epoch_order, finish, fit, prepare, restore, step
+
+__all__ = ["run_job", "time_steps"]
+
+
+def run_job(job: Job, task: Task) -> Iterator[Epoch | Outcome]:
+    """Train a job from its start or its checkpoint: every epoch, then the outcome. Estimators have an outcome only."""
+    with cpu_numerics(job.threads):
+        if job.factory.is_estimator:
+            yield fit_runs(job, task)
+            return
+        started = time.monotonic()
+        if job.compiled and not _compiles(job, task):
+            job = replace(job, compiled=False)
+        state = prepare(job, task)
+        if job.checkpoint is not None and job.checkpoint.is_file():
+            restore(state, job.checkpoint)
+        yield from fit(state, checkpoint=job.checkpoint, every_seconds=job.checkpoint_seconds)
+        yield finish(state, seconds=time.monotonic() - started)
+
+
+def _compiles(job: Job, task: Task) -> bool:
+    """Whether a step can be compiled here: a record may have been begun on a machine with a compiler and go on
+    without one.
+    """
+    state = prepare(job, task)
+    state.stack.train()
+    try:
+        step(state, epoch_order(state)[:, : job.recipe.batch_size])
+    except Exception:  # a compiler fails in many ways; without it there is nothing to lose but time
+        return False
+    return True
+
+
+def time_steps(job: Job, task: Task, *, seconds: float = 0.25, at_least: int = 3, hopeless: float = math.inf) -> float:
+    """Median time of a training step of all runs of a job, in seconds, after one that is not counted.
+
+    The state is thrown away: probing leaves no trace in the runs.
+
+    Args:
+        job, task: what to time.
+        seconds: time about so long.
+        at_least: steps.
+        hopeless: a first step longer than this is the answer, and no other is made.
+    """
+    with cpu_numerics(job.threads):
+        state = prepare(job, task)
+        state.stack.train()
+        rows = epoch_order(state)[:, : job.recipe.batch_size]
+        if state.stack.recorded:  # not part of what a step costs
+            step(state, rows)
+
+        def timed() -> float:
+            started = time.perf_counter()
+            step(state, rows)
+            if job.device == "cuda":
+                torch.cuda.synchronize()
+            return time.perf_counter() - started
+
+        first = timed()
+        if first > hopeless:
+            return first
+        times: list[float] = []
+        while len(times) < at_least or (sum(times) < seconds and len(times) < 30):
+            times.append(timed())
+        return sorted(times)[len(times) // 2]

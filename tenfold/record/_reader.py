@@ -1,0 +1,391 @@
+"""The read side of a record: scores, tables, verdicts."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tenfold.errors import RecordError, RequestError, nearest
+from tenfold.record import _sentences as sentences
+from tenfold.record._arrays import read_npz, read_safetensors
+from tenfold.record._published import Published, published_figure
+from tenfold.record._ranking import Rank, rank
+from tenfold.record._sentences import VerdictWords
+from tenfold.record._slug import slugs
+from tenfold.record._snapshot import Curve, Variant, read_curves, read_snapshot
+from tenfold.record._wording import listed
+from tenfold.stats import (
+    AgainstPublished,
+    AgainstSingle,
+    Summary,
+    Verdict,
+    against_published,
+    against_single,
+    summarise,
+    verdicts,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Reader"]
+
+
+class Reader:
+    """What a study found, as its record held it at the moment of construction.
+
+    Args:
+        folder: a record's folder, finished or not, also one that is being written.
+    Attributes:
+        study, metrics, command, quick, status: as recorded; status is "finished" or "unfinished".
+        models: names in the study's order. variants: one `Variant` for each model and setting, in that order.
+        repeats: numbers of the repeats, the rows of every score array.
+        runs, events, plans: how each run ended, what happened, and each model's placement.
+    Raises:
+        RecordError: no record, damaged, or of another version.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._snapshot = read_snapshot(self.folder / "results.db")
+        meta = self._snapshot.meta
+        self.study = self._snapshot.study
+        self.metrics = self._snapshot.metrics
+        self.command, self.status = meta["command"], meta["status"]
+        self.quick = bool(json.loads(meta["quick"]))
+        self.started, self.ended = meta["started"], meta.get("ended")
+        self.models: tuple[str, ...] = tuple(model["name"] for model in self.study["models"])
+        self.plans, self.runs, self.events = self._snapshot.plans, self._snapshot.runs, self._snapshot.events
+        self._slugs = slugs(self.models)
+        recorded = {run.repeat for run in self.runs}
+        self.repeats: tuple[int, ...] = tuple(sorted(recorded | set(range(int(self.study.get("repeats", 0))))))
+        # Settings in the order in which they were saved, which is the study's; a model without any run yet has one variant.
+        found = {
+            model: list(dict.fromkeys(r.variant for r in self.runs if r.variant.model == model))
+            for model in self.models
+        }
+        self.variants: tuple[Variant, ...] = tuple(
+            variant for model in self.models for variant in found[model] or [Variant(model)]
+        )
+        self._verdicts: dict[tuple[Any, ...], list[Verdict]] = {}
+        self._summaries: dict[tuple[str, float], dict[str, Summary]] = {}
+
+    def __repr__(self) -> str:
+        ended = sum(self.counts(variant)["ended"] for variant in self.variants)
+        return f"<Reader of '{self.study.get('name')}': {len(self.variants)} variants, {ended} runs, {self.status}>"
+
+    # ------------------------------------------------------------------ scores
+
+    @property
+    def primary(self) -> str:
+        """The name of the metric that decides."""
+        return next((m["name"] for m in self.metrics if m.get("primary")), self.metrics[0]["name"])
+
+    def metric(self, name: str | None = None) -> dict[str, Any]:
+        """A metric's description; the primary one's by default."""
+        name = name or self.primary
+        known = {metric["name"]: metric for metric in self.metrics}
+        if name not in known:
+            raise RequestError(f"no metric '{name}' in the record {self.folder}: {nearest(name, known)}")
+        return known[name]
+
+    def scores(self, metric: str | None = None) -> dict[str, np.ndarray]:
+        """Final test scores by variant label, shape (repeats,), aligned by repeat.
+
+        NaN where a run diverged or has not ended. A variant that has no score of this metric at all, though others of its
+        scores are there, is left out (a model without digit outputs has no digit accuracy).
+        """
+        name = self.metric(metric)["name"]
+        diverged = {(run.variant, run.repeat) for run in self.runs if run.status == "diverged"}
+        found: dict[str, np.ndarray] = {}
+        for variant in self.variants:
+            values = [
+                math.nan
+                if (variant, repeat) in diverged
+                else self._snapshot.scores.get((variant, repeat, name), math.nan)
+                for repeat in self.repeats
+            ]
+            if name == self.primary or any((variant, repeat, name) in self._snapshot.scores for repeat in self.repeats):
+                found[variant.label] = np.array(values, dtype=np.float64)
+        return found
+
+    def counts(self, variant: Variant) -> dict[str, int]:
+        """How many runs of a variant were planned, ended, and ended in which way."""
+        statuses = Counter(run.status for run in self.runs if run.variant == variant)
+        return {
+            "planned": len(self.repeats),
+            "ended": sum(statuses.values()),
+            **{status: statuses[status] for status in ("finished", "stopped", "diverged")},
+        }
+
+    def summaries(self, metric: str | None = None, *, level: float = 0.95) -> dict[str, Summary]:
+        """Mean, deviation and interval by variant label."""
+        ratio, key = self._test_over_train(), (self.metric(metric)["name"], level)
+        bounds = (0.0, 1.0) if self.metric(metric)["unit"] == "%" else None
+        if key not in self._summaries:  # a bootstrap each: made once
+            self._summaries[key] = {
+                label: summarise(scores, level=level, test_over_train=ratio, bounds=bounds)
+                for label, scores in self.scores(metric).items()
+            }
+        return self._summaries[key]
+
+    def table(self, metric: str | None = None, *, level: float = 0.95) -> pd.DataFrame:
+        """One row a variant and metric, measured beside published, as fractions.
+
+        Columns: model, setting, metric, n (runs with a score), mean, std, low, high, published_mean, published_std,
+        published_n, published_note, diverged.
+        """
+        import pandas as pd
+
+        rows = []
+        for name in [metric] if metric else [m["name"] for m in self.metrics]:
+            summaries = self.summaries(name, level=level)
+            for variant in self.variants:
+                if variant.label not in summaries:
+                    continue
+                summary, figure = summaries[variant.label], self.published(variant.model, name)
+                rows.append(
+                    {
+                        "model": variant.model,
+                        "setting": variant.setting,
+                        "metric": name,
+                        **{key: getattr(summary, key) for key in ("n", "mean", "std", "low", "high")},
+                        "published_mean": figure.mean if figure else math.nan,
+                        "published_std": figure.std if figure else math.nan,
+                        "published_n": figure.n if figure else None,
+                        "published_note": figure.note if figure else "",
+                        "diverged": self.counts(variant)["diverged"],
+                    }
+                )
+        columns = ["model", "setting", "metric", "n", "mean", "std", "low", "high"]
+        columns += ["published_mean", "published_std", "published_n", "published_note", "diverged"]
+        return pd.DataFrame(rows, columns=columns).astype({"published_n": "Int64"})
+
+    # ------------------------------------------------------------------ verdicts
+
+    def compare(
+        self, metric: str | None = None, *, level: float = 0.95, test: str = "auto", correction: str = "max-t"
+    ) -> list[Verdict]:
+        """The verdict on every pair of variants; where variants divide the data in several ways, on the pairs of each division,
+        and on each variant under one division and under another.
+
+        Args:
+            metric: a metric's name, the primary one by default.
+            level, test, correction: as in ``tenfold.stats.verdicts``. Where the repeats share training data (the
+                study's design says so) the default test is the corrected resampled t test.
+        """
+        described = self.metric(metric)
+        key = (described["name"], level, test, correction)
+        if key not in self._verdicts:
+            self._verdicts[key] = verdicts(
+                scores := self.scores(metric),
+                pairs=self._pairs(scores),
+                metric=sentences.in_words(described),
+                higher_is_better=described["higher_is_better"],
+                unit=described["unit"],
+                level=level,
+                test=test,
+                correction=correction,
+                test_over_train=self._test_over_train(),
+            )
+        return self._verdicts[key]
+
+    @cached_property
+    def divisions(self) -> dict[str, str]:
+        """How each variant divides the data, by label: the part of its setting that is about the data ("split=group"), ""
+        where all divide them alike.
+        """
+        names = self.note("data_values") or []
+        return {
+            variant.label: ", ".join(part for part in variant.setting.split(", ") if part.partition("=")[0] in names)
+            for variant in self.variants
+        }
+
+    def ranking(self, metric: str | None = None, *, level: float = 0.95) -> list[Rank]:
+        """Variants from best to worst mean, with what each is better than and not told apart from.
+
+        Variants without any score are left out. Where variants divide the data in several ways, those of the study's first
+        division come first: scores on other test examples rank nothing.
+        """
+        described = self.metric(metric)
+        means = {label: s.mean for label, s in self.summaries(metric, level=level).items() if math.isfinite(s.mean)}
+        order = sorted(means, key=means.__getitem__, reverse=described["higher_is_better"])
+        ways = list(dict.fromkeys(self.divisions.values()))
+        order.sort(key=lambda label: ways.index(self.divisions[label]))
+        pairs = [v for v in self.compare(metric, level=level) if v.first in means and v.second in means]
+        pairs = [v for v in pairs if self.divisions[v.first] == self.divisions[v.second]]
+        return rank(order, pairs)
+
+    def published(self, model: str, metric: str | None = None) -> Published | None:
+        """The published figure of a model, in the unit of the scores; None where the study has none."""
+        entry = next(entry for entry in self.study["models"] if entry["name"] == self._known(model))
+        return published_figure(entry.get("published"), self.metric(metric))
+
+    def against(self, metric: str | None = None, *, level: float = 0.95) -> dict[str, AgainstPublished | AgainstSingle]:
+        """Measured against published by variant label: Welch's test where a deviation and a number of repeats were
+        published, else where the single number lies among the measured ones."""
+        described = self.metric(metric)
+        answers: dict[str, AgainstPublished | AgainstSingle] = {}
+        scores = self.scores(metric)
+        for variant in self.variants:
+            figure = self.published(variant.model, metric)
+            if figure is None or variant.label not in scores:
+                continue
+            if math.isfinite(figure.std) and figure.n is not None and figure.n > 1:
+                answers[variant.label] = against_published(
+                    scores[variant.label],
+                    mean=figure.mean,
+                    std=figure.std,
+                    n=figure.n,
+                    unit=described["unit"],
+                    level=level,
+                    test_over_train=self._test_over_train(),
+                )
+            else:
+                answers[variant.label] = against_single(scores[variant.label], figure.mean, unit=described["unit"])
+        return answers
+
+    def verdict_words(self, metric: str | None = None, *, level: float = 0.95) -> VerdictWords:
+        """The verdict of the whole study in words, part by part."""
+        described = self.metric(metric)
+        ranks = self.ranking(metric, level=level)
+        if not ranks:
+            return VerdictWords("No run has ended with a score: there is nothing to compare.")
+        order = [entry.label for entry in ranks]
+        verdicts = self.compare(metric, level=level)
+        told = not sentences.none_told(verdicts)
+        said = [sentences.rank_sentence(entry, order) if told else "" for entry in ranks]
+        first = self.divisions[order[0]] if len(set(self.divisions.values())) > 1 else ""
+        summary = self.summaries(metric, level=level)[order[0]]
+        across = [v for v in verdicts if told and self.divisions[v.first] != self.divisions[v.second]]
+        return VerdictWords(
+            headline=sentences.headline(ranks[0], len(ranks), summary, described, first),
+            best=said[0],
+            others=tuple(sentence for sentence in said[1:] if sentence),
+            divisions=tuple(verdict.sentence for verdict in across),
+            tally=sentences.tally(verdicts),
+            published=sentences.against_sentence(self.against(metric, level=level), described),
+        )
+
+    def verdict_sentences(self, metric: str | None = None, *, level: float = 0.95) -> list[str]:
+        """The verdict of the whole study in words, the most important sentence first, what is missing last."""
+        return [*self.verdict_words(metric, level=level).all(), *self.missing_sentences()]
+
+    def missing_sentences(self) -> list[str]:
+        """One sentence for each variant that has diverged or missing runs."""
+        found = []
+        for variant in self.variants:
+            counts = self.counts(variant)
+            if counts["diverged"]:
+                which = sorted(r.repeat for r in self.runs if r.variant == variant and r.status == "diverged")
+                repeats = f"repeat{'s' if len(which) > 1 else ''} {listed([str(r) for r in which])}"
+                found.append(
+                    f"{variant.label}: {counts['ended'] - counts['diverged']} of {counts['planned']} runs finished, "
+                    f"{counts['diverged']} diverged ({repeats}) and count{'s' if len(which) == 1 else ''} in no mean."
+                )
+            if counts["ended"] < counts["planned"]:
+                missing = counts["planned"] - counts["ended"]
+                found.append(f"{variant.label}: {missing} of {counts['planned']} runs have not ended yet.")
+        return found
+
+    def limits(self, metric: str | None = None, *, level: float = 0.95) -> list[str]:
+        """What a reader has to know about the verdicts, each limit once."""
+        found = ["This is a quick study, cut down to fit a few minutes: its scores are not those of the full one."]
+        found = found if self.quick else []
+        if self.status != "finished":
+            found.append("The study has not finished: what is shown is what had ended by now.")
+        if note := (self.study.get("resampling") or {}).get("note"):
+            found.append(f"Repeats: {note}.")
+        whose: dict[str, list[str]] = {}
+        pairs = self.compare(metric, level=level)
+        for verdict in pairs:
+            for note in verdict.notes:
+                # Without its p-value the same note of several pairs is one line.
+                whose.setdefault(re.sub(r" \(p [=<] [\d.]+\)", "", note), []).append(
+                    f"{verdict.first} and {verdict.second}"
+                )
+        found += [sentences.note_of(note, names, len(pairs)) for note, names in whose.items()]
+        whose, against = {}, self.against(metric, level=level)
+        for label, answer in against.items():
+            for note in getattr(answer, "notes", ()):
+                whose.setdefault(note, []).append(label)
+        found += [f"Against published: {sentences.note_of(note, names, len(against))}" for note, names in whose.items()]
+        return found
+
+    # ------------------------------------------------------------------ files
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """Versions, hardware and commit, from ``environment.json``."""
+        path = self.folder / "environment.json"
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise RecordError(f"no file {path}: the record is not complete. Restore it from a copy.") from error
+        except (OSError, ValueError, TypeError) as error:
+            raise RecordError(f"{path} is damaged ({error}). Restore it from a copy.") from error
+
+    def note(self, name: str) -> Any:
+        """What ``Record.save_note`` kept under a name, None where nothing."""
+        text = self._snapshot.meta.get(f"note:{name}")
+        return None if text is None else json.loads(text)
+
+    def curves(self, metric: str | None = None) -> list[Curve]:
+        """Learning curves of a metric, for each variant in order the parts that were measured."""
+        place = {variant: number for number, variant in enumerate(self.variants)}
+        curves = read_curves(self.folder / "results.db", self.metric(metric)["name"], self.repeats)
+        return sorted(curves, key=lambda curve: place.get(curve.variant, len(place)))
+
+    def predictions(self, model: str) -> dict[str, np.ndarray] | None:
+        """Test predictions of a model by name, runs first; None where none were saved."""
+        return self._arrays(self._slugs[self._known(model)])
+
+    def gallery(self) -> dict[str, np.ndarray] | None:
+        """Examples worth showing, None where none were saved."""
+        return self._arrays("gallery")
+
+    def weights(self, model: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        """Weights of all runs of a model, each (runs, ...), and their metadata."""
+        return read_safetensors(self.folder / "weights" / f"{self._slugs[self._known(model)]}.safetensors")
+
+    # ------------------------------------------------------------------ inner
+
+    def _pairs(self, labels: Iterable[str]) -> list[tuple[str, str]]:
+        """Pairs of variants that can be compared: under one division of the data, or one variant under two."""
+        variants = {variant.label: variant for variant in self.variants}
+
+        def apart_from_division(label: str) -> tuple[str, ...]:
+            division = self.divisions[label].split(", ")
+            return (
+                variants[label].model,
+                *(part for part in variants[label].setting.split(", ") if part not in division),
+            )
+
+        return [
+            (first, second)
+            for first, second in combinations(labels, 2)
+            if self.divisions[first] == self.divisions[second]
+            or apart_from_division(first) == apart_from_division(second)
+        ]
+
+    def _arrays(self, slug: str) -> dict[str, np.ndarray] | None:
+        path = self.folder / "predictions" / f"{slug}.npz"
+        return read_npz(path) if path.exists() else None
+
+    def _known(self, model: str) -> str:
+        if model not in self.models:
+            raise RequestError(f"no model '{model}' in the record {self.folder}: {nearest(model, self.models)}")
+        return model
+
+    def _test_over_train(self) -> float | None:
+        design = self.study.get("resampling") or {}
+        return design.get("test_over_train") if design.get("resampled") else None

@@ -1,0 +1,172 @@
+"""The whole verdict of a study in a few sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tenfold.record._ranking import Rank
+from tenfold.record._wording import listed, number, repeats_range
+from tenfold.stats import AgainstPublished, AgainstSingle, Summary, Verdict
+
+__all__ = [
+    "VerdictWords",
+    "against_sentence",
+    "headline",
+    "in_words",
+    "none_told",
+    "note_of",
+    "rank_sentence",
+    "tally",
+]
+
+
+@dataclass(frozen=True)
+class VerdictWords:
+    """The verdict of a study on one metric, sentence by sentence; "" where there is nothing to say.
+
+    Attributes:
+        headline: the best model and its score.
+        best: what the best is better than and not told apart from.
+        others: the same for each of the others, in ranking order, against those below.
+        divisions: the same variant under several divisions of the data, such as a split by group and a random one.
+        tally: how many pairs came out how.
+        published: how the measured means compare with the published ones.
+    """
+
+    headline: str
+    best: str = ""
+    others: tuple[str, ...] = ()
+    divisions: tuple[str, ...] = ()
+    tally: str = ""
+    published: str = ""
+
+    def all(self) -> list[str]:
+        """Every sentence, the most important first."""
+        return [
+            text
+            for text in (self.headline, self.best, *self.others, *self.divisions, self.tally, self.published)
+            if text
+        ]
+
+
+def in_words(metric: Mapping[str, Any]) -> str:
+    """A metric's name inside a sentence: its label, with a small first letter unless it is an abbreviation."""
+    label = str(metric.get("label") or metric["name"])
+    return label if label[:2].isupper() or any(c.isdigit() for c in label[:2]) else label[:1].lower() + label[1:]
+
+
+def headline(best: Rank, n_arms: int, summary: Summary, metric: Mapping[str, Any], division: str = "") -> str:
+    """Which variant is first (of those of one division of the data), and how sure that is."""
+    unit = metric["unit"]
+    word = "highest" if metric["higher_is_better"] else "lowest"
+    interval = ""
+    if math.isfinite(summary.low):
+        ends = f"{number(summary.low, unit, bare=True)} to {number(summary.high, unit, bare=True)}"
+        interval = f", {100 * summary.level:g} % interval {ends}"
+    repeats = f"mean of {summary.n} repeats" if summary.n > 1 else "one repeat"
+    value = f"{number(summary.mean, unit)} ({repeats}{interval})"
+    if n_arms == 1:
+        return f"{best.label}: {in_words(metric)} {value}. With one model there is nothing to compare."
+    under = f" of those with {division}" if division else ""
+    return f"{best.label} has the {word} {in_words(metric)}{under}: {value}."
+
+
+def rank_sentence(rank: Rank, order: Sequence[str]) -> str:
+    """What one variant is better than, among those ranked below it, and what it is not told apart from."""
+    below = [label for label in order[rank.place :] if label in rank.compared]
+    first = len(below) == len(rank.compared)
+    if not below:
+        return ""
+    beaten = [label for label in below if label in rank.better_than]
+    rest = f"{len(below)} {'others' if first else 'below it'}"
+    apart = _not_told_apart(rank, below, rest)
+    everything = f"all {rest}" if len(below) > 1 else below[0]
+    if not apart:
+        return f"{rank.label} is better than {everything}."
+    if not beaten:
+        return f"{rank.label} is not told apart from {apart}."
+    whom = listed(beaten) if len(beaten) <= 3 else f"{len(beaten)} of the {rest}"
+    return f"{rank.label} is better than {whom}; not told apart from {apart}."
+
+
+def _not_told_apart(rank: Rank, below: Sequence[str], rest: str) -> str:
+    """Those below a variant that it is not better than, by outcome; all of many are called ``rest``."""
+
+    def named(labels: Sequence[str]) -> str:
+        return f"any of the {rest}" if len(labels) == len(below) > 3 else listed(labels)
+
+    same = [label for label in below if label in rank.no_difference]
+    undecided = {label: needed for label, needed in rank.undecided.items() if label in below}
+    # Ranks and means can disagree; the notes of the pair say so.
+    reversed_ones = [label for label in below if label in rank.worse_than]
+    parts = [f"{named(same)} (no difference found)"] if same else []
+    parts += [f"{named(list(undecided))} (cannot tell yet{_would(undecided.values())})"] if undecided else []
+    parts += [f"{named(reversed_ones)} (the verdict goes the other way)"] if reversed_ones else []
+    return ", nor from ".join(parts)
+
+
+def _would(needed: Iterable[int | None]) -> str:
+    counts = repeats_range(needed)
+    return f": about {counts} repeats would" if counts else ""
+
+
+def note_of(note: str, names: Sequence[str], n_all: int) -> str:
+    """A note with the comparisons it belongs to: by name where they are few, by number where they are many.
+
+    Example:
+        >>> note_of("It is so.", ["a and b"], 3), note_of("It is so.", ["a"] * 5, 9), note_of("It is so.", ["a"], 1)
+        ('a and b: It is so.', 'It is so. (5 of 9 comparisons)', 'It is so.')
+    """
+    if len(names) == n_all:
+        return note
+    if len(names) <= 2:
+        return f"{'; '.join(names)}: {note}"
+    return f"{note} ({len(names)} of {n_all} comparisons)"
+
+
+def none_told(verdicts: Sequence[Verdict]) -> bool:
+    """Whether nothing can be said of any of several pairs: with a single repeat, say."""
+    return len(verdicts) > 1 and all(verdict.outcome == "cannot tell yet" for verdict in verdicts)
+
+
+def tally(verdicts: Sequence[Verdict]) -> str:
+    """How many pairs came out how."""
+    if len(verdicts) < 2:
+        return ""
+    if none_told(verdicts):
+        return f"None of the {len(verdicts)} pairs can be told yet{_would(v.repeats_needed for v in verdicts)}."
+    counts = {outcome: sum(v.outcome == outcome for v in verdicts) for outcome in _TALLY}
+    parts = [words.format(count) for outcome, words in _TALLY.items() if (count := counts[outcome])]
+    return f"Of {len(verdicts)} pairs, {listed(parts)}."
+
+
+_TALLY = {
+    "better": "{} differ",
+    "no difference found": "{} show no difference",
+    "cannot tell yet": "{} cannot be told yet",
+}
+
+
+def against_sentence(against: Mapping[str, AgainstPublished | AgainstSingle], metric: Mapping[str, Any]) -> str:
+    """How the measured means compare with the published ones, all models in one sentence."""
+    tested = {label: answer for label, answer in against.items() if isinstance(answer, AgainstPublished)}
+    if not tested:
+        return ""
+    parts = []
+    for outcome, words in _AGAINST.items():
+        labels = [label for label, answer in tested.items() if answer.outcome == outcome]
+        if labels:
+            whom = f"all {len(labels)}" if len(labels) == len(tested) > 1 else listed(labels)
+            parts.append(f"{words} {whom}")
+    return f"Measured against published {in_words(metric)} (Welch's test): {'; '.join(parts)}."
+
+
+_AGAINST = {
+    "higher": "higher for",
+    "lower": "lower for",
+    "no difference found": "no difference found for",
+    "cannot tell yet": "cannot be told for",
+}

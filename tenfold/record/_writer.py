@@ -1,0 +1,436 @@
+"""The folder that a study leaves behind: the only place where results are written."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from tenfold.errors import RecordError, nearest
+from tenfold.files import atomic_write, disk_trouble, remove_leftovers
+from tenfold.record._arrays import read_npz, read_safetensors, write_npz, write_safetensors
+from tenfold.record._csv import write_results_csv
+from tenfold.record._database import Database, create_database
+from tenfold.record._lock import FolderLock
+from tenfold.record._same import differences, normal_json
+from tenfold.record._slug import slugs
+
+__all__ = ["PARTS", "Record", "RunRow"]
+
+PARTS = ("train", "validation", "test")
+_DATABASE = "results.db"
+_OURS = {"study.toml", "environment.json", "lock", "results.db", "checkpoints", "predictions", "weights"}
+
+EpochRow = tuple[str, int, int, str, str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """How one run ended.
+
+    Args:
+        setting: config values as text ("lr=0.01"), "" where the model has none.
+        repeat: counts from 0.
+        status: "finished", "stopped" (early, by its own rule: scores count) or "diverged" (kept, counted, scores NaN).
+        epochs: epochs trained.
+        best_epoch: the epoch whose weights were scored; None where that is the last.
+        train_seconds: this run's share of the training time (a stack's time divided by its runs).
+        peak_bytes: most memory that the process which trained it had held by then, None where not measured.
+        message: why it diverged or stopped, else "".
+        scores: metric name -> final test score, as fractions (loss in nats).
+    """
+
+    setting: str
+    repeat: int
+    status: Literal["finished", "diverged", "stopped"]
+    epochs: int
+    best_epoch: int | None = None
+    train_seconds: float | None = None
+    peak_bytes: int | None = None
+    message: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+class Record:
+    """One study's folder. One process writes, any number reads, also at the same time.
+
+    Build with ``create`` or ``open``, close with ``close`` or a ``with`` block. Every method that writes is one
+    transaction or one atomic file: killed at any moment, the folder holds what was saved before the call or after it,
+    nothing between.
+
+    Raises:
+        RecordError: from every method, on a full disk, a folder that cannot be written, a damaged file or an unknown
+            model.
+    """
+
+    def __init__(self, folder: Path, *, write: bool) -> None:
+        self.folder = folder
+        self._lock: FolderLock | None = None
+        if write and (folder / _DATABASE).is_file():
+            self._lock = FolderLock(folder / "lock")
+        try:
+            self._database = Database(folder / _DATABASE, write=write)
+            try:
+                self._load_meta()
+            except BaseException:
+                self._database.close()
+                raise
+        except BaseException:
+            self._release()
+            raise
+
+    # ------------------------------------------------------------------ open and close
+
+    @classmethod
+    def exists(cls, folder: str | Path) -> bool:
+        """Whether a record was ever started in this folder."""
+        return (Path(folder) / _DATABASE).is_file()
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | Path,
+        *,
+        study_toml: str,
+        study: Mapping[str, Any],
+        environment: Mapping[str, Any],
+        metrics: Iterable[Mapping[str, Any]],
+        command: str,
+        quick: bool,
+    ) -> Record:
+        """Start a record in a new or empty folder, and hold its lock.
+
+        Args:
+            folder: made when missing.
+            study_toml: the study as resolved, for people.
+            study: the same as a dict, JSON values only; ``study["models"]`` names the models in order.
+            environment: versions, hardware, commit.
+            metrics: one dict a metric: name, label, unit, higher_is_better, primary.
+            command: what the user typed.
+            quick: True for a study cut down by ``--quick``.
+        Raises:
+            RecordError: the folder holds a record or other files, is in use, or cannot be written.
+        """
+        folder = Path(folder)
+        with disk_trouble(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FolderLock(folder / "lock")
+            try:
+                _expect_free(folder)
+                with atomic_write(folder / "study.toml", "w") as file:
+                    file.write(study_toml)
+                _write_json(folder / "environment.json", environment)
+                meta = {
+                    "study": json.dumps(normal_json(study)),
+                    "metrics": json.dumps([dict(metric) for metric in metrics]),
+                    "command": command,
+                    "quick": json.dumps(bool(quick)),
+                    "status": "unfinished",
+                    "started": _now(),
+                }
+                # The database comes last: a folder without it is no record yet, and the next try starts anew.
+                create_database(folder / _DATABASE, meta)
+            finally:
+                lock.release()
+        return cls.open(folder, write=True)
+
+    @classmethod
+    def open(cls, folder: str | Path, *, write: bool = False, study: Mapping[str, Any] | None = None) -> Record:
+        """Open the record in a folder.
+
+        Args:
+            folder: holds ``results.db``.
+            write: take the lock and allow changes.
+            study: the study about to be run; must be the recorded one.
+        Raises:
+            RecordError: no record, damaged, of another version, in use by another process (named), or of another study
+                (the differing keys are named).
+        """
+        record = cls(Path(folder), write=write)
+        try:
+            if study is not None:
+                record._expect_study(study)
+            if write:
+                for part in (".", "predictions", "weights", "checkpoints", "figures", "tables"):
+                    remove_leftovers(record.folder / part)
+        except BaseException:
+            record.close()
+            raise
+        return record
+
+    def close(self) -> None:
+        """Close the database and give the lock back; harmless when called twice."""
+        self._database.close()
+        self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------ runs
+
+    def plan(self, model: str) -> dict[str, Any] | None:
+        """The placement chosen for a model, None before ``save_plan``."""
+        rows = self._database.read("SELECT plan FROM plans WHERE model = ?", (self._known(model),))
+        return json.loads(rows[0][0]) if rows else None
+
+    def save_plan(self, model: str, plan: Mapping[str, Any]) -> None:
+        """Save a model's placement: groups, threads, probe times and reason, JSON values only."""
+        text = json.dumps(normal_json(plan))
+        with self._write() as connection:
+            connection.execute("INSERT OR REPLACE INTO plans VALUES (?, ?)", (self._known(model), text))
+
+    def save_epochs(self, model: str, rows: Iterable[EpochRow]) -> None:
+        """Save points of learning curves: (setting, repeat, epoch, part, metric, value).
+
+        Epochs count from 1. A point saved again is replaced.
+        """
+        self._known(model)
+        points = [((model, s, int(r), part, metric), int(epoch), float(v)) for s, r, epoch, part, metric, v in rows]
+        keys = list(dict.fromkeys(key for key, _, _ in points))
+        for key in keys:
+            if key[3] not in PARTS:
+                raise RecordError(f"part '{key[3]}' of the curves of '{model}': {nearest(key[3], PARTS)}.")
+        with self._write() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO series (model, setting, repeat, part, metric) VALUES (?, ?, ?, ?, ?)", keys
+            )
+            numbers = {tuple(row[1:]): row[0] for row in connection.execute(_SERIES_OF_MODEL, (model,))}
+            connection.executemany(
+                "INSERT OR REPLACE INTO points VALUES (?, ?, ?)",
+                [(numbers[key], epoch, value) for key, epoch, value in points],
+            )
+
+    def finish_runs(self, model: str, rows: Iterable[RunRow]) -> None:
+        """Save how runs ended, with their scores, in one transaction. Saved again, a run is replaced."""
+        self._known(model)
+        rows = list(rows)
+        for row in rows:
+            self._expect_metrics(row)
+        with self._write() as connection:
+            for row in rows:
+                run = (model, row.setting, int(row.repeat))
+                connection.execute("DELETE FROM scores WHERE (model, setting, repeat) = (?, ?, ?)", run)
+                ending = (row.status, row.epochs, row.best_epoch, row.train_seconds, row.peak_bytes, row.message)
+                connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*run, *ending))
+                connection.executemany(
+                    "INSERT INTO scores VALUES (?, ?, ?, ?, ?)",
+                    [(*run, metric, float(value)) for metric, value in row.scores.items()],
+                )
+
+    def finished(self, model: str) -> set[tuple[str, int]]:
+        """The (setting, repeat) of every run of a model that ended, diverged ones included."""
+        return set(self._database.read("SELECT setting, repeat FROM runs WHERE model = ?", (self._known(model),)))
+
+    def forget(self, model: str, runs: Iterable[tuple[str, int]] | None = None, *, after: int = 0) -> int:
+        """Drop curve points of unfinished runs, before they are trained again from a checkpoint.
+
+        Args:
+            model: its name.
+            runs: (setting, repeat) pairs; None for all. Finished runs are never touched.
+            after: epochs up to and with this one are kept; 0 drops all (epochs count from 1).
+        Returns:
+            The number of points dropped.
+        """
+        done = self.finished(model)
+        wanted = None if runs is None else {(setting, int(repeat)) for setting, repeat in runs}
+        with self._write() as connection:
+            series = [row[0:4] for row in connection.execute(_SERIES_OF_MODEL, (model,))]
+            numbers = [
+                (number, after)
+                for number, _, setting, repeat in series
+                if (setting, repeat) not in done and (wanted is None or (setting, repeat) in wanted)
+            ]
+            before = connection.total_changes
+            connection.executemany("DELETE FROM points WHERE series = ? AND epoch > ?", numbers)
+            return connection.total_changes - before
+
+    def event(self, kind: str, text: str, model: str = "") -> None:
+        """Note that something happened ("resumed", "diverged", "group split"), with the time."""
+        with self._write() as connection:
+            connection.execute(
+                "INSERT INTO events (time, kind, model, text) VALUES (?, ?, ?, ?)", (_now(), kind, model, text)
+            )
+
+    def note(self, name: str) -> Any:
+        """What ``save_note`` kept under a name, None where nothing."""
+        rows = self._database.read("SELECT value FROM meta WHERE key = ?", (f"note:{name}",))
+        return json.loads(rows[0][0]) if rows else None
+
+    def save_note(self, name: str, value: Any) -> None:
+        """Keep one more fact about the study, JSON values only (the certificate of ``--verify``, for instance)."""
+        with self._write() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"note:{name}", json.dumps(normal_json(value)))
+            )
+
+    @property
+    def status(self) -> str:
+        """ "finished" once ``finish`` was called, "unfinished" before."""
+        return self._database.read("SELECT value FROM meta WHERE key = 'status'")[0][0]
+
+    def finish(self) -> None:
+        """Write ``results.csv`` and mark the record finished."""
+        write_results_csv(self.folder / "results.csv", self._database.read, self.study, self.metrics)
+        with self._write() as connection:
+            connection.execute("UPDATE meta SET value = 'finished' WHERE key = 'status'")
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('ended', ?)", (_now(),))
+
+    def reopen(self) -> None:
+        """Mark a finished record unfinished again (a run is about to be added)."""
+        with self._write() as connection:
+            connection.execute("UPDATE meta SET value = 'unfinished' WHERE key = 'status'")
+
+    # ------------------------------------------------------------------ files
+
+    def slug(self, model: str) -> str:
+        """The file name of a model, without ending."""
+        return self._slugs[self._known(model)]
+
+    def save_environment(self, environment: Mapping[str, Any]) -> None:
+        """Replace ``environment.json`` (a study resumed elsewhere)."""
+        self._expect_writing()
+        _write_json(self.folder / "environment.json", environment)
+
+    def save_predictions(self, model: str, arrays: Mapping[str, np.ndarray]) -> Path:
+        """Save a model's test predictions, runs first, as ``predictions/<slug>.npz``."""
+        self._expect_writing()
+        path = self.folder / "predictions" / f"{self.slug(model)}.npz"
+        write_npz(path, arrays)
+        return path
+
+    def read_predictions(self, model: str) -> dict[str, np.ndarray]:
+        """The arrays given to ``save_predictions``."""
+        return read_npz(self.folder / "predictions" / f"{self.slug(model)}.npz")
+
+    def save_gallery(self, arrays: Mapping[str, np.ndarray]) -> Path:
+        """Save the examples to show, the same for all models, as ``predictions/gallery.npz``."""
+        self._expect_writing()
+        path = self.folder / "predictions" / "gallery.npz"
+        write_npz(path, arrays)
+        return path
+
+    def read_gallery(self) -> dict[str, np.ndarray]:
+        """The arrays given to ``save_gallery``."""
+        return read_npz(self.folder / "predictions" / "gallery.npz")
+
+    def save_weights(
+        self, model: str, weights: Mapping[str, np.ndarray], metadata: Mapping[str, Any] | None = None
+    ) -> Path:
+        """Save the weights of all runs of a model, each (runs, ...), as ``weights/<slug>.safetensors``."""
+        self._expect_writing()
+        path = self.folder / "weights" / f"{self.slug(model)}.safetensors"
+        write_safetensors(path, weights, metadata or {})
+        return path
+
+    def read_weights(self, model: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        """Weights and metadata given to ``save_weights``."""
+        return read_safetensors(self.folder / "weights" / f"{self.slug(model)}.safetensors")
+
+    def checkpoint_path(self, model: str, group: int | str = 0, suffix: str = ".safetensors") -> Path:
+        """Where the state of one group of a model's runs may be kept; write with ``atomic_write``."""
+        group = group if isinstance(group, int) else slugs([group])[group]
+        path = self.folder / "checkpoints" / f"{self.slug(model)}.{group}{suffix}"
+        with disk_trouble(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def drop_checkpoints(self, model: str) -> None:
+        """Remove the checkpoints of a model whose runs have all ended."""
+        self._expect_writing()
+        # A slug holds no dot, so one model's pattern cannot match the files of another.
+        for path in (self.folder / "checkpoints").glob(f"{self.slug(model)}.*"):
+            with disk_trouble(path):
+                path.unlink(missing_ok=True)
+
+    # ------------------------------------------------------------------ inner
+
+    def _load_meta(self) -> None:
+        meta = dict(self._database.read("SELECT key, value FROM meta"))
+        try:
+            self.study: dict[str, Any] = json.loads(meta["study"])
+            self.metrics: list[dict[str, Any]] = json.loads(meta["metrics"])
+            self.command: str = meta["command"]
+            self.quick: bool = json.loads(meta["quick"])
+            self.models: tuple[str, ...] = tuple(model["name"] for model in self.study["models"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordError(
+                f"{self.folder / _DATABASE} is damaged: its description cannot be read ({error})."
+            ) from error
+        self._slugs = slugs(self.models)
+
+    def _write(self) -> AbstractContextManager[sqlite3.Connection]:
+        self._expect_writing()
+        return self._database.transaction()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def _expect_writing(self) -> None:
+        if self._lock is None:
+            raise RecordError(
+                f"the record in {self.folder} was opened for reading; open it with write=True to change it."
+            )
+
+    def _known(self, model: str) -> str:
+        if model not in self._slugs:
+            raise RecordError(f"no model '{model}' in the record {self.folder}: {nearest(model, self.models)}")
+        return model
+
+    def _expect_metrics(self, row: RunRow) -> None:
+        names = [metric["name"] for metric in self.metrics]
+        for metric in row.scores:
+            if metric not in names:
+                raise RecordError(f"no metric '{metric}' in the record {self.folder}: {nearest(metric, names)}")
+
+    def _expect_study(self, study: Mapping[str, Any]) -> None:
+        found = differences(self.study, normal_json(study))
+        if found:
+            shown = [f"  - {line}" for line in found[:10]]
+            if len(found) > len(shown):
+                shown.append(f"  - and {len(found) - len(shown)} more")
+            raise RecordError(
+                "\n".join(
+                    [
+                        f"{self.folder} holds the record of another study. Choose another folder (--out DIR), or undo:",
+                        *shown,
+                    ]
+                )
+            )
+
+
+_SERIES_OF_MODEL = "SELECT id, model, setting, repeat, part, metric FROM series WHERE model = ?"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with atomic_write(path, "w") as file:
+        json.dump(normal_json(content), file, indent=2, ensure_ascii=False)
+        file.write("\n")
+
+
+def _expect_free(folder: Path) -> None:
+    if (folder / _DATABASE).exists():
+        raise RecordError(f"{folder} already holds a record. Open it to go on, or choose another folder (--out DIR).")
+    foreign = sorted(
+        entry.name for entry in folder.iterdir() if entry.name not in _OURS and not entry.name.startswith(".")
+    )
+    if foreign:
+        more = ", ..." if len(foreign) > 3 else ""
+        raise RecordError(
+            f"{folder} holds other files ({', '.join(foreign[:3])}{more}) and no record. "
+            "Choose a new or empty folder (--out DIR)."
+        )

@@ -1,0 +1,237 @@
+"""The training loop: a plain loop over epochs that yields what it measured. Printing and saving are the caller's."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tenfold.train._checkpoint import save_checkpoint
+from tenfold.train._evaluate import evaluate
+from tenfold.train._state import State, epoch_order, freeze, join_batches, step
+
+__all__ = ["Epoch", "Outcome", "finish", "fit"]
+
+Scores = dict[str, dict[str, list[float]]]  # part -> metric -> runs
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch gave.
+
+    Args:
+        epoch: 1 first.
+        scores: part -> metric -> one value a run. Training scores are taken while the weights change and dropout is on.
+        seconds: spent training and evaluating in this process so far.
+    """
+
+    epoch: int
+    scores: Scores
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the runs ended. Arrays have the runs first.
+
+    Args:
+        scores: metric -> (runs,), NaN where a run diverged.
+        status: "finished", "stopped" (early) or "diverged".
+        epochs: trained by each run until it was frozen.
+        best_epoch: whose weights a run keeps; None for the last.
+        messages: why a run diverged, "" otherwise.
+        predictions, weights: to be kept in the record.
+        seconds: of training and evaluating, all runs together.
+        peak_bytes: most memory that the process (on a GPU: the device) has held so far; None where the system does
+            not say.
+    """
+
+    scores: dict[str, np.ndarray]
+    status: list[Literal["finished", "stopped", "diverged"]]
+    epochs: list[int]
+    best_epoch: list[int | None]
+    messages: list[str]
+    predictions: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+    seconds: float
+    peak_bytes: int | None
+
+
+def fit(state: State, *, checkpoint: Path | None = None, every_seconds: float = 10.0) -> Iterator[Epoch]:
+    """Train ``state`` to the end of its budget, an epoch a step of the iterator.
+
+    A state that was restored from a checkpoint first yields the epochs it has behind it, so that whoever keeps
+    curves has them all.
+
+    Args:
+        state: from ``init``, possibly restored.
+        checkpoint: where to save the state, at most every ``every_seconds``.
+        every_seconds: 0 saves after every epoch.
+    """
+    for done, scores in enumerate(state.history):
+        yield Epoch(done + 1, scores, 0.0)
+    started = saved = time.monotonic()
+    while state.epochs_done < state.recipe.epochs and not bool(state.frozen.all()):
+        scores = _one_epoch(state)
+        state.history.append(scores)
+        yield Epoch(state.epochs_done, scores, time.monotonic() - started)
+        if checkpoint is not None and time.monotonic() - saved >= every_seconds:
+            save_checkpoint(state, checkpoint)
+            saved = time.monotonic()
+
+
+def _one_epoch(state: State) -> Scores:
+    state.stack.train()
+    order = epoch_order(state)
+    losses: Tensor | None = None
+    outputs = []
+    for start in range(0, order.shape[1], state.recipe.batch_size):
+        rows = order[:, start : start + state.recipe.batch_size]
+        batch_losses, batch_outputs = step(state, rows)
+        weighted = batch_losses * rows.shape[1]
+        losses = weighted if losses is None else losses + weighted
+        outputs.append(batch_outputs)
+    assert losses is not None
+    state.epochs_done += 1
+    # A stopped run goes through the forward pass with the others, which moves its batch-norm statistics.
+    _return_to_best(state, state.frozen)
+    targets = state.parts["train"].targets_of(order)
+    scores: dict[str, dict[str, Tensor]] = {"train": state.task.measure(join_batches(outputs), targets)}
+    if any(metric.name == "objective" for metric in state.task.metrics):  # a loss that is no metric by itself
+        scores["train"]["objective"] = losses / order.shape[1]
+    for part in ("validation", "test"):
+        if part in state.parts:
+            scores[part] = state.task.measure(*evaluate(state, part))
+    _find_diverged(state, losses)
+    if "validation" in scores:
+        _look_at_validation(state, scores["validation"]["loss"].double().cpu())
+    return {part: {name: value.tolist() for name, value in values.items()} for part, values in scores.items()}
+
+
+def _find_diverged(state: State, losses: Tensor) -> None:
+    """Freeze runs whose loss or weights are not finite. Runs share no cpu_numerics, so the others are not touched."""
+    finite = torch.isfinite(losses) & torch.isfinite(state.stack.flatten_()).all(dim=1)
+    found = ~finite.cpu() & ~state.frozen
+    for run in found.nonzero().flatten().tolist():
+        state.diverged_at[run] = state.epochs_done
+    if bool(found.any()):
+        freeze(state, found)
+
+
+def _look_at_validation(state: State, losses: Tensor) -> None:
+    """Plateau schedule and early stopping, each run by itself."""
+    if state.plateau is not None:
+        state.plateau.update(losses)
+    if state.recipe.patience is None:
+        return
+    tensors = dict(state.stack.runs.named_parameters()) | dict(state.stack.runs.named_buffers())
+    better = (losses < state.best_loss) & ~state.frozen
+    if state.best is None:
+        state.best = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+    chosen = better.to(state.gradient.device)
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            state.best[name][chosen] = tensor[chosen]
+    state.best_loss = torch.where(better, losses, state.best_loss)
+    for run in better.nonzero().flatten().tolist():
+        state.best_epoch[run] = state.epochs_done
+    waited = state.epochs_done - torch.tensor(state.best_epoch)
+    freeze(state, (waited >= state.recipe.patience) & ~state.frozen)
+    _return_to_best(state, state.frozen)
+
+
+def _return_to_best(state: State, which: Tensor) -> None:
+    """Give these runs the weights and buffers of their best epoch (batch-norm statistics of a frozen run drift on
+    otherwise).
+    """
+    if state.best is None:
+        return
+    keep = torch.tensor([at is None for at in state.diverged_at])  # a diverged run stays as it is, to be seen
+    chosen = (which & keep).to(state.gradient.device)
+    with torch.no_grad():
+        for name, tensor in [*state.stack.runs.named_parameters(), *state.stack.runs.named_buffers()]:
+            tensor[chosen] = state.best[name][chosen]
+
+
+def finish(state: State, *, seconds: float) -> Outcome:
+    """Score the runs on the test part, once, with the weights they keep."""
+    if state.recipe.patience is not None:
+        _return_to_best(state, torch.ones_like(state.frozen))
+    outputs, targets = evaluate(state, "test")
+    scores = {name: np.array(values, dtype=np.float64) for name, values in state.task.score(outputs, targets).items()}
+    # Finite weights can still give a NaN, on examples of the test part only or through batch-norm statistics.
+    lost = ~_finite(outputs)
+    diverged = [at is not None or bool(bad) for at, bad in zip(state.diverged_at, lost, strict=True)]
+    for values in scores.values():
+        values[diverged] = math.nan
+    stopped = [state.recipe.patience is not None and bool(frozen) for frozen in state.frozen]
+    status: list[Any] = [
+        "diverged" if bad else "stopped" if early else "finished" for bad, early in zip(diverged, stopped, strict=True)
+    ]
+    patience = state.recipe.patience or 0
+    weights = _persistent(state)
+    return Outcome(
+        scores=scores,
+        status=status,
+        epochs=[
+            at if at is not None else min(best + patience, state.epochs_done) if early else state.epochs_done
+            for at, best, early in zip(state.diverged_at, state.best_epoch, stopped, strict=True)
+        ],
+        best_epoch=[best if state.recipe.patience is not None and best else None for best in state.best_epoch],
+        messages=[_why(at, bool(bad)) for at, bad in zip(state.diverged_at, lost, strict=True)],
+        predictions=state.task.predictions(outputs, targets)
+        | _diagnosed(state)
+        | {
+            "setting": np.array([run.config.setting for run in state.runs], dtype=np.str_),
+            "repeat": np.array([run.repeat for run in state.runs]),
+        },
+        weights=weights,
+        seconds=seconds,
+        peak_bytes=_peak_bytes(state.gradient.device),
+    )
+
+
+def _diagnosed(state: State) -> dict[str, np.ndarray]:
+    was_training = state.stack.training
+    state.stack.eval()
+    found = state.task.diagnose(state.stack, state.parts["test"])
+    state.stack.train(was_training)
+    return found
+
+
+def _finite(outputs: Any) -> Tensor:
+    """Which runs' outputs are finite throughout: bool, shape (runs,)."""
+    if isinstance(outputs, Tensor):
+        return torch.isfinite(outputs).flatten(1).all(dim=1).cpu()
+    return torch.stack([_finite(part) for part in outputs]).all(dim=0)
+
+
+def _why(diverged_at: int | None, lost: bool) -> str:
+    if diverged_at is not None:
+        return f"loss or weights were no longer finite in epoch {diverged_at}"
+    return "outputs on the test part are not finite" if lost else ""
+
+
+def _peak_bytes(device: torch.device) -> int | None:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _persistent(state: State) -> dict[str, np.ndarray]:
+    """State dicts of the plain modules, stacked: names and shapes that ``load_state_dict`` of one run knows."""
+    singles = [state.stack.module(run).state_dict() for run in range(state.n_runs)]
+    return {name: torch.stack([single[name] for single in singles]).cpu().numpy() for name in singles[0]}

@@ -1,0 +1,212 @@
+"""One model of a study: trained or fitted, as far as the record does not hold it yet, and kept in the record."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tenfold.events import EpochDone, Event, Message, ModelDone, ModelStarted
+from tenfold.execute._placement import choose
+from tenfold.execute._plan import Placement, Plan
+from tenfold.execute._run_job import run_job
+from tenfold.execute._verify import verify, verify_fit
+from tenfold.execute._workers import Workers, portable
+from tenfold.record import Reader, Record, RunRow
+from tenfold.tasks import Task
+from tenfold.train import Epoch, Job, Outcome
+
+__all__ = ["certify", "train_model"]
+
+
+def train_model(
+    record: Record,
+    job: Job,
+    task: Task,
+    workers: Workers | None,
+    placement: Placement,
+    memory: int | None,
+    watch: Callable[[Event], None],
+) -> None:
+    """Train what the record does not hold yet of one model."""
+    primary = next(metric.name for metric in task.metrics if metric.primary)
+    done = record.finished(job.model)
+    if {(run.config.setting, run.repeat) for run in job.runs} <= done:
+        watch(ModelDone(job.model, _recorded_scores(record, job.model, primary), 0.0, from_record=True))
+        return
+    stored = record.plan(job.model)
+    plan = Plan.from_json(stored) if stored else choose(job, task, workers, wanted=placement, memory=memory)
+    if plan.placement == "processes" and workers is None:
+        # The record was begun where it could be spread: the same computing in this process gives the same numbers.
+        plan = replace(plan, threads=1)
+    if not stored:
+        record.save_plan(job.model, plan.to_json())
+        if "split into" in plan.reason:
+            record.event("group split", plan.reason, job.model)
+    fitted = plan.placement == "fit"  # one fit a run: fits are counted instead of epochs
+    watch(ModelStarted(job.model, plan, len(job.runs), len(job.runs) if fitted else job.recipe.epochs))
+    started = time.monotonic()
+    outcomes: dict[int, Outcome] = {}
+    curves = _Curves(record, job, plan, primary, watch)
+    parts = [
+        replace(
+            job.of_runs(tuple(job.runs[at] for at in group)),
+            how=plan.how,
+            threads=plan.threads,
+            compiled=plan.compiled,
+            checkpoint=record.checkpoint_path(job.model, number),
+        )
+        for number, group in enumerate(plan.groups)
+    ]
+    try:
+        for number, event in _train_parts(parts, task, plan, workers):
+            if isinstance(event, Outcome):
+                outcomes[number] = event
+                if fitted:
+                    so_far = np.concatenate([outcome.scores[primary] for outcome in outcomes.values()])
+                    watch(EpochDone(job.model, len(so_far), so_far))
+            else:
+                curves.add(number, event)
+    finally:
+        curves.flush()
+    _keep(record, job, plan, outcomes, watch)
+    scores = _recorded_scores(record, job.model, primary)
+    watch(ModelDone(job.model, scores, time.monotonic() - started))
+
+
+def _train_parts(
+    parts: Sequence[Job], task: Task, plan: Plan, workers: Workers | None
+) -> Iterator[tuple[int, Epoch | Outcome]]:
+    spread = plan.placement == "processes" or (plan.placement == "fit" and len(parts) > 1 and portable(parts[0]))
+    if spread and workers is not None:
+        yield from workers.train(parts)
+        return
+    for number, part in enumerate(parts):
+        for event in run_job(part, task):
+            yield number, event
+
+
+class _Curves:
+    """Takes epochs from the parts of a model; saves them now and then, and says how far all of them are."""
+
+    save_seconds = 1.0
+
+    def __init__(self, record: Record, job: Job, plan: Plan, primary: str, watch: Callable[[Event], None]) -> None:
+        self.record, self.job, self.plan, self.primary, self.watch = record, job, plan, primary, watch
+        self.latest: dict[int, Epoch] = {}
+        self.said = 0
+        self.waiting: list[tuple[str, int, int, str, str, float]] = []
+        self.saved = time.monotonic()
+
+    def add(self, number: int, epoch: Epoch) -> None:
+        runs = [self.job.runs[at] for at in self.plan.groups[number]]
+        self.waiting += [
+            (run.config.setting, run.repeat, epoch.epoch, part, metric, value)
+            for part, metrics in epoch.scores.items()
+            for metric, values in metrics.items()
+            for run, value in zip(runs, values, strict=True)
+        ]
+        self.latest[number] = epoch
+        reached = min(epoch.epoch for epoch in self.latest.values())
+        together = len(self.latest) == len(self.plan.groups) or self.plan.placement != "processes"
+        if together and reached > self.said:
+            values = [value for part in self.latest.values() for value in part.scores["test"][self.primary]]
+            self.watch(EpochDone(self.job.model, epoch.epoch, np.array(values)))
+            self.said = reached
+        if time.monotonic() - self.saved > self.save_seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.waiting:
+            self.record.save_epochs(self.job.model, self.waiting)
+        self.waiting, self.saved = [], time.monotonic()
+
+
+def _keep(
+    record: Record, job: Job, plan: Plan, outcomes: Mapping[int, Outcome], watch: Callable[[Event], None]
+) -> None:
+    """Predictions, weights and scores of all runs of a model, in the order of ``job.runs``; the scores last, as
+    they count.
+    """
+    order = np.argsort([at for group in plan.groups for at in group])
+    parts = [outcomes[number] for number in range(len(plan.groups))]
+
+    def joined(pieces: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        return {name: np.concatenate([piece[name] for piece in pieces])[order] for name in pieces[0]}
+
+    record.save_predictions(job.model, joined([part.predictions for part in parts]))
+    record.save_weights(job.model, joined([part.weights for part in parts]), {"module": job.factory.name})
+    rows = []
+    for number, group in enumerate(plan.groups):
+        part = outcomes[number]
+        for i, at in enumerate(group):
+            run = job.runs[at]
+            rows.append(
+                RunRow(
+                    setting=run.config.setting,
+                    repeat=run.repeat,
+                    status=part.status[i],
+                    epochs=part.epochs[i],
+                    best_epoch=part.best_epoch[i],
+                    train_seconds=part.seconds / len(group),
+                    peak_bytes=part.peak_bytes,
+                    message=part.messages[i],
+                    scores={name: float(values[i]) for name, values in part.scores.items()},
+                )
+            )
+            if part.status[i] == "diverged":
+                text = (
+                    f"repeat {run.repeat}{f' ({run.config.setting})' if run.config.setting else ''}: {part.messages[i]}"
+                )
+                record.event("diverged", text, job.model)
+                watch(Message(f"diverged: {text}; the other runs go on", job.model))
+    _pass_on_warnings(record, job, parts, watch)
+    record.finish_runs(job.model, rows)
+    record.drop_checkpoints(job.model)
+
+
+def _pass_on_warnings(record: Record, job: Job, outcomes: Sequence[Outcome], watch: Callable[[Event], None]) -> None:
+    """What runs that ended well warned of, such as a solver that stopped early; each text once."""
+    said = Counter(
+        text
+        for part in outcomes
+        for text, status in zip(part.messages, part.status, strict=True)
+        if text and status != "diverged"
+    )
+    for text, count in said.items():
+        text = f"{text} ({count} of {len(job.runs)} runs)"
+        record.event("warning", text, job.model)
+        watch(Message(f"warning: {text}", job.model))
+
+
+def _recorded_scores(record: Record, model: str, metric: str) -> np.ndarray:
+    results = Reader(record.folder)
+    scores = results.scores(metric)
+    return np.concatenate([scores[variant.label] for variant in results.variants if variant.model == model])
+
+
+def certify(record: Record, job: Job, task: Task, watch: Callable[[Event], None]) -> None:
+    """Retrain (or fit again) the first run of a model alone and keep the largest difference as a note; once for each
+    model.
+    """
+    certificates = record.note("certificate") or {}
+    if job.model in certificates:
+        return
+    results = Reader(record.folder)
+    label = next(variant.label for variant in results.variants if variant.model == job.model)
+    recorded = {metric.name: results.scores(metric.name) for metric in task.metrics}
+    scores = {name: float(values[label][0]) for name, values in recorded.items() if label in values}
+    if job.factory.is_estimator:
+        found = verify_fit(job, task, record.read_predictions(job.model), scores)
+        text = f"no prediction is further than {found['predictions']:.1e} from the run fitted again, alone"
+    else:
+        plan = record.plan(job.model)
+        assert plan is not None
+        found = verify(job, task, Plan.from_json(plan), record.read_weights(job.model)[0], scores)
+        apart, steps = found["weights_float64"], found["steps_float64"]
+        text = f"no weight is further than {apart:.1e} from the run alone (float64, {steps} steps)"
+    record.save_note("certificate", certificates | {job.model: found})
+    watch(Message(f"verified: {text}", job.model))

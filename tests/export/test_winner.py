@@ -1,0 +1,132 @@
+"""The winner of a study, handed over: its modules are those that were trained, and match by example."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import tenfold
+from tenfold import datasets
+from tenfold.errors import RequestError
+from tenfold.export import Results
+from tenfold.study import load_task
+
+STUDY: dict[str, Any] = {
+    "name": "digits-by-example",
+    "repeats": 2,
+    "task": {"kind": "match", "data": "digits", "train_classes": 7, "candidates": 3, "query_sets": 40},
+    "train": {"epochs": 4, "classes_per_batch": 7, "images_per_class": 6, "lr": 3e-3, "loss": "prototypical"},
+    "models": [
+        {"name": "swept", "module": "koch-embedding", "dimension": 8, "scale": [0.5, 1.0], "dropout": 0.1},
+        {"name": "untrained", "module": "koch-embedding", "dimension": 8, "lr": 1e-9},
+    ],
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    before, setter = torch.get_num_threads(), torch.set_num_threads
+    setter(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            torch, "set_num_threads", lambda count: None
+        )  # two on a busy machine take a hundred times as long
+        yield
+    setter(before)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    out = tmp_path_factory.mktemp("winner") / "record"
+    return tenfold.run(tenfold.parse_study(STUDY), out=out, placement="loop")
+
+
+def test_the_best_is_the_one_with_the_best_mean(results: Results) -> None:
+    best = results.best()
+    means = {label: scores.mean() for label, scores in results.scores().items()}
+    assert best.variant.label == max(means, key=lambda label: means[label])
+    assert best.repeats == (0, 1)
+    assert results.winner("untrained").variant.model == "untrained"
+    with pytest.raises(RequestError, match="no model 'nobody'"):
+        results.winner("nobody")
+
+
+def test_its_modules_give_the_recorded_predictions(results: Results) -> None:
+    task = load_task(tenfold.parse_study(STUDY))
+    for label in (variant.label for variant in results.variants):
+        winner = results.winner(label)
+        kept = results.predictions(winner.variant.model)
+        assert kept is not None
+        for repeat in winner.repeats:
+            module = winner.module(repeat)
+            assert not module.training
+            test = task.examples([repeat], seed=0)["test"]
+            with torch.no_grad():
+                outputs = module(*(value[0] for value in test.span(0, test.n_examples)[0]))[None]
+            again = task.predictions(outputs, test.targets)
+            at = (kept["setting"] == winner.variant.setting) & (kept["repeat"] == repeat)
+            assert at.sum() == 1
+            np.testing.assert_allclose(kept["pool"][at].astype(float), again["pool"].astype(float), atol=2e-3)
+            assert (kept["place"][at] == again["place"]).mean() > 0.95
+    with pytest.raises(RequestError, match="repeat 5 of untrained is not there"):
+        results.winner("untrained").module(5)
+
+
+def test_a_matcher_recognises_by_example(results: Results, tmp_path: Path) -> None:
+    digits = datasets.load("digits")
+    assert isinstance(digits, datasets.Images)
+    matcher = results.best().matcher()
+    rows = [np.flatnonzero(digits.labels == label) for label in range(10)]
+    for label in range(10):
+        matcher.add(label, list(digits.images[rows[label][:5]]))
+    hits = [
+        matcher.match(digits.images[row], k=3)[0].label == str(label)
+        for label in range(10)
+        for row in rows[label][5:25]
+    ]
+    assert np.mean(hits) > 0.3  # of ten classes; seven were learnt from, for a few steps
+    matcher.save(tmp_path / "digits.npz")
+    again = type(matcher).load(tmp_path / "digits.npz", matcher._embed_images)
+    assert again.match(digits.images[0], k=2) == matcher.match(digits.images[0], k=2)
+
+
+def test_a_matcher_turns_light_and_dark_round_as_the_study_did(results: Results, tmp_path: Path) -> None:
+    turned = tenfold.run(
+        tenfold.parse_study(
+            {**STUDY, "task": {**STUDY["task"], "invert": True}, "models": STUDY["models"][1:], "repeats": 1}
+        ),
+        out=tmp_path / "turned",
+        placement="loop",
+    )
+    images = np.random.default_rng(0).random((3, 1, 8, 8)).astype(np.float32)
+    winner = turned.best()
+    with torch.no_grad():
+        expected = torch.nn.functional.normalize(winner.module(0)(torch.from_numpy(1 - images)), dim=1)
+    np.testing.assert_allclose(winner.matcher()._embed_images(images), expected.numpy(), atol=1e-5)
+
+
+def test_a_record_read_from_its_folder_hands_over_too(results: Results) -> None:
+    again = tenfold.Results(results.folder)
+    mine, its = (each.best().module(1).state_dict() for each in (results, again))
+    assert all(torch.equal(mine[name], its[name]) for name in mine)
+
+
+def test_matchers_are_for_matching(tmp_path: Path) -> None:
+    study = tenfold.parse_study(
+        {
+            "name": "pairs",
+            "repeats": 1,
+            "task": {"data": "digits", "train": 20, "test": 20},
+            "train": {"epochs": 1},
+            "models": [{"name": "A", "module": "baseline"}],
+        }
+    )
+    results = tenfold.run(study, out=tmp_path / "record", placement="loop")
+    assert results.best().module(0)(torch.zeros(2, 2, 8, 8)).shape == (2, 2)
+    with pytest.raises(RequestError, match="a matcher needs a study of the task 'match'; this one is 'compare-pairs'"):
+        results.best().matcher()

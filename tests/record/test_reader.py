@@ -1,0 +1,350 @@
+"""The read side: scores aligned by repeat, tables, verdicts in words."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tenfold import stats
+from tenfold.errors import RecordError, RequestError
+from tenfold.record import Rank, Reader, Record, RunRow, Variant
+from tenfold.record._sentences import rank_sentence
+
+METRICS = [
+    {"name": "accuracy", "label": "Accuracy", "unit": "%", "higher_is_better": True, "primary": True},
+    {"name": "digit_accuracy", "label": "Digit accuracy", "unit": "%", "higher_is_better": True, "primary": False},
+    {"name": "loss", "label": "Mean loss", "unit": "nats", "higher_is_better": False, "primary": False},
+]
+PUBLISHED = {"accuracy": [81.03, 2.98], "loss": 0.5, "repeats": 10, "note": "from the report"}
+REPEATS = 8
+MEANS = {"Small": 0.75, "Large": 0.85, "Twin": 0.851}
+
+
+def scores_of(model: str) -> np.ndarray:
+    """The same noise of the repeat for every model, a little of its own."""
+    common = np.random.default_rng(0).normal(0, 0.02, REPEATS)
+    own = np.random.default_rng(len(model)).normal(0, 0.004, REPEATS)
+    return MEANS[model] + common + own
+
+
+def build(folder: Path, models=tuple(MEANS), *, design=None, quick=False, diverged=(), finish=True) -> Reader:
+    entries = [{"name": name, **({"published": PUBLISHED} if name == "Large" else {})} for name in models]
+    study = {"name": "toy", "repeats": REPEATS, "models": entries}
+    if design:
+        study["resampling"] = design
+    with Record.create(
+        folder, study_toml="", study=study, environment={"a": 1}, metrics=METRICS, command="c", quick=quick
+    ) as record:
+        for model in models:
+            rows = []
+            for repeat, score in enumerate(scores_of(model)):
+                if (model, repeat) in diverged:
+                    rows.append(
+                        RunRow(setting="", repeat=repeat, status="diverged", epochs=1, scores={"accuracy": 0.5})
+                    )
+                else:
+                    scores = {"accuracy": score, "loss": 1 - score}
+                    if model != "Small":
+                        scores["digit_accuracy"] = score
+                    rows.append(RunRow(setting="", repeat=repeat, status="finished", epochs=2, scores=scores))
+            record.finish_runs(model, rows)
+        if finish:
+            record.finish()
+    return Reader(folder)
+
+
+def test_scores_are_aligned_by_repeat_whatever_the_order_of_saving(tmp_path):
+    study = {"name": "s", "repeats": 3, "models": [{"name": "b"}, {"name": "a"}]}
+    with Record.create(
+        tmp_path, study_toml="", study=study, environment={}, metrics=METRICS, command="", quick=False
+    ) as record:
+        for model, repeats in (("a", [2, 0]), ("b", [1])):
+            rows = [
+                RunRow(setting="", repeat=r, status="stopped", epochs=1, scores={"accuracy": r / 10}) for r in repeats
+            ]
+            record.finish_runs(model, rows)
+        results = Reader(tmp_path)  # while the record is open for writing
+    assert results.repeats == (0, 1, 2)
+    assert list(results.scores()) == ["b", "a"]
+    np.testing.assert_array_equal(results.scores("accuracy")["a"], [0.0, math.nan, 0.2])
+    np.testing.assert_array_equal(results.scores()["b"], [math.nan, 0.1, math.nan])
+    assert results.scores("loss") == {}
+    assert results.status == "unfinished"
+    assert results.counts(Variant("a")) == {"planned": 3, "ended": 2, "finished": 0, "stopped": 2, "diverged": 0}
+    assert "a: 1 of 3 runs have not ended yet." in results.missing_sentences()
+    assert "The study has not finished: what is shown is what had ended by now." in results.limits()
+    assert repr(results) == "<Reader of 's': 2 variants, 3 runs, unfinished>"
+
+
+def test_settings_are_arms_of_their_own(tmp_path):
+    study = {"name": "s", "repeats": 2, "models": [{"name": "CNN"}, {"name": "later"}]}
+    with Record.create(
+        tmp_path, study_toml="", study=study, environment={}, metrics=METRICS, command="", quick=False
+    ) as record:
+        for setting in ("lr=0.1", "lr=0.01"):
+            rows = [
+                RunRow(setting=setting, repeat=r, status="finished", epochs=1, scores={"accuracy": 0.5}) for r in (0, 1)
+            ]
+            record.finish_runs("CNN", rows)
+    results = Reader(tmp_path)
+    assert [variant.label for variant in results.variants] == ["CNN (lr=0.1)", "CNN (lr=0.01)", "later"]
+    table = results.table("accuracy")
+    assert table["model"].tolist() == ["CNN", "CNN", "later"]
+    assert table["setting"].tolist() == ["lr=0.1", "lr=0.01", ""]
+    assert table["n"].tolist() == [2, 2, 0]
+
+
+def test_the_table_holds_the_numbers_of_stats_and_published_as_fractions(tmp_path):
+    results = build(tmp_path)
+    table = results.table()
+    assert list(table.columns) == [
+        *("model", "setting", "metric", "n", "mean", "std", "low", "high"),
+        *("published_mean", "published_std", "published_n", "published_note", "diverged"),
+    ]
+    assert len(table) == 3 + 2 + 3  # no digit accuracy for the model without digits
+    row = table[(table.model == "Large") & (table.metric == "accuracy")].iloc[0]
+    expected = stats.summarise(scores_of("Large"), bounds=(0, 1))
+    assert (row["mean"], row["std"], row["low"], row["high"]) == (
+        expected.mean, expected.std, expected.low, expected.high
+    )  # fmt: skip
+    assert (row["published_mean"], row["published_std"], row["published_n"]) == (0.8103, 0.0298, 10)
+    assert row["published_note"] == "from the report"
+    loss = table[(table.model == "Large") & (table.metric == "loss")].iloc[0]
+    assert loss["published_mean"] == 0.5
+    assert math.isnan(loss["published_std"])
+
+
+def test_against_published_by_welch_or_by_place(tmp_path):
+    results = build(tmp_path)
+    accuracy, loss = results.against()["Large"], results.against("loss")["Large"]
+    assert isinstance(accuracy, stats.AgainstPublished)
+    assert accuracy.outcome == "higher"
+    assert isinstance(loss, stats.AgainstSingle)
+    assert loss.value == 0.5
+    assert list(results.against()) == ["Large"]
+
+
+def test_compare_gives_the_verdicts_of_stats(tmp_path):
+    results = build(tmp_path)
+    pairs = {(v.first, v.second): v for v in results.compare("accuracy")}
+    assert list(pairs) == [("Small", "Large"), ("Small", "Twin"), ("Large", "Twin")]
+    assert pairs["Small", "Large"].winner == "Large"
+    assert pairs["Small", "Large"].test == "permutation"
+    loss = {(v.first, v.second): v for v in results.compare("loss")}
+    assert loss["Small", "Large"].winner == "Large"
+    assert loss["Small", "Large"].difference > 0
+
+
+def test_shared_training_data_choose_the_corrected_test(tmp_path):
+    design = {"resampled": True, "test_over_train": 0.5, "note": "repeats draw from the same pool"}
+    results = build(tmp_path, design=design)
+    assert {v.test for v in results.compare()} == {"corrected-t"}
+    plain = stats.summarise(scores_of("Large"))
+    assert results.summaries()["Large"].high - results.summaries()["Large"].low > plain.high - plain.low
+    assert "Repeats: repeats draw from the same pool." in results.limits()
+
+
+def test_diverged_runs_are_kept_counted_named_and_in_no_mean(tmp_path):
+    results = build(tmp_path, diverged={("Large", 3)})
+    assert math.isnan(results.scores()["Large"][3])
+    assert results.summaries()["Large"].n == REPEATS - 1
+    row = results.table("accuracy").set_index("model").loc["Large"]
+    assert (row["n"], row["diverged"]) == (REPEATS - 1, 1)
+    assert "Large: 7 of 8 runs finished, 1 diverged (repeat 3) and counts in no mean." in results.verdict_sentences()
+
+
+def test_everything_diverged_is_said(tmp_path):
+    results = build(tmp_path, diverged={(model, repeat) for model in MEANS for repeat in range(REPEATS)})
+    assert results.ranking() == []
+    sentences = results.verdict_sentences()
+    assert sentences[0] == "No run has ended with a score: there is nothing to compare."
+    assert sum("8 diverged" in sentence for sentence in sentences) == 3
+    assert results.table("accuracy")["n"].tolist() == [0, 0, 0]
+    assert isinstance(results.limits(), list)
+
+
+def test_the_verdict_in_words(tmp_path):
+    sentences = build(tmp_path).verdict_sentences()
+    assert sentences[0].startswith("Twin has the highest accuracy: 8")
+    assert "mean of 8 repeats, 95 % interval " in sentences[0]
+    assert sentences[1].startswith("Twin is better than Small; not told apart from Large (")
+    assert sentences[2] == "Large is better than Small."
+    assert sentences[3].startswith("Of 3 pairs, 2 differ")
+    assert sentences[4] == "Measured against published accuracy (Welch's test): higher for Large."
+    assert build(tmp_path / "loss").verdict_sentences("loss")[0].startswith("Twin has the lowest mean loss: 0.1")
+
+
+def test_one_model_has_nothing_to_compare_with(tmp_path):
+    results = build(tmp_path, ("Small",))
+    assert results.compare() == []
+    assert len(results.verdict_sentences()) == 1
+    assert results.verdict_sentences()[0].startswith("Small: accuracy 7")
+    assert results.verdict_sentences()[0].endswith(". With one model there is nothing to compare.")
+
+
+def test_two_models_speak_of_the_other(tmp_path):
+    sentences = build(tmp_path, ("Small", "Large")).verdict_sentences()
+    assert sentences[1] == "Large is better than Small."
+    assert not any(sentence.startswith("Of ") for sentence in sentences)
+
+
+def test_quick_is_the_first_limit(tmp_path):
+    assert build(tmp_path, quick=True).limits()[0].startswith("This is a quick study")
+
+
+def test_curves_are_rectangles_with_gaps(tmp_path):
+    study = {"name": "s", "repeats": 2, "models": [{"name": "a"}, {"name": "b"}]}
+    with Record.create(
+        tmp_path, study_toml="", study=study, environment={}, metrics=METRICS, command="", quick=False
+    ) as record:
+        record.save_epochs("b", [("", 0, 2, "train", "loss", 0.7)])
+        record.save_epochs("a", [("", 1, 5, "test", "loss", math.nan), ("", 0, 5, "test", "loss", 0.3)])
+        record.save_epochs("a", [("", 0, 10, "test", "loss", 0.2), ("", 0, 5, "train", "accuracy", 0.5)])
+    curves = Reader(tmp_path).curves("loss")
+    assert [(curve.variant.model, curve.part) for curve in curves] == [("a", "test"), ("b", "train")]
+    np.testing.assert_array_equal(curves[0].epochs, [5, 10])
+    np.testing.assert_array_equal(curves[0].values, [[0.3, 0.2], [math.nan, math.nan]])
+    assert curves[1].values.shape == (2, 1)
+
+
+def test_files_of_the_record(tmp_path):
+    study = {"name": "s", "repeats": 2, "models": [{"name": "A b"}]}
+    with Record.create(
+        tmp_path, study_toml="", study=study, environment={"python": "3.11"}, metrics=METRICS, command="", quick=False
+    ) as record:
+        record.save_predictions("A b", {"target": np.ones((2, 3))})
+        record.save_weights("A b", {"w": np.ones((2, 3))})
+        record.save_note("certificate", [1])
+        record.event("resumed", "text", "A b")
+        record.save_plan("A b", {"placement": "loop"})
+    results = Reader(tmp_path)
+    assert results.predictions("A b")["target"].shape == (2, 3)
+    assert results.weights("A b")[0]["w"].shape == (2, 3)
+    assert results.gallery() is None
+    assert results.note("certificate") == [1]
+    assert results.note("nothing") is None
+    assert [(event.kind, event.model) for event in results.events] == [("resumed", "A b")]
+    assert results.plans == {"A b": {"placement": "loop"}}
+    assert results.environment == {"python": "3.11"}
+
+
+def test_what_is_missing_or_wrong_is_named(tmp_path):
+    results = build(tmp_path / "study")
+    assert results.predictions("Small") is None
+    with pytest.raises(RequestError, match="no metric 'acuracy'.*did you mean 'accuracy'"):
+        results.scores("acuracy")
+    with pytest.raises(RequestError, match="no model 'small'.*did you mean 'Small'"):
+        results.predictions("small")
+    (tmp_path / "study" / "environment.json").write_text("{")
+    with pytest.raises(RecordError, match="environment.json is damaged"):
+        _ = results.environment
+    (tmp_path / "study" / "environment.json").unlink()
+    with pytest.raises(RecordError, match="no file .*environment.json"):
+        _ = results.environment
+    with pytest.raises(RecordError, match="no record in"):
+        Reader(tmp_path)
+
+
+def test_verdicts_travel_as_json(tmp_path):
+    answers = [verdict.as_dict() for verdict in build(tmp_path).compare()]
+    assert json.loads(json.dumps(answers, allow_nan=False))[0]["first"] == "Small"
+
+
+def test_many_undecided_pairs_do_not_drown_the_verdict():
+    rank = Rank(
+        label="a", place=1, groups=(0,), better_than=("b",), worse_than=(), no_difference=("c", "d"),
+        undecided={"e": 12, "f": 60, "g": None},
+    )  # fmt: skip
+    assert rank_sentence(rank, "abcdefg") == (
+        "a is better than b; not told apart from c and d (no difference found), "
+        "nor from e, f and g (cannot tell yet: about 12 to 60 repeats would)."
+    )
+    assert rank.repeats_needed == "12 to 60"
+
+
+def test_an_interval_of_a_share_ends_at_100_percent(tmp_path):
+    study = {"name": "s", "repeats": 3, "models": [{"name": "a"}]}
+    with Record.create(
+        tmp_path, study_toml="", study=study, environment={}, metrics=METRICS, command="", quick=False
+    ) as record:
+        values = (0.999, 1.0, 0.95)
+        rows = [
+            RunRow(setting="", repeat=r, status="finished", epochs=1, scores={"accuracy": v, "loss": 10 * v})
+            for r, v in enumerate(values)
+        ]
+        record.finish_runs("a", rows)
+    results = Reader(tmp_path)
+    assert results.summaries()["a"].high == 1.0
+    assert results.summaries("loss")["a"].high > 10.0
+
+
+def test_arms_that_divide_the_data_in_two_ways_are_compared_within_each_and_with_themselves(tmp_path):
+    metrics = [{"name": "accuracy", "label": "Accuracy", "unit": "%", "higher_is_better": True, "primary": True}]
+    rng = np.random.default_rng(0)
+    with Record.create(
+        tmp_path / "r",
+        study_toml="",
+        study={"name": "s", "repeats": 10, "models": [{"name": "A"}, {"name": "B"}]},
+        environment={},
+        metrics=metrics,
+        command="",
+        quick=False,
+    ) as record:
+        record.save_note("data_values", ["split"])
+        for model, mean in (("A", 0.8), ("B", 0.9)):
+            for split, more in (("group", 0.0), ("window", 0.09)):
+                record.finish_runs(
+                    model,
+                    [
+                        RunRow(
+                            setting=f"lr=0.1, split={split}",
+                            repeat=repeat,
+                            status="finished",
+                            epochs=1,
+                            scores={"accuracy": mean + more + 0.005 * rng.normal()},
+                        )
+                        for repeat in range(10)
+                    ],
+                )
+        record.finish()
+    results = Reader(tmp_path / "r")
+    a_group, a_window, b_group, b_window = (variant.label for variant in results.variants)
+    pairs = {frozenset((v.first, v.second)): v for v in results.compare()}
+    assert set(pairs) == {
+        frozenset(pair) for pair in ((a_group, b_group), (a_window, b_window), (a_group, a_window), (b_group, b_window))
+    }
+    # The random split is easier: the best under it is not the best.
+    assert [entry.label for entry in results.ranking()] == [b_group, a_group, b_window, a_window]
+    words = results.verdict_words()
+    assert words.headline.startswith(f"{b_group} has the highest accuracy of those with split=group: 90.")
+    assert words.best == f"{b_group} is better than {a_group}."
+    assert words.others == (f"{b_window} is better than {a_window}.",)
+    assert words.divisions == (
+        pairs[frozenset((a_group, a_window))].sentence,
+        pairs[frozenset((b_group, b_window))].sentence,
+    )
+    assert words.divisions[0] in words.all()
+
+
+def test_one_outcome_for_all_of_many_is_said_without_their_names():
+    rank = Rank(
+        label="a", place=1, groups=(0,), better_than=(), worse_than=(), no_difference=("b", "c", "d", "e"), undecided={}
+    )
+    assert rank_sentence(rank, "abcde") == "a is not told apart from any of the 4 others (no difference found)."
+
+
+def test_one_repeat_of_many_models_is_one_sentence(tmp_path):
+    study = {"name": "s", "repeats": 1, "models": [{"name": name} for name in "abc"]}
+    with Record.create(
+        tmp_path, study_toml="", study=study, environment={}, metrics=METRICS, command="", quick=False
+    ) as record:
+        for at, name in enumerate("abc"):
+            scores = {"accuracy": 0.9 - 0.1 * at, "loss": 1.0}
+            record.finish_runs(name, [RunRow(setting="", repeat=0, status="finished", epochs=1, scores=scores)])
+    words = Reader(tmp_path).verdict_words()
+    assert (words.best, words.others, words.divisions) == ("", (), ())
+    assert words.tally.startswith("None of the 3 pairs can be told yet")

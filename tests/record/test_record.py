@@ -1,0 +1,399 @@
+"""The record: what goes in comes out, and nothing half done is ever seen."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import shutil
+import sqlite3
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tenfold.errors import RecordError
+from tenfold.record import Record, RunRow, atomic_write
+
+METRICS = [
+    {"name": "accuracy", "label": "Accuracy", "unit": "%", "higher_is_better": True, "primary": True},
+    {"name": "loss", "label": "Loss", "unit": "", "higher_is_better": False, "primary": False},
+]
+STUDY = {
+    "name": "small",
+    "repeats": 2,
+    "task": {"kind": "compare-pairs", "size": 14},
+    "models": [{"name": "Siamese CNN 3", "lr": 1e-3}, {"name": "../x"}],
+}
+MODEL = "Siamese CNN 3"
+
+
+def start(folder: Path, study=STUDY) -> Record:
+    return Record.create(
+        folder,
+        study_toml='name = "small"\n',
+        study=study,
+        environment={"python": "3.11"},
+        metrics=METRICS,
+        command="tenfold run small",
+        quick=False,
+    )
+
+
+@pytest.fixture
+def record(tmp_path):
+    with start(tmp_path / "study") as record:
+        yield record
+
+
+def test_what_was_written_is_read(record):
+    record.save_plan(MODEL, {"placement": "stack", "probe": {"stack": np.float32(0.5)}})
+    record.save_epochs(MODEL, [("", 0, 1, "train", "loss", 0.7), ("", 0, 2, "train", "loss", math.nan)])
+    record.finish_runs(
+        MODEL,
+        [
+            RunRow(setting="", repeat=0, status="finished", epochs=2, scores={"accuracy": 0.75, "loss": 0.5}),
+            RunRow(setting="", repeat=1, status="diverged", epochs=1, message="loss is NaN"),
+        ],
+    )
+    record.event("resumed", "after epoch 1", MODEL)
+    record.save_note("certificate", {"largest": 1e-12})
+    record.finish()
+    folder = record.folder
+    record.close()
+
+    again = Record.open(folder)
+    assert again.study == STUDY
+    assert again.metrics == METRICS
+    assert again.command == "tenfold run small"
+    assert again.quick is False
+    assert again.models == (MODEL, "../x")
+    assert again.plan(MODEL) == {"placement": "stack", "probe": {"stack": 0.5}}
+    assert again.plan("../x") is None
+    assert again.finished(MODEL) == {("", 0), ("", 1)}
+    assert again.finished("../x") == set()
+    assert again.note("certificate") == {"largest": 1e-12}
+    assert again.note("other") is None
+    assert again.status == "finished"
+    assert (folder / "study.toml").read_text() == 'name = "small"\n'
+    assert json.loads((folder / "environment.json").read_text()) == {"python": "3.11"}
+    again.close()
+
+
+def test_results_csv_has_one_row_a_run_and_metric_and_hides_no_diverged_run(record):
+    rows = [
+        RunRow(setting="", repeat=1, status="diverged", epochs=1),
+        RunRow(setting="", repeat=0, status="finished", epochs=2, scores={"accuracy": 0.75, "loss": 0.1 + 0.2}),
+    ]
+    record.finish_runs(MODEL, rows)
+    record.finish()
+    with (record.folder / "results.csv").open(newline="") as file:
+        table = list(csv.reader(file))
+    assert table == [
+        ["model", "setting", "repeat", "metric", "value"],
+        [MODEL, "", "0", "accuracy", "0.75"],
+        [MODEL, "", "0", "loss", "0.30000000000000004"],
+        [MODEL, "", "1", "accuracy", ""],
+        [MODEL, "", "1", "loss", ""],
+    ]
+
+
+def test_an_empty_record_can_be_finished(record):
+    record.finish()
+    assert (record.folder / "results.csv").read_text() == "model,setting,repeat,metric,value\n"
+
+
+def test_points_saved_again_replace_and_forget_keeps_finished_runs(record):
+    for epoch in (1, 2, 3):
+        record.save_epochs(MODEL, [("", repeat, epoch, "test", "accuracy", 0.1) for repeat in (0, 1)])
+    record.save_epochs(MODEL, [("", 1, 3, "test", "accuracy", 0.9)])
+    record.finish_runs(MODEL, [RunRow(setting="", repeat=0, status="finished", epochs=3, scores={})])
+
+    assert record.forget(MODEL, after=2) == 1
+    assert points(record.folder) == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2)]
+    assert record.forget(MODEL, runs=[("", 0)]) == 0
+    assert record.forget(MODEL, runs=[("", 1)]) == 2
+    assert points(record.folder) == [(0, 1), (0, 2), (0, 3)]
+
+
+def points(folder: Path) -> list[tuple[int, int]]:
+    connection = sqlite3.connect(folder / "results.db")
+    try:
+        return connection.execute("SELECT repeat, epoch FROM epochs ORDER BY repeat, epoch").fetchall()
+    finally:
+        connection.close()
+
+
+def test_one_bad_row_keeps_the_whole_call_out(record):
+    rows = [
+        RunRow(setting="", repeat=0, status="finished", epochs=2, scores={"accuracy": 0.5}),
+        RunRow(setting="", repeat=1, status="perhaps", epochs=2, scores={"accuracy": 0.5}),  # type: ignore[arg-type]
+    ]
+    with pytest.raises(RecordError, match="status"):
+        record.finish_runs(MODEL, rows)
+    assert record.finished(MODEL) == set()
+    record.finish_runs(MODEL, rows[:1])
+    assert record.finished(MODEL) == {("", 0)}
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda r: r.plan("Siamese CNN 4"), "no model 'Siamese CNN 4'.*did you mean 'Siamese CNN 3'"),
+        (lambda r: r.save_epochs("x", []), "no model 'x'"),
+        (lambda r: r.save_epochs(MODEL, [("", 0, 1, "tets", "loss", 1.0)]), "part 'tets'.*did you mean 'test'"),
+        (
+            lambda r: r.finish_runs(
+                MODEL, [RunRow(setting="", repeat=0, status="finished", epochs=1, scores={"acuracy": 1})]
+            ),
+            "no metric 'acuracy'.*did you mean 'accuracy'",
+        ),
+        (lambda r: r.save_plan(MODEL, {"x": object()}), "cannot store this in a record: object is no JSON value"),
+        (lambda r: r.save_predictions(MODEL, {"a": np.array([None])}), "array 'a' holds Python objects"),
+    ],
+)
+def test_wrong_use_is_named(record, call, message):
+    with pytest.raises(RecordError, match=message):
+        call(record)
+
+
+def test_a_reader_cannot_write(record):
+    with Record.open(record.folder) as reader:
+        for call in (reader.finish, lambda: reader.save_plan(MODEL, {}), lambda: reader.save_predictions(MODEL, {})):
+            with pytest.raises(RecordError, match="was opened for reading; open it with write=True"):
+                call()
+
+
+def test_reading_while_another_transaction_is_open(record):
+    record.finish_runs(MODEL, [RunRow(setting="", repeat=0, status="finished", epochs=1, scores={"accuracy": 1})])
+    with record._write() as connection:
+        connection.execute("DELETE FROM runs")
+        with Record.open(record.folder) as reader:
+            assert reader.finished(MODEL) == {("", 0)}
+
+
+def test_threads_of_one_process_may_share_a_record(record):
+    def save(repeat: int) -> None:
+        for epoch in range(1, 11):
+            record.save_epochs(MODEL, [("", repeat, epoch, "train", "loss", 0.5)])
+
+    threads = [threading.Thread(target=save, args=(repeat,)) for repeat in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(points(record.folder)) == 40
+
+
+# ---------------------------------------------------------------------- studies and folders
+
+
+def test_another_study_is_refused_and_the_keys_named(record):
+    folder = record.folder
+    record.close()
+    other = {
+        **STUDY,
+        "repeats": 3,
+        "seed": 0,
+        "task": {"kind": "compare-pairs", "size": 8},
+        "models": [{"name": MODEL, "lr": 0.1}, {"name": "new"}],
+    }
+    with pytest.raises(RecordError) as caught:
+        Record.open(folder, write=True, study=other)
+    text = str(caught.value)
+    assert "holds the record of another study" in text
+    assert text.splitlines()[1:] == [
+        "  - repeats: recorded 2, asked for 3",
+        "  - task.size: recorded 14, asked for 8",
+        "  - models[Siamese CNN 3].lr: recorded 0.001, asked for 0.1",
+        '  - models[../x]: recorded {"name": "../x"}, not asked for',
+        '  - models[new]: not recorded, asked for {"name": "new"}',
+        "  - seed: not recorded, asked for 0",
+    ]
+    Record.open(folder, write=True, study=json.loads(json.dumps(STUDY))).close()  # the refusal gave the lock back
+
+
+def test_create_refuses_a_record_and_a_folder_of_other_files(tmp_path):
+    start(tmp_path / "a").close()
+    with pytest.raises(RecordError, match="already holds a record"):
+        start(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "thesis.tex").touch()
+    with pytest.raises(RecordError, match=r"holds other files \(thesis.tex\) and no record"):
+        start(tmp_path / "b")
+
+
+def test_create_goes_on_after_a_create_that_was_killed(tmp_path):
+    start(tmp_path).close()
+    (tmp_path / "results.db").unlink()
+    assert not Record.exists(tmp_path)
+    start(tmp_path).close()
+    assert Record.exists(tmp_path)
+
+
+def test_no_record(tmp_path):
+    with pytest.raises(
+        RecordError, match=r"no record in .*: expected the file results.db. Start one with 'tenfold run'"
+    ):
+        Record.open(tmp_path, write=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("length", [0, 10, 100, 4096, 20_000])
+def test_a_cut_off_database_is_said(tmp_path, length):
+    with start(tmp_path) as record:
+        rows = [("", r, e, "test", "loss", 0.5) for r in range(10) for e in range(300)]
+        record.save_epochs(MODEL, rows)
+    path = tmp_path / "results.db"
+    assert path.stat().st_size > 20_000
+    os.truncate(path, length)
+    with pytest.raises(RecordError, match=r"results.db (is damaged|is not the database of a tenfold record)"):
+        Record.open(tmp_path)
+
+
+def test_a_damaged_database_is_said(tmp_path):
+    start(tmp_path).close()
+    (tmp_path / "results.db").write_bytes(b"not a database" * 1000)
+    with pytest.raises(RecordError, match=r"results.db is damaged or no tenfold record.*file is not a database"):
+        Record.open(tmp_path, write=True)
+
+
+def test_another_version_is_refused(tmp_path):
+    start(tmp_path).close()
+    connection = sqlite3.connect(tmp_path / "results.db")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(RecordError, match="record version 99, this tenfold reads version 1. Update tenfold"):
+        Record.open(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="rights do not bind root")
+def test_a_folder_without_rights_is_said(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(RecordError, match="Choose a folder that can be written"):
+            start(tmp_path / "study")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_file_in_place_of_the_folder_is_said(tmp_path):
+    (tmp_path / "study").touch()
+    with pytest.raises(RecordError, match="cannot write .*study"):
+        start(tmp_path / "study")
+
+
+def test_a_moved_folder_reads_the_same(record, tmp_path):
+    record.finish_runs(MODEL, [RunRow(setting="", repeat=0, status="finished", epochs=1, scores={"accuracy": 1})])
+    record.close()
+    odd = tmp_path / "ümlaut #1 100%? x"
+    shutil.move(record.folder, odd)
+    with Record.open(odd, write=True) as moved:
+        assert moved.finished(MODEL) == {("", 0)}
+
+
+def test_a_closed_record_is_one_database_file(record):
+    record.save_epochs(MODEL, [("", 0, 1, "train", "loss", 0.7)])
+    record.close()
+    assert sorted(path.name for path in record.folder.glob("results*")) == ["results.db"]
+
+
+# ---------------------------------------------------------------------- files
+
+
+def test_predictions_come_back_as_they_were_and_byte_for_byte_alike(record):
+    arrays = {
+        "probability": np.random.default_rng(0).random((3, 50), dtype=np.float32),
+        "target": np.ones((3, 50), np.uint8),
+        "setting": np.array(["lr=0.1", "lr=0.2", ""]),
+        "file": np.zeros(2),  # a name that numpy.savez cannot take
+    }
+    path = record.save_predictions("../x", arrays)
+    assert path == record.folder / "predictions" / "x.npz"
+    first = path.read_bytes()
+    back = record.read_predictions("../x")
+    assert list(back) == list(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(back[name], array)
+        assert back[name].dtype == array.dtype
+    record.save_predictions("../x", arrays)
+    assert path.read_bytes() == first
+
+
+def test_showcase_and_weights_come_back(record):
+    record.save_gallery({"images": np.zeros((2, 2, 4, 4), np.uint8)})
+    assert record.read_gallery()["images"].shape == (2, 2, 4, 4)
+    weights = {"layer.weight": np.arange(12.0).reshape(2, 3, 2).swapaxes(1, 2), "count": np.array([1, 2])}
+    record.save_weights(MODEL, weights, {"module": "siamese-cnn", "runs": [["", 0], ["", 1]]})
+    back, metadata = record.read_weights(MODEL)
+    assert metadata == {"module": "siamese-cnn", "runs": '[["", 0], ["", 1]]'}
+    for name, array in weights.items():
+        np.testing.assert_array_equal(back[name], array)
+    record.save_weights("../x", {})
+    assert record.read_weights("../x") == ({}, {})
+
+
+@pytest.mark.parametrize("kept", [0, 0.3, 0.9, 0.999])
+def test_cut_off_arrays_are_said(record, kept):
+    noise = np.random.default_rng(0).random((4, 1000))
+    predictions = record.save_predictions(MODEL, {"a": noise})
+    weights = record.save_weights(MODEL, {"a": noise})
+    for path, read in ((predictions, record.read_predictions), (weights, record.read_weights)):
+        os.truncate(path, int(path.stat().st_size * kept))
+        with pytest.raises(RecordError, match=f"{path.name} is damaged or cut off.*Restore it from a copy"):
+            read(MODEL)
+
+
+def test_missing_arrays_are_said(record):
+    for read in (record.read_predictions, record.read_weights):
+        with pytest.raises(RecordError, match="no file .*siamese-cnn-3"):
+            read(MODEL)
+
+
+def test_pickled_arrays_are_not_loaded(record):
+    (record.folder / "predictions").mkdir()
+    np.savez(record.folder / "predictions" / "x.npz", a=np.array([{"bad": 1}]))
+    with pytest.raises(RecordError, match=r"x.npz is damaged.*allow_pickle"):
+        record.read_predictions("../x")
+
+
+def test_checkpoints_have_a_place_of_their_own(record):
+    first, second = record.checkpoint_path(MODEL, 0), record.checkpoint_path("../x", "lr=0.1, a/b", ".npz")
+    assert first == record.folder / "checkpoints" / "siamese-cnn-3.0.safetensors"
+    assert second == record.folder / "checkpoints" / "x.lr-0-1-a-b.npz"
+    for path in (first, second):
+        with atomic_write(path) as file:
+            file.write(b"state")
+    record.drop_checkpoints(MODEL)
+    assert not first.exists()
+    assert second.exists()
+
+
+# ---------------------------------------------------------------------- atomic_write
+
+
+def test_atomic_write_keeps_the_earlier_file_when_the_block_fails(tmp_path):
+    path = tmp_path / "deep" / "a.txt"
+    with atomic_write(path, "w") as file:
+        file.write("first\n")
+    with pytest.raises(UnicodeEncodeError), atomic_write(path, "w") as file:
+        file.write("second" * 10_000 + "\udc80")
+    assert path.read_bytes() == b"first\n"
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_leftovers_of_a_killed_writer_are_removed_by_the_next(record):
+    folder = record.folder
+    record.close()
+    (folder / "predictions").mkdir()
+    leftover = folder / "predictions" / ".x.npz.0123456789abcdef.tmp"
+    own = folder / "notes.tmp"
+    leftover.touch()
+    own.touch()
+    Record.open(folder).close()
+    assert leftover.exists()
+    Record.open(folder, write=True).close()
+    assert not leftover.exists()
+    assert own.exists()
