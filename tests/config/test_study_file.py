@@ -53,10 +53,10 @@ def test_a_good_study_is_resolved() -> None:
     study = parse_study(GOOD)
     assert (study.name, study.repeats, study.seed) == ("good", 3, 5)
     first, second = study.models
-    assert first.source.options == {"hidden": 16}
+    assert first.factory.options == {"hidden": 16}
     assert (first.recipe.epochs, first.recipe.batch_size, first.recipe.lr) == (4, 10, 1e-3)
     assert second.recipe.dropout == [0.1, 0.5]
-    assert second.source.options == {"pooling": True}
+    assert second.factory.options == {"pooling": True}
     assert [config.setting for config in second.recipe.configs()] == ["dropout=0.1", "dropout=0.5"]
 
 
@@ -303,7 +303,7 @@ def test_options_that_toml_cannot_hold_are_kept_in_words() -> None:
     entry = tomllib.loads(to_toml(study))["models"][0]
     assert (entry["module"], entry["activation"], entry["widths"]) == ("Inline", "Tanh", [3, 4])
     assert "extra" not in entry
-    assert study.models[0].source.options["activation"] is nn.Tanh
+    assert study.models[0].factory.options["activation"] is nn.Tanh
 
 
 def test_a_file_is_read_with_names_relative_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +315,7 @@ def test_a_file_is_read_with_names_relative_to_it(tmp_path: Path, monkeypatch: p
     study = load_study("deep/mine.toml")
     assert study.name == "mine"
     assert study.base == tmp_path / "deep"
-    assert type(study.models[0].source.build(0)).__name__ == "Net"
+    assert type(study.models[0].factory.build(0)).__name__ == "Net"
 
 
 def test_files_that_are_not_there_or_no_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
