@@ -9,32 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tenfold.recipe import Augmentation, Recipe, WindowAugmentation
+from tenfold.recipe import Augmentation
 from tenfold.seeds import uniform
-from tenfold.tasks import Examples, Inputs, Windows
-from tenfold.train._augment_windows import augment_windows
 
-__all__ = ["augment", "augmented"]
+__all__ = ["augment_images"]
 
 # Longest to shortest side of an erased rectangle, at most (Zhong et al. 2020).
 _LONGEST = 1 / 0.3
 
 
-def augmented(inputs: Inputs, recipe: Recipe, keys: Tensor, step: int, examples: Examples) -> Inputs:
-    """The inputs of a training step, changed as the recipe says; as they are where it says nothing."""
-    how = recipe.augment
-    if how is None:
-        return inputs
-    first, *others = inputs
-    if isinstance(how, WindowAugmentation):
-        assert isinstance(examples, Windows)
-        first = augment_windows(first, how, keys, step, lengths=others[0] if others else None, **examples.scaling)
-    else:
-        first = augment(first, how, keys, step, together=recipe.images_together)
-    return (first, *others)
-
-
-def augment(images: Tensor, how: Augmentation, keys: Tensor, step: int, *, together: int = 1) -> Tensor:
+def augment_images(images: Tensor, how: Augmentation, keys: Tensor, step: int, *, together: int = 1) -> Tensor:
     """``images`` (runs, batch, channels, height, width), each channel turned, moved, scaled, sheared, bent and part
     of it erased by itself.
 

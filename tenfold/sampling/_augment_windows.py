@@ -22,9 +22,9 @@ def augment_windows(
     keys: Tensor,
     step: int,
     *,
-    shift: Tensor,
-    scale: Tensor,
-    triads: Tensor,
+    shift: Tensor | None = None,
+    scale: Tensor | None = None,
+    triads: Tensor | None = None,
     lengths: Tensor | None = None,
 ) -> Tensor:
     """Windows changed by their own numbers each; what lies behind their lengths stays 0.
@@ -37,14 +37,16 @@ def augment_windows(
         how: ranges.
         keys: int64, shape (runs,).
         step: of training; the numbers are a pure function of key and step.
-        shift, scale: (runs, channels).
-        triads: int64, (triads, 3): channels of the x, y and z axes of each sensor; all of them are turned alike.
+        shift, scale: (runs, channels); None where windows are not standardised.
+        triads: int64, (triads, 3): channels of the x, y and z axes of each sensor; all of them are turned alike. None where there are none.
         lengths: (runs, batch); None where all windows are full.
     Source: rotation, scaling and jittering of Um et al. 2017, with small angles in place of any.
     """
     runs, batch, steps, _ = windows.shape
     changed = windows
-    if how.rotate and len(triads):
+    if how.rotate and triads is not None and len(triads):
+        scale = torch.ones_like(windows[:, 0, 0]) if scale is None else scale
+        shift = torch.zeros_like(windows[:, 0, 0]) if shift is None else shift
         turn = _rotations(_normal(keys ^ _TURN, step, batch * 4, windows.dtype).view(runs, batch, 4), how.rotate)
         changed = changed.clone()
         for axes in triads:

@@ -1,0 +1,225 @@
+"""Who is trained on, validated on and tested in which repeat; and how the repeats then relate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from tenfold.errors import DataError, RequestError
+from tenfold.sampling._folds import draw_groups, drawn_bounds, fold_of_groups, fold_of_items, largest_fold
+from tenfold.sampling._pad import padded
+from tenfold.sampling._preprocess import Standardise
+from tenfold.sampling._sources import Source
+from tenfold.sampling._split import Part, Split
+from tenfold.seeds import generator
+
+__all__ = ["Resampling", "Splitter", "check_amount", "check_folds", "folds_resampling"]
+
+_TRAIN, _TEST, _UNASSIGNED = 0, 1, 2  # as in tenfold.datasets
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How the repeats of a study relate, which decides the test.
+
+    Args:
+        resampled: repeats draw from one pool so small that they share much of their data.
+        test_over_train: with ``resampled``, items for testing divided by items for training.
+        reason: the same in words, for the report.
+        folds: of cross-validation, where the repeats are folds; they must then be a multiple of it.
+    """
+
+    resampled: bool
+    test_over_train: float | None
+    reason: str
+    folds: int | None = None
+
+
+@dataclass(frozen=True)
+class Splitter:
+    """Divides items (or groups of items) into training, validation and testing, anew for every repeat.
+
+    Args:
+        n_items: what is divided: images, windows, classes.
+        test: fraction (a float) or number (an integer) of the unassigned items (with groups: of groups) for testing.
+        validation: fraction of the training items (with groups: of their groups) that is held back.
+        folds: N-fold cross-validation instead: repeat r tests fold r % N of division r // N, whatever ``part`` says.
+        groups: of each item, int64, shape (items,): no group is divided. None where items are divided one by one.
+        part: official division: of each item 0 (training), 1 (testing) or 2 (unassigned: divided here), shape
+            (items,). None where all are unassigned.
+        at_least: items of a part that a task needs, where fractions are rounded.
+        unit: what items (or groups) are, for people.
+    Source: folds of groups as scikit-learn's GroupKFold, greedy by size.
+    """
+
+    n_items: int
+    test: float | int = 0.25
+    validation: float = 0.0
+    folds: int | None = None
+    groups: Tensor | None = None
+    part: Tensor | None = None
+    at_least: Mapping[Part, int] = field(default_factory=dict)
+    unit: str = "items"
+
+    def __post_init__(self) -> None:
+        n_units = self.n_items if self.groups is None else len(self.groups.unique())
+        if self.folds is not None and self.folds > n_units:
+            raise RequestError(f"folds = {self.folds}: there are {n_units} {self.unit} to divide")
+
+    def rows(self, repeat: int, seed: int) -> dict[Part, Tensor]:
+        """Items of each part of one repeat; nothing is in two parts. Those that are drawn stand in the drawn order."""
+        train, test = self._train_and_test(repeat, seed)
+        held_back, train = self._held_back(train, repeat, seed)
+        return {"train": train, "validation": held_back, "test": test}
+
+    def splits(
+        self,
+        source: Source,
+        repeats: Sequence[int],
+        *,
+        seed: int,
+        targets: Mapping[str, Tensor] | None = None,
+        preprocess: Standardise | None = None,
+    ) -> dict[Part, Split]:
+        """Splits of a task whose examples are its items: all items of each part, in their own order.
+
+        Args:
+            source: an index is the number of an item.
+            repeats: one run each.
+            seed: the study's.
+            targets: by name, shape (items, ...).
+            preprocess: of these runs.
+        """
+        rows = [{part: items.sort().values for part, items in self.rows(repeat, seed).items()} for repeat in repeats]
+        splits: dict[Part, Split] = {}
+        for part in rows[0]:
+            # Runs of a stack train on equally many items; a smaller test part is filled up.
+            lengths = [len(own[part]) for own in rows]
+            length = min(lengths) if part == "train" else max(lengths)
+            if length:
+                index, valid = padded([own[part][:length] for own in rows], length)
+                values = {name: value[index] for name, value in (targets or {}).items()}
+                splits[part] = Split(source, index, values, valid, preprocess)
+        return splits
+
+    def test_bounds(self) -> tuple[int, int]:
+        """At least and at most so many items are tested in a repeat, whatever the seed."""
+        if self.folds is not None:
+            smallest = self.n_items // self.folds
+            if self.groups is not None:
+                smallest = int(self.groups.bincount()[self.groups.unique()].min())
+            return smallest, largest_fold(self.groups, self.n_items, min(self.folds, self.n_items))
+        unassigned = self._unassigned()
+        fixed = 0 if self.part is None else int((self.part == _TEST).sum())
+        if not len(unassigned):
+            return fixed, fixed
+        if self.groups is not None:
+            fewest, most = drawn_bounds(self.groups[unassigned], float(self.test))
+        else:
+            fewest = most = self._count(len(unassigned))
+        return fixed + fewest, fixed + most
+
+    def validation_bound(self, n_train: int) -> int:
+        """At most so many of ``n_train`` training items are held back."""
+        if not self.validation:
+            return 0
+        if self.groups is not None:
+            return drawn_bounds(self.groups, self.validation)[1]
+        return round(n_train * self.validation)
+
+    def resampling(self) -> Resampling:
+        """How the repeats relate, where every repeat uses all items of its parts."""
+        if self.folds is not None:
+            return folds_resampling(self.folds, self.unit)
+        if not len(self._unassigned()):
+            return Resampling(
+                False,
+                None,
+                f"every repeat trains on the same {self.unit} and is tested on the same others: repeats differ in "
+                "initial weights and order, and nothing is said about other data",
+            )
+        n_test = self.test_bounds()[1]
+        return Resampling(
+            True,
+            n_test / (self.n_items - n_test),
+            f"repeats draw from the same {self.n_items} {self.unit}, so their scores are not independent: the "
+            "corrected resampled t test is used",
+        )
+
+    # -- inner --------------------------------------------------------------------------------------------------------
+
+    def _unassigned(self) -> Tensor:
+        return torch.arange(self.n_items) if self.part is None else (self.part == _UNASSIGNED).nonzero().flatten()
+
+    def _count(self, n_unassigned: int) -> int:
+        return self.test if isinstance(self.test, int) else round(n_unassigned * self.test)
+
+    def _train_and_test(self, repeat: int, seed: int) -> tuple[Tensor, Tensor]:
+        if self.folds is not None:
+            if self.groups is None:
+                tested = fold_of_items(self.n_items, self.folds, repeat=repeat, seed=seed)
+            else:
+                tested = fold_of_groups(self.groups, self.folds, repeat=repeat, seed=seed)
+            return (~tested).nonzero().flatten(), tested.nonzero().flatten()
+        empty = torch.zeros(0, dtype=torch.int64)
+        train, test = empty, empty
+        if self.part is not None:
+            train, test = ((self.part == value).nonzero().flatten() for value in (_TRAIN, _TEST))
+        unassigned = self._unassigned()
+        if not len(unassigned):
+            return train, test
+        rng = generator(seed, repeat, "split")
+        if self.groups is not None:
+            tested = draw_groups(self.groups[unassigned], float(self.test), rng=rng)
+            return torch.cat([train, unassigned[~tested]]), torch.cat([test, unassigned[tested]])
+        drawn = unassigned[torch.randperm(len(unassigned), generator=rng)]
+        n_test = self._count(len(drawn))
+        return torch.cat([train, drawn[n_test:]]), torch.cat([test, drawn[:n_test]])
+
+    def _held_back(self, train: Tensor, repeat: int, seed: int) -> tuple[Tensor, Tensor]:
+        if not self.validation:
+            return train[:0], train
+        rng = generator(seed, repeat, "validation")
+        if self.groups is not None:
+            held = draw_groups(self.groups[train], self.validation, rng=rng)
+            return train[held], train[~held]
+        train = train[torch.randperm(len(train), generator=rng)]
+        count = max(round(len(train) * self.validation), self.at_least.get("validation", 0))
+        count = min(count, len(train) - self.at_least.get("train", 0))
+        return train[:count], train[count:]
+
+
+def folds_resampling(n_folds: int, unit: str) -> Resampling:
+    """How the repeats relate where they are folds of ``unit``."""
+    return Resampling(
+        True,
+        1 / (n_folds - 1),
+        f"cross-validation with {n_folds} folds of {unit}: repeats train on mostly the same, so their scores are not "
+        "independent, and the corrected resampled t test is used",
+        n_folds,
+    )
+
+
+def check_folds(n_folds: int, repeats: int) -> None:
+    """Every fold has to be tested equally often.
+
+    Raises:
+        RequestError: if the repeats are no multiple of the folds.
+    """
+    if repeats % n_folds:
+        below, above = repeats // n_folds * n_folds, (repeats // n_folds + 1) * n_folds
+        either = f"{below} or {above}" if below else str(above)
+        raise RequestError(f"repeats = {repeats} with {n_folds} folds: every fold has to be tested, so use {either}")
+
+
+def check_amount(name: str, word: str, asked: int, available: int, unit: str) -> None:
+    """Refuse a part of more examples than there are.
+
+    Raises:
+        DataError: names the data, the setting (``word``) and both numbers.
+    """
+    if asked > available:
+        raise DataError(f"{name}: {word} = {asked} {unit} asked for, {available} there; lower {word}")
