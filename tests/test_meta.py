@@ -31,16 +31,17 @@ ARROWS = {
     "seeds": "",
     "datasets": "errors seeds files",
     "retrieval": "datasets errors files",
+    "metrics": "errors",
     "models": "errors",
     "losses": "errors seeds",
     "recipe": "",
-    "tasks": "datasets errors losses recipe retrieval seeds",
+    "tasks": "datasets errors losses metrics recipe retrieval seeds",
     "stack": "seeds errors",
     "train": "models files stack datasets tasks recipe seeds errors",
     "execute": "models files stack tasks train recipe seeds errors",
     "stats": "errors",
-    "record": "errors files stats",
-    "report": "errors files record stats tenfold",
+    "record": "errors files metrics stats",
+    "report": "errors files metrics record stats tenfold",
     "environment": "execute tenfold",
     "config": "tasks models recipe errors",
     "events": "execute",
@@ -51,7 +52,7 @@ ARROWS = {
     "__init__": "errors report config stack study export",
     "__main__": "cli",
 }
-NO_TORCH = ("errors", "files", "datasets", "stats", "record", "report", "cli")
+NO_TORCH = ("errors", "files", "datasets", "metrics", "stats", "record", "report", "cli")
 
 
 # -- arrows -----------------------------------------------------------------------------------------------------------
