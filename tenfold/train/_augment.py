@@ -30,7 +30,7 @@ def augmented(inputs: Inputs, recipe: Recipe, keys: Tensor, step: int, examples:
         assert isinstance(examples, Windows)
         first = augment_windows(first, how, keys, step, lengths=others[0] if others else None, **examples.scaling)
     else:
-        first = augment(first, how, keys, step, together=recipe.images_together)
+        first = augment(first, how, keys, step, together=recipe.turned_together)
     return (first, *others)
 
 
