@@ -1,19 +1,31 @@
-"""How a model is trained: one frozen object with every default in one place."""
+"""How a model is trained: one frozen object with every default in one place; and the config of one run."""
 
 from __future__ import annotations
 
-import itertools
-from typing import Annotated, Any, ClassVar, Literal
+import json
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-__all__ = ["CHECKED", "Augmentation", "Config", "NotNegative", "Positive", "Rate", "Recipe"]
+__all__ = [
+    "CHECKED",
+    "Augmentation",
+    "Config",
+    "NotNegative",
+    "Positive",
+    "Rate",
+    "Recipe",
+    "WindowAugmentation",
+    "short",
+]
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
-# Strict: "50" and true are no numbers. A whole number does where a float is expected.
+# Strict: reject "50" and true as numbers; accept an int for a float.
 CHECKED = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
@@ -23,16 +35,16 @@ class Augmentation(BaseModel):
     Attributes:
         rotate: degrees to either side.
         shift: pixels in any direction.
-        scale: share of the size, 0.1 for 0.9 to 1.1.
+        scale: fraction of the size, 0.1 for 0.9 to 1.1.
         shear: degrees to either side.
         elastic: pixels by which a smooth random field moves each place, as root mean square in either direction
             (Simard, Steinkraus, Platt 2003). Their best for 29 x 29 pixels, strength 34 at smoothness 4, is 1.4.
         elastic_smooth: standard deviation in pixels of the Gaussian that smooths the field; see elastic.
-        erase: largest share of an image that a random rectangle sets to 0, the share uniform up to it (Zhong et al.
+        erase: largest fraction of an image that a random rectangle sets to 0; drawn uniformly up to it (Zhong et al.
             2020: 0.4).
         erase_probability: that an image gets such a rectangle.
         quarter_turns: turn by 0, 90, 180 or 270 degrees; images of one class in a balanced batch alike, so that a
-            turned class is another class to learn from (Santoro et al. 2016; Vinyals et al. 2016).
+            turned class is another class to train on (Santoro et al. 2016; Vinyals et al. 2016).
     """
 
     model_config = CHECKED
@@ -66,54 +78,49 @@ class WindowAugmentation(BaseModel):
 
 
 class Recipe(BaseModel):
-    """Budget, optimiser and schedule of a model. A list for a config value makes a sweep in one stack.
+    """Budget, optimiser and schedule of a model, one value each; a study file sweeps over them in ``[models.sweep]``.
 
-    A task adds the settings of its loss in a class of its own: names of those that may differ from run to run in one
-    stack go into ``loss_values`` (or ``data_values``, where the examples depend on them), and into ``vectors`` where
-    one value is a list itself.
+    A task adds the settings of its loss in a class of its own. It names those that the loss takes per run in
+    ``loss_values``, and those that the examples depend on in ``data_values``: like the settings in ``per_run`` they may
+    differ between the runs of one stack.
 
     Attributes:
         epochs: passes over the training examples.
         batch_size: examples a step.
         optimizer: as in torch.optim, with its defaults where nothing is set here.
-        lr, momentum, weight_decay: of the optimiser; momentum is for "sgd" and "rmsprop". No weight decay unless
-            set, for "adamw" too,
-            where torch.optim has 0.01.
+        lr, momentum, weight_decay: of the optimiser; momentum is for "sgd" and "rmsprop". No weight decay unless set,
+            for "adamw" too, where torch.optim has 0.01.
         nesterov: Nesterov momentum, for "sgd".
-        schedule: "constant"; "cosine" to 0 over all steps; "step" (times gamma every step_epochs epochs);
-            "one-cycle" (Smith and Topin
-            2018, as torch.optim.lr_scheduler.OneCycleLR without cycling momentum, lr at its top); "plateau" (times
-            gamma where the
-            validation loss has not improved for plateau_epochs epochs, each run by itself).
+        schedule: "constant"; "cosine" to 0 over all steps; "step" (times gamma every step_epochs epochs); "one-cycle"
+            (Smith and Topin 2018, as torch.optim.lr_scheduler.OneCycleLR without cycling momentum, lr at its top);
+            "plateau" (times gamma where the validation loss has not improved for plateau_epochs epochs, per run).
         clip: largest gradient norm of a run; None for no clipping.
-        dropout: passed on to the module's constructor.
         patience: stop a run where its validation loss has not improved for so many epochs, and keep its best weights.
         augment: random changes of the training images.
         dtype: of parameters and inputs.
         compile: torch.compile for stacks: "auto" tries it where more training is left than compiling costs and keeps
-            it where it is
-            measured to be faster; "always", "never". A missing compiler is never a failure.
+            it where it is measured to be faster; "always", "never". A missing compiler is never a failure.
     """
 
     model_config = CHECKED
-    optimiser_values: ClassVar[tuple[str, ...]] = ("lr", "momentum", "weight_decay", "clip", "dropout")
+    per_run: ClassVar[tuple[str, ...]] = ("lr", "momentum", "weight_decay", "clip")
     loss_values: ClassVar[tuple[str, ...]] = ()
     data_values: ClassVar[tuple[str, ...]] = ()
-    vectors: ClassVar[tuple[str, ...]] = ()
+    # Settings that always follow from others; accepted, so that a resolved recipe can be read back.
+    derived: ClassVar[tuple[str, ...]] = ()
 
     epochs: Annotated[int, Field(ge=1)] = 50
     batch_size: Annotated[int, Field(ge=1)] = 100
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
-    lr: Positive | Annotated[list[Positive], Field(min_length=1)] = 1e-3
-    momentum: Rate | Annotated[list[Rate], Field(min_length=1)] = 0.0
+    lr: Positive = 1e-3
+    momentum: Rate = 0.0
     nesterov: bool = False
-    weight_decay: NotNegative | Annotated[list[NotNegative], Field(min_length=1)] = 0.0
+    weight_decay: NotNegative = 0.0
     schedule: Literal["constant", "cosine", "step", "one-cycle", "plateau"] = "constant"
     step_epochs: Annotated[int, Field(ge=1)] = 30
     plateau_epochs: Annotated[int, Field(ge=0)] = 10
     gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    clip: Positive | Annotated[list[Positive], Field(min_length=1)] | None = None
-    dropout: Rate | Annotated[list[Rate], Field(min_length=1)] | None = None
+    clip: Positive | None = None
     patience: Annotated[int, Field(ge=1)] | None = None
     augment: Augmentation | None = None
     dtype: Literal["float32", "float64"] = "float32"
@@ -128,42 +135,21 @@ class Recipe(BaseModel):
     def _consistent(self) -> Recipe:
         if self.optimizer in ("adam", "adamw") and self.momentum != 0.0:
             raise ValueError(f"momentum is not a setting of '{self.optimizer}'; use optimizer 'sgd' or 'rmsprop'")
-        if self.nesterov and (self.optimizer != "sgd" or 0.0 in _as_list(self.momentum)):
+        if self.nesterov and (self.optimizer != "sgd" or self.momentum == 0.0):
             raise ValueError("nesterov needs optimizer 'sgd' and a momentum above 0")
-        for name in (*self.optimiser_values, *self.loss_values, *self.data_values):
-            values = self.values_of(name)
-            if any(values.count(one) > 1 for one in values):
-                raise ValueError(f"{name}: the values of a sweep must differ, got {values}")
         return self
 
-    def values_of(self, name: str) -> list:
-        """The values of a config setting: one, or those of its sweep."""
-        value = getattr(self, name)
-        swept = isinstance(value, list) and (
-            name not in self.vectors or (len(value) > 0 and isinstance(value[0], list))
-        )
-        return value if swept else [value]
+    def changed(self, values: Mapping[str, Any]) -> Self:
+        """The same recipe with other values for some settings, checked again; derived settings follow."""
+        return type(self)(**self.model_dump(exclude=set(self.derived)) | dict(values))
 
-    def configs(self) -> list[Config]:
-        """Every combination of the listed config values; one config with an empty label where nothing is listed."""
-        names = (*self.optimiser_values, *self.loss_values, *self.data_values)
-        configs = []
-        for values in itertools.product(*(self.values_of(name) for name in names)):
-            chosen = dict(zip(names, values, strict=True))
-            swept = {name: value for name, value in chosen.items() if getattr(self, name) is not value}
-            label = ", ".join(f"{name}={_short(value)}" for name, value in swept.items())
-            loss = {name: chosen.pop(name) for name in self.loss_values}
-            of_data = {name: chosen.pop(name) for name in self.data_values}
-            configs.append(Config(setting=label, loss=loss, data=of_data, **chosen))
-        return configs
-
-    def loss_settings(self, config: Config) -> dict[str, Any]:
-        """The numbers that the loss of a run takes, by name: those of its config."""
-        return dict(config.loss)
+    def loss_settings(self) -> dict[str, Any]:
+        """The numbers that the loss takes per run, by name."""
+        return {name: getattr(self, name) for name in self.loss_values}
 
     @property
-    def images_together(self) -> int:
-        """Consecutive examples of a batch that belong to one class, where batches are balanced."""
+    def turned_together(self) -> int:
+        """Number of consecutive examples of a batch that belong to one class and take the same quarter turn."""
         return 1
 
     @property
@@ -171,32 +157,67 @@ class Recipe(BaseModel):
         return self.patience is not None or self.schedule == "plateau"
 
 
-class Config(BaseModel):
-    """The settings of one run that may differ from its neighbours'; ``setting`` names them, empty where none differ.
+@dataclass(frozen=True)
+class Config:
+    """What one run of a model is built and trained with.
 
-    ``loss`` holds those of the task's loss, by name, and ``data`` those of its data, such as the kind of split.
+    Args:
+        swept: the settings of the model's sweep, with this config's values; empty without a sweep.
+        recipe: every setting with its one value, the swept ones included.
+        options: constructor arguments of the module, the swept ones included.
+    Example:
+        >>> Config({"lr": 0.1, "depth": 3}, Recipe(lr=0.1), {"depth": 3}).label
+        'lr=0.1, depth=3'
     """
 
-    model_config = ConfigDict(frozen=True)
+    swept: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Recipe = field(default_factory=Recipe)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
-    setting: str = ""
-    lr: float = 1e-3
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    clip: float | None = None
-    dropout: float | None = None
-    loss: dict[str, Any] = Field(default_factory=dict)
-    data: dict[str, Any] = Field(default_factory=dict)
+    @property
+    def label(self) -> str:
+        """The swept settings in words, for people; nothing parses it."""
+        return ", ".join(f"{name}={short(value)}" for name, value in self.swept.items())
+
+    @property
+    def loss(self) -> dict[str, Any]:
+        """What the loss takes of this config, by name."""
+        return self.recipe.loss_settings()
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the examples depend on, by name."""
+        return {name: getattr(self.recipe, name) for name in self.recipe.data_values}
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """The swept settings by which the data are divided."""
+        return {name: value for name, value in self.swept.items() if name in self.recipe.data_values}
+
+    @property
+    def alike(self) -> Hashable:
+        """What all runs of one stack must share: equal for configs whose recipes differ in settings per run only."""
+        recipe = self.recipe
+        free = {*recipe.per_run, *recipe.loss_values, *recipe.data_values}
+        return json.dumps(recipe.model_dump(mode="json", exclude=free), sort_keys=True)
 
 
-def _as_list(value: Any) -> list:
-    return value if isinstance(value, list) else [value]
+def short(value: Any) -> str:
+    """A value as a label shows it; two values never share a text.
 
-
-def _short(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "/".join(_short(part) for part in value)
-    text = f"{value:g}"
-    return text if float(text) == value else repr(value)  # two values never share a label
+    Example:
+        >>> [short(value) for value in (0.1, [0.8, 0.8, 1.0], True, "adam", 1e-3 / 3)]
+        ['0.1', '0.8/0.8/1', 'true', 'adam', '0.0003333333333333333']
+    """
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_defaults=True)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {short(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "/".join(short(part) for part in value)
+    if isinstance(value, bool):
+        return str(value).lower()  # as in the study file
+    if isinstance(value, int | float):
+        text = f"{value:g}"
+        return text if float(text) == value else repr(value)
+    return value if isinstance(value, str) else getattr(value, "__qualname__", repr(value))

@@ -106,7 +106,7 @@ class SequenceRecipe(Recipe):
 
     Attributes:
         split: what is kept apart in training and testing: "group" (all windows of a person are on one side) or "window"
-            (windows at random: neighbours that share samples are on both sides, and the same people). A list trains
+            (windows at random: neighbours that share samples are on both sides, and the same people). A sweep trains
             under both and compares them. "auto" is "group" where there are groups or an official split.
         augment: random changes of the training windows.
         class_weights: "balanced" weighs every window by the inverse frequency of its class in training.
@@ -114,7 +114,7 @@ class SequenceRecipe(Recipe):
 
     data_values: ClassVar[tuple[str, ...]] = ("split",)
 
-    split: Split | Annotated[list[Split], Field(min_length=1)] = "auto"
+    split: Split = "auto"
     augment: WindowAugmentation | None = None  # type: ignore[assignment]  # in place of changes of images
     class_weights: Literal["none", "balanced"] = "none"
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from tenfold import datasets
 from tenfold.errors import DataError, RequestError, ShapeError
-from tenfold.recipe import Config, NotNegative, Recipe
+from tenfold.recipe import NotNegative, Recipe
 from tenfold.seeds import generator
 from tenfold.tasks._examples import Examples
 from tenfold.tasks._settings import TaskSettings
@@ -59,19 +59,17 @@ class PairRecipe(Recipe):
     """
 
     loss_values: ClassVar[tuple[str, ...]] = ("auxiliary",)
-    vectors: ClassVar[tuple[str, ...]] = ("auxiliary",)
 
-    auxiliary: list[NotNegative] | list[list[NotNegative]] | None = None
+    auxiliary: list[NotNegative] | None = None
 
     @model_validator(mode="after")
     def _three_weights(self) -> PairRecipe:
-        for weights in self.values_of("auxiliary"):
-            if weights is not None and len(weights) != 3:
-                raise ValueError(f"auxiliary: expected three weights (first, second, comparison), got {weights}")
+        if self.auxiliary is not None and len(self.auxiliary) != 3:
+            raise ValueError(f"auxiliary: expected three weights (first, second, comparison), got {self.auxiliary}")
         return self
 
-    def loss_settings(self, config: Config) -> dict[str, Any]:
-        return {"auxiliary": (0.0, 0.0, 1.0) if config.loss["auxiliary"] is None else config.loss["auxiliary"]}
+    def loss_settings(self) -> dict[str, Any]:
+        return {"auxiliary": (0.0, 0.0, 1.0) if self.auxiliary is None else self.auxiliary}
 
 
 class ComparePairs:

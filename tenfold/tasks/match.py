@@ -82,15 +82,16 @@ class MatchRecipe(Recipe):
     """
 
     loss_values: ClassVar[tuple[str, ...]] = ("margin", "scale")
+    derived: ClassVar[tuple[str, ...]] = ("batch_size",)
 
     classes_per_batch: Annotated[int, Field(ge=2)] = 60
     images_per_class: Annotated[int, Field(ge=2)] = 4
     loss: Literal["triplet", "contrastive", "prototypical"] = "triplet"
     mining: Literal["random", "informative", "semi-hard", "hardest", "batch-hard", "all"] = "informative"
     distance: Literal["squared-euclidean", "euclidean", "cosine"] = "squared-euclidean"
-    margin: Positive | Annotated[list[Positive], Field(min_length=1)] = 1.0
+    margin: Positive = 1.0
     shots: Annotated[int, Field(ge=1)] = 1
-    scale: Positive | Annotated[list[Positive], Field(min_length=1)] = 1.0
+    scale: Positive = 1.0
 
     @model_validator(mode="before")
     @classmethod
@@ -114,7 +115,7 @@ class MatchRecipe(Recipe):
         return self
 
     @property
-    def images_together(self) -> int:
+    def turned_together(self) -> int:
         return self.images_per_class
 
 
