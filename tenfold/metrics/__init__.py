@@ -3,6 +3,7 @@
 Fractions are from 0 to 1. One file per kind of prediction; the metrics of retrieval are in ``tenfold.retrieval``.
 """
 
+from tenfold.metrics.classification import ClassCounts as ClassCounts
 from tenfold.metrics.classification import accuracy as accuracy
 from tenfold.metrics.classification import balanced_accuracy as balanced_accuracy
 from tenfold.metrics.classification import confusion_counts as confusion_counts
@@ -15,6 +16,7 @@ from tenfold.metrics.ranking import roc_auc as roc_auc
 from tenfold.metrics.reconstruction import mean_squared_error as mean_squared_error
 
 __all__ = [
+    "ClassCounts",
     "Metric",
     "accuracy",
     "balanced_accuracy",

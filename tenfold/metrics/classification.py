@@ -1,16 +1,41 @@
-"""Metrics of classifiers, all from the confusion counts: (runs, true class, predicted class).
+"""Metrics of classifiers, from the confusion counts (runs, true class, predicted class) or from their margins alone.
 
-Counts are additive: those of batches can be summed first. Where scikit-learn has a metric, the values are equal to its
+Counts are additive: those of batches can be summed first. Margins are for many classes, whose confusion counts would
+not fit into memory. Where scikit-learn has a metric, the values are equal to its
 values with ``zero_division=0``.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from tenfold.errors import DataError, ShapeError
 
-__all__ = ["accuracy", "balanced_accuracy", "confusion_counts", "f1_binary", "f1_macro", "precision_and_recall"]
+__all__ = [
+    "ClassCounts",
+    "accuracy",
+    "balanced_accuracy",
+    "confusion_counts",
+    "f1_binary",
+    "f1_macro",
+    "precision_and_recall",
+]
+
+
+class ClassCounts(NamedTuple):
+    """The margins of confusion counts, shape (runs, classes) each.
+
+    Attributes:
+        correct: examples of the class that were predicted as it.
+        actual: examples of the class.
+        predicted: examples predicted as the class.
+    """
+
+    correct: np.ndarray
+    actual: np.ndarray
+    predicted: np.ndarray
 
 
 def confusion_counts(
@@ -53,25 +78,26 @@ def confusion_counts(
     return counts.reshape(-1, n_classes, n_classes)
 
 
-def accuracy(counts: np.ndarray) -> np.ndarray:
+def accuracy(counts: np.ndarray | ClassCounts) -> np.ndarray:
     """Fraction of the examples that are predicted correctly.
 
     Args:
-        counts: see ``confusion_counts``.
+        counts: see ``confusion_counts``, or their margins.
     Returns:
         Shape (runs,); NaN where a run has no example.
     Example:
         >>> accuracy(np.array([[[3, 1], [0, 4]]])).tolist()
         [0.875]
     """
-    return _correct(counts).sum(1) / _or_nan(counts.sum((1, 2)))
+    counts = _margins(counts)
+    return counts.correct.sum(1) / _or_nan(counts.actual.sum(1))
 
 
-def precision_and_recall(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def precision_and_recall(counts: np.ndarray | ClassCounts) -> tuple[np.ndarray, np.ndarray]:
     """Per class: the fraction that is correct of the examples predicted as it, and of the examples that belong to it.
 
     Args:
-        counts: see ``confusion_counts``.
+        counts: see ``confusion_counts``, or their margins.
     Returns:
         Precision and recall, shape (runs, classes) each. Precision is NaN where a run never predicted the class, recall
         where a run has no example of it.
@@ -80,15 +106,15 @@ def precision_and_recall(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         >>> precision.tolist(), recall.tolist()
         ([[1.0, 0.8]], [[0.75, 1.0]])
     """
-    correct = _correct(counts)
-    return correct / _or_nan(counts.sum(1)), correct / _or_nan(counts.sum(2))
+    counts = _margins(counts)
+    return counts.correct / _or_nan(counts.predicted), counts.correct / _or_nan(counts.actual)
 
 
-def f1_macro(counts: np.ndarray) -> np.ndarray:
+def f1_macro(counts: np.ndarray | ClassCounts) -> np.ndarray:
     """Harmonic mean of precision and recall of each class, averaged over the classes that occur or are predicted.
 
     Args:
-        counts: see ``confusion_counts``.
+        counts: see ``confusion_counts``, or their margins.
     Returns:
         Shape (runs,); NaN where a run has no example.
     Example:
@@ -97,7 +123,8 @@ def f1_macro(counts: np.ndarray) -> np.ndarray:
 
     Source: scikit-learn's ``f1_score`` with ``average="macro"``.
     """
-    return _mean_over_classes(2 * _correct(counts) / _or_nan(counts.sum(1) + counts.sum(2)))
+    counts = _margins(counts)
+    return _mean_over_classes(2 * counts.correct / _or_nan(counts.actual + counts.predicted))
 
 
 def f1_binary(counts: np.ndarray) -> np.ndarray:
@@ -120,11 +147,11 @@ def f1_binary(counts: np.ndarray) -> np.ndarray:
     return 2 * counts[:, 1, 1] / np.maximum(2 * counts[:, 1, 1] + counts[:, 0, 1] + counts[:, 1, 0], 1)
 
 
-def balanced_accuracy(counts: np.ndarray) -> np.ndarray:
+def balanced_accuracy(counts: np.ndarray | ClassCounts) -> np.ndarray:
     """Recall of each class, averaged over the classes that occur in a run.
 
     Args:
-        counts: see ``confusion_counts``.
+        counts: see ``confusion_counts``, or their margins.
     Returns:
         Shape (runs,); NaN where a run has no example.
     Example:
@@ -136,11 +163,13 @@ def balanced_accuracy(counts: np.ndarray) -> np.ndarray:
     return _mean_over_classes(precision_and_recall(counts)[1])
 
 
-def _correct(counts: np.ndarray) -> np.ndarray:
-    return np.diagonal(counts, axis1=1, axis2=2)
+def _margins(counts: np.ndarray | ClassCounts) -> ClassCounts:
+    if isinstance(counts, ClassCounts):
+        return counts
+    return ClassCounts(np.diagonal(counts, axis1=1, axis2=2), counts.sum(2), counts.sum(1))
 
 
-def _or_nan(counts: np.ndarray) -> np.ndarray:
+def _or_nan(counts: np.ndarray | ClassCounts) -> np.ndarray:
     """Counts as divisors: NaN in place of 0, so that the quotient is NaN without a warning."""
     return np.where(counts > 0, counts, np.nan)
 

@@ -22,7 +22,6 @@ from tenfold.record._ranking import Rank, rank
 from tenfold.record._sentences import VerdictWords
 from tenfold.record._slug import slugs
 from tenfold.record._snapshot import Curve, Variant, read_curves, read_snapshot
-from tenfold.record._wording import listed
 from tenfold.stats import (
     AgainstPublished,
     AgainstSingle,
@@ -33,6 +32,7 @@ from tenfold.stats import (
     summarise,
     verdicts,
 )
+from tenfold.wording import listed
 
 if TYPE_CHECKING:
     import pandas as pd

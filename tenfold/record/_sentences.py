@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tenfold.record._ranking import Rank
-from tenfold.record._wording import listed, number, repeats_range
 from tenfold.stats import AgainstPublished, AgainstSingle, Summary, Verdict
+from tenfold.wording import listed, number, repeats_range
 
 __all__ = [
     "VerdictWords",
