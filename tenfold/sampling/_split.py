@@ -72,7 +72,7 @@ class Split:
         targets = {name: value[run, rows] for name, value in self.targets.items()}
         if self._laid_out is None:
             index = self.index[run, rows]
-            inputs, targets = self._inputs(index), targets | self.source.targets(index)
+            inputs, targets = self.inputs_at(index), targets | self.source.targets(index)
         else:
             place = (run * self.n_examples + rows).flatten()
             inputs = tuple(
@@ -87,7 +87,7 @@ class Split:
         index = self.index[:, start:stop]
         targets = {name: value[:, start:stop] for name, value in self.targets.items()}
         if self._laid_out is None:
-            inputs, targets = self._inputs(index), targets | self.source.targets(index)
+            inputs, targets = self.inputs_at(index), targets | self.source.targets(index)
         else:
             inputs = tuple(value[:, start:stop] for value in self._laid_out)
         valid = _all_true(index.flatten(2)[..., 0] if index.dim() > 2 else index)
@@ -142,7 +142,8 @@ class Split:
             preprocess=None if self.preprocess is None else self.preprocess.to(device, dtype),
         )
 
-    def _inputs(self, index: Tensor) -> Inputs:
+    def inputs_at(self, index: Tensor) -> Inputs:
+        """Preprocessed inputs of what the source holds at ``index``, int64 (runs, ...)."""
         inputs = self.source.take(index)
         return inputs if self.preprocess is None else self.preprocess(inputs)
 

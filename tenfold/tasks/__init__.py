@@ -1,15 +1,17 @@
-"""The tasks. A task is one file here and one line in ``TASKS``."""
+"""The tasks. A task is one file here and one line in ``TASKS``; one's own is a class in a file of one's own."""
 
-from tenfold.tasks._examples import Examples as Examples
-from tenfold.tasks._examples import Inputs as Inputs
+from tenfold.tasks._contract import Carries as Carries
+from tenfold.tasks._contract import ChecksOutput as ChecksOutput
+from tenfold.tasks._contract import Diagnoses as Diagnoses
+from tenfold.tasks._contract import FinalMetrics as FinalMetrics
+from tenfold.tasks._contract import FitsEstimators as FitsEstimators
+from tenfold.tasks._contract import HasGallery as HasGallery
+from tenfold.tasks._contract import Hyper as Hyper
+from tenfold.tasks._contract import Task as Task
+from tenfold.tasks._contract import TaskInfo as TaskInfo
+from tenfold.tasks._contract import TaskSpec as TaskSpec
+from tenfold.tasks._settings import ImageSettings as ImageSettings
 from tenfold.tasks._settings import TaskSettings as TaskSettings
-from tenfold.tasks._splits import check_folds as check_folds
-from tenfold.tasks._task import FitsEstimators as FitsEstimators
-from tenfold.tasks._task import Metric as Metric
-from tenfold.tasks._task import Part as Part
-from tenfold.tasks._task import Resampling as Resampling
-from tenfold.tasks._task import Task as Task
-from tenfold.tasks._windows import Windows as Windows
 from tenfold.tasks.classify_sequences import ClassifySequences as ClassifySequences
 from tenfold.tasks.compare_pairs import ComparePairs as ComparePairs
 from tenfold.tasks.match import Match as Match
@@ -22,17 +24,19 @@ TASKS: dict[str, type[Task]] = {
 
 __all__ = [
     "TASKS",
+    "Carries",
+    "ChecksOutput",
     "ClassifySequences",
     "ComparePairs",
-    "Resampling",
-    "Examples",
+    "Diagnoses",
+    "FinalMetrics",
     "FitsEstimators",
-    "Inputs",
+    "HasGallery",
+    "Hyper",
+    "ImageSettings",
     "Match",
-    "Metric",
-    "Part",
     "Task",
+    "TaskInfo",
     "TaskSettings",
-    "Windows",
-    "check_folds",
+    "TaskSpec",
 ]

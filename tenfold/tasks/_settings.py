@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
+from tenfold import datasets
 from tenfold.recipe import CHECKED
 
-__all__ = ["TaskSettings"]
+__all__ = ["ImageSettings", "TaskSettings"]
 
 
 class TaskSettings(BaseModel):
@@ -26,3 +28,29 @@ class TaskSettings(BaseModel):
     kind: str
     data: str
     folds: Annotated[int, Field(ge=2)] | None = None
+
+    def load_data(self, *, base: Path) -> Any:
+        """The data, as the task takes them; relative paths start from ``base``."""
+        return datasets.load(self.data, base=base)
+
+
+class ImageSettings(TaskSettings):
+    """The ``[task]`` table of a task on images.
+
+    Attributes:
+        data: a known data set, an .npz file or a folder of images by class.
+        size: side in pixels to average images down to.
+        validation: fraction of the training part for early stopping, plateau schedules and choosing settings.
+        unreadable: what to do with image files that cannot be read: "refuse" or "skip".
+    """
+
+    colour: ClassVar[bool | None] = None  # as the files are; a task that takes grey images only says False
+
+    size: Annotated[int, Field(ge=4, le=256)] | None = None
+    validation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    unreadable: Literal["refuse", "skip"] = "refuse"
+
+    def load_data(self, *, base: Path) -> datasets.Images | datasets.Pairs:
+        return datasets.load(
+            self.data, base=base, size=self.size, colour=self.colour, unreadable=self.unreadable
+        )

@@ -1,91 +1,94 @@
-"""Windows of long signals as examples: cut out at the moment of use, standardised by each run's own numbers."""
+"""Windows cut from recordings: their channels, their places, the numbers that standardise them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from tenfold.tasks._examples import Examples, Inputs
+from tenfold import datasets
+from tenfold.errors import RequestError, nearest
+from tenfold.sampling import WindowSource
 
-__all__ = ["Windows"]
-
-_NEVER = 2**62
+__all__ = ["WindowSums", "chosen_channels", "cut", "triads"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Windows(Examples):
-    """One part of the data of several runs, each example a stretch of the signals.
-
-    Overlapping windows share their samples in memory. Inputs are windows (runs, batch, steps, channels), standardised,
-    and, where windows are of different lengths, these lengths (runs, batch): steps from there on are 0.
+class WindowSums:
+    """Sums over the signals, from which mean and standard deviation over any windows follow.
 
     Args:
-        items: the signals, shape (samples, channels).
-        index: first sample of each window, shape (runs, examples).
-        steps: of the longest window.
-        shift, scale: shape (runs, channels): inputs are (signal - shift) * scale.
-        lengths: shape (runs, examples); None where all windows have ``steps``.
-        triads: channels of the x, y and z axes of each sensor, shape (triads, 3), for augmentation.
+        source: the windows.
     """
 
-    steps: int
-    shift: Tensor
-    scale: Tensor
-    triads: Tensor
-    lengths: Tensor | None = None
+    def __init__(self, source: WindowSource) -> None:
+        signals = source.signals.numpy()
+        summed = np.zeros((2, len(signals) + 1, signals.shape[1]))
+        np.cumsum(signals, axis=0, dtype=np.float64, out=summed[0, 1:])
+        np.cumsum(np.square(signals, dtype=np.float64), axis=0, out=summed[1, 1:])
+        self._sums, self._source = torch.from_numpy(summed), source
 
-    def _inputs(self, index: Tensor, rows: Tensor) -> Inputs:
-        if self._in_order:
-            return (self._take(index),)
-        step = torch.arange(self.steps, device=index.device)
-        # A window at the end may be shorter than the longest: what lies behind it is read from the last sample.
-        places = (index[..., None] + step).clamp_(max=len(self.items) - 1)
-        windows = self.items.index_select(0, places.flatten()).view(*places.shape, -1)
-        windows = (windows - self.shift[:, None, None]) * self.scale[:, None, None]
-        if self.lengths is None:
-            return (windows,)
-        run = torch.arange(self.n_runs, device=rows.device)[:, None]
-        lengths = self.lengths[run, rows]
-        return windows * (step < lengths[..., None])[..., None], lengths
+    def scaling(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and inverse standard deviation of every channel over these windows: float64, (channels,) each.
 
-    def of_runs(self, runs: Sequence[int]) -> Windows:
-        chosen = torch.as_tensor(list(runs), dtype=torch.int64, device=self.index.device)
-        return replace(
-            self,
-            index=self.index[chosen],
-            targets={name: value[chosen] for name, value in self.targets.items()},
-            shift=self.shift[chosen],
-            scale=self.scale[chosen],
-            lengths=None if self.lengths is None else self.lengths[chosen],
-        )
+        A constant channel is divided by 1.
+        """
+        starts = self._source.starts[windows]
+        lengths = self._source.steps if self._source.lengths is None else self._source.lengths[windows]
+        sums = (self._sums[:, starts + lengths] - self._sums[:, starts]).sum(1)  # (2, channels)
+        count = lengths * len(windows) if isinstance(lengths, int) else lengths.sum()
+        mean, square = sums / count
+        deviation = (square - mean**2).clamp(min=0).sqrt()
+        return mean, 1 / torch.where(deviation > 1e-6 * (1 + mean.abs()), deviation, 1.0)
 
-    @property
-    def scaling(self) -> dict[str, Tensor]:
-        """What windows are standardised by, and which channels belong together."""
-        return {"shift": self.shift, "scale": self.scale, "triads": self.triads}
 
-    def gathered(self) -> Windows:
-        ((items,), _) = self.span(0, self.n_examples)
-        index = torch.arange(self.n_runs * self.n_examples, device=self.index.device).view(self.index.shape)
-        return replace(self, items=items.flatten(0, 1), index=index, _in_order=True)
+def chosen_channels(recordings: datasets.Recordings, names: Sequence[str] | None) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names of the channels and the signals, (samples, channels)."""
+    if names is None:
+        return recordings.channels, recordings.signals
+    place = {name: at for at, name in enumerate(recordings.channels)}
+    found = []
+    for name in names:
+        terms = [name] if name in place else [term.strip() for term in name.split(" + ")]
+        unknown = [term for term in terms if term not in place]
+        if unknown:
+            raise RequestError(
+                f"channels: no channel '{unknown[0]}' in {recordings.name}: {nearest(unknown[0], place)}"
+            )
+        found.append(recordings.signals[:, [place[term] for term in terms]].sum(axis=1))
+    if len(set(names)) < len(names):
+        raise RequestError(f"channels: one name stands twice in {list(names)}")
+    return tuple(names), np.stack(found, axis=1)
 
-    @property
-    def gathered_bytes(self) -> int:
-        if self.lengths is not None:  # gathered examples have no lengths
-            return _NEVER
-        return self.index.numel() * self.steps * self.items[:1].numel() * self.items.element_size()
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Windows:
-        return replace(
-            self,
-            items=self.items.to(device, dtype),
-            index=self.index.to(device),
-            targets={name: value.to(device) for name, value in self.targets.items()},
-            shift=self.shift.to(device, dtype),
-            scale=self.scale.to(device, dtype),
-            lengths=None if self.lengths is None else self.lengths.to(device),
-            triads=self.triads.to(device),
-        )
+def triads(channels: Sequence[str]) -> list[list[int]]:
+    """Places of the x, y and z axes of each sensor: channels whose names are the same but for x, y, z.
+
+    Example:
+        >>> triads(["t", "gyro_x", "gyro_y", "gyro_z", "ax + bx", "ay + by", "az + bz", "max"])
+        [[1, 2, 3], [4, 5, 6]]
+    """
+    place = {name: at for at, name in enumerate(channels)}
+    found = []
+    for name in channels:
+        ends = [term.strip()[-1:] for term in name.split("+")]
+        three = [" + ".join(term.strip()[:-1] + axis for term in name.split("+")) for axis in "xyz"]
+        if set(ends) == {"x"} and all(each in place for each in three):
+            found.append([place[each] for each in three])
+    return found
+
+
+def cut(
+    recordings: datasets.Recordings, window: int | None, overlap: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Start and length of every window, the piece that it is of, and how many pieces are too short for one."""
+    pieces = np.arange(len(recordings))
+    if window is None:
+        return recordings.starts, recordings.lengths, pieces, 0
+    stride = max(1, round(window * (1 - overlap)))
+    counts = np.maximum((recordings.lengths - window) // stride + 1, 0)
+    piece = np.repeat(pieces, counts)
+    place = np.arange(len(piece)) - np.repeat(np.cumsum(counts) - counts, counts)  # of a window in its piece
+    starts = recordings.starts[piece] + stride * place
+    return starts, np.full(len(piece), window, dtype=np.int64), piece, int((counts == 0).sum())

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -16,35 +15,49 @@ from torch.nn import functional as F
 from tenfold import datasets
 from tenfold.errors import DataError, RequestError, ShapeError
 from tenfold.losses import DRAWING, contrastive_loss, numbers_needed, prototypical_loss, triplet_loss
-from tenfold.recipe import Positive, Recipe
+from tenfold.metrics import Metric
+from tenfold.recipe import Config, Positive, Recipe
 from tenfold.retrieval import SCORES, EpisodeRanks, episode_ranks, search
+from tenfold.sampling import (
+    Batch,
+    Part,
+    Resampling,
+    Split,
+    Splitter,
+    Standardise,
+    TensorSource,
+    balanced,
+    folds_resampling,
+    padded,
+)
 from tenfold.seeds import generator, uniform
-from tenfold.tasks._examples import Examples
-from tenfold.tasks._settings import TaskSettings
-from tenfold.tasks._splits import fold_of_groups, fold_of_items, folds_resampling
-from tenfold.tasks._task import Metric, Part, Resampling
+from tenfold.tasks._contract import Hyper, TaskInfo, TaskSpec
+from tenfold.tasks._images import image_inputs, square_items
+from tenfold.tasks._settings import ImageSettings
 
 __all__ = ["Match"]
 
-# Share of the classes kept for testing where a data set has no classes of its own for that.
-_TEST_SHARE = 0.25
+# Fraction of the classes kept for testing where a data set has no classes of its own for that.
+_TEST_FRACTION = 0.25
 # Cosine similarities are divided by it before the softmax whose cross-entropy is the loss on candidates.
 _TEMPERATURE = 0.1
+# Images that are evaluated together, about: whole query sets, whole episodes.
+_TOGETHER = 200
+
+_RETRIEVAL = ("precision_at_1", "r_precision", "mean_average_precision_at_r", "mean_average_precision")
 
 
-class MatchSettings(TaskSettings):
+class MatchSettings(ImageSettings):
     """The ``[task]`` table.
 
     Attributes:
-        data: a known data set, an .npz file or a folder of images by class.
-        size: side in pixels to average images down to.
-        train_classes: classes to learn from, drawn anew for every repeat; None takes all that are not for testing.
+        train_classes: classes to train on, drawn anew for every repeat; None takes all that are not for testing.
         train_groups: groups of classes (alphabets) that they are drawn from; None takes all. Where neither is given and
             the data set keeps no classes for testing, a quarter is set aside, drawn anew for every repeat.
-        query_sets: sets of one query image and its candidates, all of classes not learnt from.
+        query_sets: sets of one query image and its candidates, all of classes not trained on.
         candidates: images to choose from, one of each class; the first top-k metrics need more than k.
-        pool_classes: classes not learnt from whose images are searched among each other for the retrieval scores.
-        validation: share of the classes to learn from that is held back for early stopping, plateau schedules and
+        pool_classes: classes not trained on whose images are searched among each other for the retrieval scores.
+        validation: fraction of the classes to train on that is held back for early stopping, plateau schedules and
             choosing settings.
         similarity: by which candidates are ranked.
         invert: turn light and dark round: for dark strokes on light paper, since what augmentation moves in from
@@ -52,24 +65,20 @@ class MatchSettings(TaskSettings):
         folds: of the groups of classes, or of the classes where there are no groups, also where the data set keeps
             classes for testing.
         references: published errors in the episodes, in percent, by who made them; drawn beside ours.
-        unreadable: what to do with image files that cannot be read: "refuse" or "skip".
     """
 
-    size: Annotated[int, Field(ge=4, le=256)] | None = None
     train_classes: Annotated[int, Field(ge=2)] | None = None
     train_groups: Annotated[int, Field(ge=1)] | None = None
     query_sets: Annotated[int, Field(ge=1)] = 100
     candidates: Annotated[int, Field(ge=2)] = 5
     pool_classes: Annotated[int, Field(ge=2)] = 20
-    validation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     similarity: Literal["cosine", "euclidean"] = "cosine"
     invert: bool = False
     references: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(default_factory=dict)
-    unreadable: Literal["refuse", "skip"] = "refuse"
 
 
 class MatchRecipe(Recipe):
-    """How an embedding is learnt: balanced batches and the loss on them.
+    """How an embedding is trained: balanced batches and the loss on them.
 
     Attributes:
         classes_per_batch, images_per_class: a batch is so many classes with so many images each.
@@ -122,427 +131,362 @@ class MatchRecipe(Recipe):
 class Match:
     """Embeddings of images such that those of one class are near each other, also of classes never seen in training.
 
-    A module takes (batch, 1, height, width) and gives embeddings (batch, dimension). Training batches are balanced.
-    Testing is on classes that were not learnt from:
+    A module takes (batch, channels, height, width) and gives embeddings (batch, dimension). Training batches are
+    balanced. Testing is on classes that were not trained on:
 
     * query sets: one query image and ``candidates`` images of different classes, one of them the query's;
     * the episodes that come with the data, such as Lake's 20 published runs of 20-way one-shot classification;
     * a pool of images searched among each other.
 
     Args:
+        settings: see MatchSettings.
         images: a set of images by class.
-        other arguments: see MatchSettings.
     Source: Koch, Zemel, Salakhutdinov 2015; Lake, Salakhutdinov, Tenenbaum 2015; Musgrave, Belongie, Lim 2020 for the
         retrieval scores.
     """
 
-    kind: ClassVar[str] = "match"
-    settings_type: ClassVar[type[TaskSettings]] = MatchSettings
-    recipe_type: ClassVar[type[Recipe]] = MatchRecipe
-    metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("top1", "Top-1 of the candidates", "%", higher_is_better=True, primary=True),
-        Metric("top3", "Top-3 of the candidates", "%", higher_is_better=True),
-        Metric("oneshot_accuracy", "Accuracy in the published episodes", "%", higher_is_better=True),
-        Metric("precision_at_1", "Precision at 1", "%", higher_is_better=True),
-        Metric("r_precision", "R-precision", "%", higher_is_better=True),
-        Metric("mean_average_precision_at_r", "MAP@R", "%", higher_is_better=True),
-        Metric("mean_average_precision", "MAP", "%", higher_is_better=True),
-        Metric("loss", "Candidate loss", "nats", higher_is_better=False),
-        Metric("objective", "Training loss", "", higher_is_better=False),
+    spec: ClassVar[TaskSpec] = TaskSpec(
+        kind="match",
+        settings=MatchSettings,
+        recipe=MatchRecipe,
+        predictions="ranking",
+        metrics=(
+            Metric("top1", "Top-1 of the candidates", "%", higher_is_better=True, primary=True),
+            Metric("top3", "Top-3 of the candidates", "%", higher_is_better=True),
+            Metric("oneshot_accuracy", "Accuracy in the published episodes", "%", higher_is_better=True),
+            Metric("precision_at_1", "Precision at 1", "%", higher_is_better=True),
+            Metric("r_precision", "R-precision", "%", higher_is_better=True),
+            Metric("mean_average_precision_at_r", "MAP@R", "%", higher_is_better=True),
+            Metric("mean_average_precision", "MAP", "%", higher_is_better=True),
+            Metric("loss", "Candidate loss", "nats", higher_is_better=False),
+        ),
     )
 
-    def __init__(
-        self,
-        images: datasets.Images,
-        *,
-        size: int | None = None,
-        train_classes: int | None = None,
-        train_groups: int | None = None,
-        query_sets: int = 100,
-        candidates: int = 5,
-        pool_classes: int = 20,
-        validation: float = 0.0,
-        similarity: Literal["cosine", "euclidean"] = "cosine",
-        invert: bool = False,
-        folds: int | None = None,
-    ) -> None:
+    def __init__(self, settings: MatchSettings, images: datasets.Images) -> None:
         if not isinstance(images, datasets.Images):
             raise DataError("match needs images by class; ready-made pairs have none")
         # Folds put every class into training at some time, those of the episodes too.
-        images = images if folds is None else dataclasses.replace(images, episodes=None)
-        self._data = images
-        raw = datasets.average_down(images.images, size) if size is not None else images.images.astype(np.float32) / 255
-        if raw.shape[-1] != raw.shape[-2]:
-            raise DataError(
-                f"{images.name}: images must be square, got {raw.shape[-2]} x {raw.shape[-1]}; set size in [task]"
-            )
-        raw = np.ascontiguousarray(1 - raw if invert else raw, dtype=np.float32)
-        self._items = torch.from_numpy(raw)[:, None]
-        self.size = int(raw.shape[-1])
-        self.train_classes, self.train_groups = train_classes, train_groups
-        self.query_sets, self.candidates, self.pool_classes = query_sets, candidates, pool_classes
-        self.validation, self.similarity, self.folds = validation, similarity, folds
-        self.fingerprint = images.fingerprint
+        images = images if settings.folds is None else dataclasses.replace(images, episodes=None)
+        self.settings, self._data = settings, images
+        items = square_items(images.name, images.images, settings.size)
+        self._source = TensorSource(torch.from_numpy(items))
+        self.size = int(items.shape[-1])
         self._labels = torch.from_numpy(images.labels)
         # Rows of the images of each class.
         order = np.argsort(images.labels, kind="stable")
         counts = np.bincount(images.labels, minlength=images.n_classes)
         self._rows = [torch.from_numpy(rows) for rows in np.split(order, np.cumsum(counts)[:-1])]
-        # Classes for testing by the data set's own word: none of their images is for training.
-        parts = np.zeros((images.n_classes, 3), dtype=np.int64)
-        np.add.at(parts, (images.labels, images.part), 1)
-        self._official_test = np.zeros(images.n_classes, dtype=bool)
-        if folds is None:
-            self._official_test = (
-                (parts[:, datasets.TEST] > 0) & (parts[:, datasets.TRAIN] == 0) & (parts[:, datasets.UNASSIGNED] == 0)
-            )
-        self._single = counts < 2
-        n_episodes = 0 if images.episodes is None else images.episodes.size
-        # The same for every repeat, whatever classes it has: a run in a stack makes the steps that it would make alone.
-        largest = np.sort(counts[~self._official_test & ~self._single])[::-1]
-        n_test = round(images.n_classes * _TEST_SHARE) if self._sets_some_aside and folds is None else 0
-        usual = None if self._official_test.any() else images.n_classes - n_test
-        self._n_train = int(largest[: train_classes or usual].sum())
-        self._n_test = self._n_in_sets + n_episodes + int(np.sort(counts)[-pool_classes:].sum())
-        self.notes = (*images.notes, *self._notes(counts))
+        self._single = torch.from_numpy(counts < 2)
+        self._groups = torch.zeros(images.n_classes, dtype=torch.int64)
+        if images.groups is not None:
+            self._groups = torch.from_numpy(images.groups)
+        self.splitter = self._splitter()
+        # The same for every repeat, whatever classes it has: a run in a stack takes as many steps as alone.
+        official_test = (self.splitter.part == datasets.TEST).numpy()
+        largest = np.sort(counts[~official_test & (counts >= 2)])[::-1]
+        n_test = round(images.n_classes * float(self.splitter.test)) if settings.folds is None else 0
+        usual = None if official_test.any() else images.n_classes - n_test
+        self._n_train = int(largest[: settings.train_classes or usual].sum())
+        self._n_pool = int(np.sort(counts)[-settings.pool_classes :].sum())
+        channels = items.shape[1]
+        self.info = TaskInfo(
+            images.fingerprint,
+            module_kwargs={"size": self.size, "n_channels": channels},
+            labels={"class": images.class_names, "group": images.group_names},
+            warnings=(*images.notes, *self._warnings()),
+            inputs=image_inputs("images", items, settings.size, channels=channels),
+        )
         self._check_amounts()
-
-    @classmethod
-    def load(cls, settings: MatchSettings, *, base: Path) -> Self:
-        values = settings.model_dump(exclude={"kind", "data", "unreadable", "references"})
-        images = datasets.load(settings.data, base=base, size=settings.size, unreadable=settings.unreadable)
-        return cls(images, **values)  # type: ignore[arg-type]
 
     # -- data ---------------------------------------------------------------------------------------------------------
 
-    def _notes(self, counts: np.ndarray) -> list[str]:
-        single = [self._data.class_names[at] for at in np.flatnonzero(counts == 1)]
+    def _splitter(self) -> Splitter:
+        """Divides classes: those that the data set reserves for testing, folds, or a quarter where nothing says what
+        is trained on."""
+        s, images = self.settings, self._data
+        parts = np.zeros((images.n_classes, 3), dtype=np.int64)
+        np.add.at(parts, (images.labels, images.part), 1)
+        reserved = (parts[:, datasets.TEST] > 0) & (parts[:, datasets.TRAIN] == 0) & (parts[:, datasets.UNASSIGNED] == 0)
+        reserved &= s.folds is None
+        other = datasets.TRAIN if reserved.any() else datasets.UNASSIGNED
+        return Splitter(
+            images.n_classes,
+            test=_TEST_FRACTION if s.train_classes is None and s.train_groups is None else 0.0,
+            folds=s.folds,
+            groups=None if images.groups is None or s.folds is None else self._groups,
+            part=torch.from_numpy(np.where(reserved, datasets.TEST, other)),
+            unit="classes" if images.groups is None else "groups of classes",
+        )
+
+    def _warnings(self) -> list[str]:
+        single = [self._data.class_names[at] for at in self._single.nonzero().flatten().tolist()]
         if not single:
             return []
         names = ", ".join(f"'{name}'" for name in single[:3]) + (", ..." if len(single) > 3 else "")
         return [
-            f"{len(single)} classes have one image ({names}): they are never learnt from or asked for, "
+            f"{len(single)} classes have one image ({names}): they are never trained on or asked for, "
             "they only stand among the candidates"
         ]
 
     def _classes(self, repeat: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Classes to learn from, held back for validation, and not learnt from, of one repeat."""
-        numbers = generator(seed, repeat, "classes")
-        every = torch.arange(self._data.n_classes)
-        test = torch.from_numpy(self._official_test)
-        if self.folds is not None:
-            if self._data.groups is None:
-                test = fold_of_items(len(every), self.folds, repeat=repeat, seed=seed)
-            else:
-                test = fold_of_groups(self._groups(), self.folds, repeat=repeat, seed=seed)
-        elif not bool(test.any()) and self._sets_some_aside:
-            shuffled = every[torch.randperm(len(every), generator=numbers)]
-            test = torch.zeros(len(every), dtype=torch.bool)
-            test[shuffled[: round(len(every) * _TEST_SHARE)]] = True
-        usable = ~test & ~torch.from_numpy(self._single)
-        groups = self._groups()
-        if self.train_groups is not None:
-            there = groups[usable].unique()
-            chosen = there[torch.randperm(len(there), generator=numbers)[: self.train_groups]]
-            usable &= torch.isin(groups, chosen)
+        """Classes to train on, held back for validation, and not trained on, of one repeat."""
+        s, rng = self.settings, generator(seed, repeat, "classes")
+        every, rows = torch.arange(self._data.n_classes), self.splitter.rows(repeat, seed)
+        usable = torch.zeros(len(every), dtype=torch.bool)
+        usable[rows["train"]] = True
+        usable &= ~self._single
+        if s.train_groups is not None:
+            there = self._groups[usable].unique()
+            chosen = there[torch.randperm(len(there), generator=rng)[: s.train_groups]]
+            usable &= torch.isin(self._groups, chosen)
         pool = every[usable]
-        train = pool[torch.randperm(len(pool), generator=numbers)[: self.train_classes]]
+        train = pool[torch.randperm(len(pool), generator=rng)[: s.train_classes]]
         unseen = torch.ones(len(every), dtype=torch.bool)
         unseen[train] = False
-        if self.folds is not None:  # every class is tested in one fold, whatever is learnt from in the others
-            unseen = test
-        held_back, train = self._held_back(train, groups, numbers)
-        return train, held_back, every[unseen]
+        unseen = every[unseen]
+        if s.folds is not None:  # every class is tested in one fold, whatever is trained on in the others
+            unseen = rows["test"]
+        held_back, train = self._held_back(train, rng)
+        return train, held_back, unseen
 
-    @property
-    def _sets_some_aside(self) -> bool:
-        """Whether classes for testing must be chosen: else those that are not learnt from are for testing."""
-        return self.train_classes is None and self.train_groups is None
-
-    def _groups(self) -> Tensor:
-        if self._data.groups is None:
-            return torch.zeros(self._data.n_classes, dtype=torch.int64)
-        return torch.from_numpy(self._data.groups)
-
-    def _held_back(self, train: Tensor, groups: Tensor, numbers: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _held_back(self, train: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Whole groups where there are several, as unseen alphabets are harder than unseen letters of seen ones."""
-        wanted = round(len(train) * self.validation)
+        wanted = round(len(train) * self.settings.validation)
         if not wanted:
             return train[:0], train
-        there = groups[train].unique()
+        there = self._groups[train].unique()
         if len(there) < 3:
             return train[:wanted], train[wanted:]
         held = torch.zeros(len(train), dtype=torch.bool)
-        for group in there[torch.randperm(len(there), generator=numbers)].tolist():
+        for group in there[torch.randperm(len(there), generator=rng)].tolist():
             if int(held.sum()) < wanted:
-                held |= groups[train] == group
+                held |= self._groups[train] == group
         return train[held], train[~held]
 
     def _check_amounts(self) -> None:
-        name = self._data.name
-        units = self._data.n_classes if self._data.groups is None else len(self._groups().unique())
-        if self.folds is not None and self.folds > units:
-            what = "classes" if self._data.groups is None else "groups of classes"
-            raise RequestError(f"folds = {self.folds}: {name} has {units} {what} to divide")
-        n_groups = len(self._groups()[~torch.from_numpy(self._official_test)].unique())
-        if self.train_groups is not None and self._data.groups is None:
+        s, name = self.settings, self._data.name
+        n_groups = len(self._groups[self.splitter.part != datasets.TEST].unique())
+        if s.train_groups is not None and self._data.groups is None:
             raise RequestError(f"train_groups: {name or 'the data'} has no groups of classes; leave it out")
-        if self.train_groups is not None and self.train_groups > n_groups:
-            raise RequestError(f"train_groups = {self.train_groups}: {name} has {n_groups} groups to learn from")
+        if s.train_groups is not None and s.train_groups > n_groups:
+            raise RequestError(f"train_groups = {s.train_groups}: {name} has {n_groups} groups to train on")
         train, held_back, unseen = self._classes(0, 0)
         n_train = len(train) + len(held_back)
-        if self.train_classes is not None and n_train < self.train_classes:
+        if s.train_classes is not None and n_train < s.train_classes:
             raise DataError(
-                f"{name}: train_classes = {self.train_classes} asked for, {n_train} with at least two images are there"
+                f"{name}: train_classes = {s.train_classes} asked for, {n_train} with at least two images are there"
             )
-        if self.validation:
+        if s.validation:
             self._check_sets(held_back, "held back for validation")
-        self._check_sets(unseen, "not learnt from")
+        self._check_sets(unseen, "not trained on")
 
     def _check_sets(self, classes: Tensor, words: str) -> None:
-        asked = [at for at in classes.tolist() if not self._single[at]]
-        if len(classes) < self.candidates or not asked:
+        asked, candidates = classes[~self._single[classes]], self.settings.candidates
+        if len(classes) < candidates or not len(asked):
             raise DataError(
-                f"{self._data.name}: candidates = {self.candidates} of different classes asked for, {len(classes)} "
+                f"{self._data.name}: candidates = {candidates} of different classes asked for, {len(classes)} "
                 f"classes are {words}, {len(asked)} of them with two images; lower candidates or train_classes"
             )
 
-    def resampling(self, settings: Sequence[Mapping[str, Any]] | None = None) -> Resampling:
-        if self.folds is not None:
-            return folds_resampling(self.folds, "classes" if self._data.groups is None else "groups of classes")
+    def resampling(self, configs: Sequence[Config] | None = None) -> Resampling:
+        s = self.settings
+        if s.folds is not None:
+            return folds_resampling(s.folds, self.splitter.unit)
         train, _, unseen = self._classes(0, 0)
-        n_test = min(len(unseen), self.query_sets * self.candidates)
         return Resampling(
             True,
-            n_test / len(train),
-            f"repeats learn from {len(train)} classes and are tested on {len(unseen)} others, drawn from the same "
+            min(len(unseen), s.query_sets * s.candidates) / len(train),
+            f"repeats train on {len(train)} classes and are tested on {len(unseen)} others, drawn from the same "
             f"{self._data.n_classes}, so their scores are not independent: the corrected resampled t test is used",
         )
 
-    def examples(
-        self, repeats: Sequence[int], *, seed: int, settings: Sequence[Mapping[str, Any]] | None = None
-    ) -> dict[Part, Examples]:
-        drawn: dict[Part, list[Tensor]] = {"train": [], "validation": [], "test": []}
+    def splits(
+        self, repeats: Sequence[int], *, seed: int, configs: Sequence[Config] | None = None
+    ) -> dict[Part, Split]:
+        """Training, validation and test part, and where there are some "episodes", and the "pool"."""
+        train, validation, test, pool = [], [], [], []
         for repeat in repeats:
-            train, held_back, unseen = self._classes(repeat, seed)
-            drawn["train"].append(torch.cat([self._rows[at] for at in train.tolist()]))
+            classes, held_back, unseen = self._classes(repeat, seed)
+            train.append(self._images_of(classes))
             if len(held_back):
-                numbers = generator(seed, repeat, "validation sets")
-                drawn["validation"].append(self._sets(held_back, numbers))
-            numbers = generator(seed, repeat, "test sets")
-            blocks = [self._sets(unseen, numbers)]
-            if self._data.episodes is not None:
-                blocks.append(torch.from_numpy(self._data.episodes).flatten())
-            blocks.append(self._pool(unseen, numbers))
-            drawn["test"].append(torch.cat(blocks))
-        return {part: self._part_examples(rows, part) for part, rows in drawn.items() if rows}
+                validation.append(self._sets(held_back, generator(seed, repeat, "validation sets")))
+            rng = generator(seed, repeat, "test sets")
+            test.append(self._sets(unseen, rng))
+            chosen = unseen[torch.randperm(len(unseen), generator=rng)[: self.settings.pool_classes]]
+            pool.append(self._images_of(chosen))
+        found = {"train": self._split(train, self._n_train)}
+        for part, rows in (("validation", validation), ("test", test)):
+            if rows:
+                found[part] = self._in_blocks(self._split(rows, len(rows[0])), "set", 1 + self.settings.candidates)
+        if (episodes := self._data.episodes) is not None:
+            rows = torch.from_numpy(episodes).flatten()
+            found["episodes"] = self._in_blocks(
+                self._split([rows] * len(train), len(rows)), "episode", episodes[0].size
+            )
+        return found | {"pool": self._split(pool, self._n_pool)}
 
-    def _part_examples(self, rows: list[Tensor], part: Part) -> Examples:
+    def _split(self, rows: list[Tensor], length: int) -> Split:
         """Rows of each run, of different lengths, with -1 as the class of what fills up the shorter ones."""
-        longest = {"train": self._n_train, "test": self._n_test}.get(part, self._n_in_sets)
-        index = torch.zeros(len(rows), longest, dtype=torch.int64)
-        classes = torch.full((len(rows), longest), -1)
-        for run, own in enumerate(rows):
-            index[run, : len(own)] = own
-            classes[run, : len(own)] = self._labels[own]
-        targets = {"class": classes}
-        if part != "train":
-            place = torch.arange(longest).expand(len(rows), -1)
-            targets["query_set"] = torch.where(place < self._n_in_sets, place // (1 + self.candidates), -1)
-        return Examples(self._items, index, targets)
+        index, valid = padded(rows, length)
+        classes = self._labels[index] if valid is None else torch.where(valid, self._labels[index], -1)
+        inverted = torch.ones(len(rows), 1, 1, 1), -torch.ones(len(rows), 1, 1, 1)  # (x - 1) * -1
+        preprocess = Standardise(*inverted) if self.settings.invert else None
+        return Split(self._source, index, {"class": classes}, valid, preprocess)
 
-    @property
-    def _n_in_sets(self) -> int:
-        return self.query_sets * (1 + self.candidates)
+    def _in_blocks(self, split: Split, name: str, size: int) -> Split:
+        """Evaluated in whole query sets or episodes, several together; targets by this name say which."""
+        n = split.n_examples // size
+        each = max(1, _TOGETHER // size)
+        blocks = tuple(min(each, n - start) * size for start in range(0, n, each))
+        number = (torch.arange(split.n_examples) // size).expand(split.n_runs, -1)
+        return dataclasses.replace(split, targets=split.targets | {name: number}, blocks=blocks)
 
-    def _sets(self, classes: Tensor, numbers: torch.Generator) -> Tensor:
+    def _images_of(self, classes: Tensor) -> Tensor:
+        return torch.cat([self._rows[at] for at in classes.tolist()])
+
+    def _sets(self, classes: Tensor, rng: torch.Generator) -> Tensor:
         """Rows of (query, right candidate, other candidates) for every set, one after the other."""
-        several = [at for at in classes.tolist() if not self._single[at]]
+        several = classes[~self._single[classes]].tolist()
         rows = []
-        for _ in range(self.query_sets):
-            asked = several[int(torch.randint(len(several), (), generator=numbers))]
+        for _ in range(self.settings.query_sets):
+            asked = several[int(torch.randint(len(several), (), generator=rng))]
             own = self._rows[asked]
-            pair = own[torch.randperm(len(own), generator=numbers)[:2]]
+            rows.append(own[torch.randperm(len(own), generator=rng)[:2]])
             others = classes[classes != asked]
-            others = others[torch.randperm(len(others), generator=numbers)[: self.candidates - 1]]
-            rows.append(pair)
-            for other in others.tolist():
-                its = self._rows[other]
-                rows.append(its[torch.randint(len(its), (1,), generator=numbers)])
+            for other in others[torch.randperm(len(others), generator=rng)[: self.settings.candidates - 1]].tolist():
+                of_class = self._rows[other]
+                rows.append(of_class[torch.randint(len(of_class), (1,), generator=rng)])
         return torch.cat(rows)
 
-    def _pool(self, classes: Tensor, numbers: torch.Generator) -> Tensor:
-        chosen = classes[torch.randperm(len(classes), generator=numbers)[: self.pool_classes]]
-        return torch.cat([self._rows[at] for at in chosen.tolist()])
-
-    def order(self, targets: dict[str, Tensor], recipe: MatchRecipe, numbers: torch.Generator) -> Tensor:
-        """Balanced batches, class by class: as many as go through the training images once, about (where classes are
-        of different sizes: through those of the largest classes).
-
-        Raises:
-            RequestError: if there are fewer classes, or a class has fewer images, than a batch needs.
-        """
-        classes = targets["class"]
-        there, inverse, counts = classes.unique(return_inverse=True, return_counts=True)
-        n_classes, n_images = recipe.classes_per_batch, recipe.images_per_class
-        filled = there >= 0
-        counts = torch.where(filled, counts, 0)
-        if int(filled.sum()) < n_classes:
+    def batches(self, split: Split, recipe: MatchRecipe, rng: torch.Generator) -> Sequence[Tensor]:
+        classes = split.targets["class"][0].cpu()
+        counts = classes[classes >= 0].bincount()
+        occurring = counts.nonzero().flatten()
+        if len(occurring) < recipe.classes_per_batch:
             raise RequestError(
-                f"classes_per_batch = {n_classes}: {self._data.name} has {int(filled.sum())} classes to learn from; "
-                "lower it"
+                f"classes_per_batch = {recipe.classes_per_batch}: {self._data.name} has {len(occurring)} classes to "
+                "train on; lower it"
             )
-        fewest = int(torch.where(filled, counts, counts.max()).argmin())
-        if int(counts[fewest]) < n_images:
+        fewest = int(occurring[counts[occurring].argmin()])
+        if int(counts[fewest]) < recipe.images_per_class:
             raise RequestError(
-                f"images_per_class = {n_images}: class '{self._data.class_names[int(there[fewest])]}' of "
+                f"images_per_class = {recipe.images_per_class}: class '{self._data.class_names[fewest]}' of "
                 f"{self._data.name} has {int(counts[fewest])} images; lower it, or leave the class out"
             )
-        # Rows of each class side by side, padded: (classes, most images of a class).
-        table = torch.full((len(there), int(counts.max())), -1)
-        place = _place_in_class(inverse)
-        keep = filled[inverse]
-        table[inverse[keep], place[keep]] = torch.arange(len(classes))[keep]
-        candidates = filled.nonzero().flatten()
-        batches = []
-        for _ in range(-(-len(classes) // recipe.batch_size)):
-            chosen = candidates[torch.randperm(len(candidates), generator=numbers)[:n_classes]]
-            rows = table[chosen]
-            rank = torch.rand(rows.shape, generator=numbers).masked_fill(rows < 0, 2.0).argsort(dim=1)
-            batches.append(rows.gather(1, rank[:, :n_images]).flatten())
-        return torch.cat(batches)
+        return balanced(classes, recipe.classes_per_batch, recipe.images_per_class, rng)
 
-    def names(self) -> dict[str, tuple[str, ...]]:
-        return {"class": self._data.class_names, "group": self._data.group_names}
+    # -- one run ------------------------------------------------------------------------------------------------------
 
-    # -- module -------------------------------------------------------------------------------------------------------
-
-    def facts(self) -> dict[str, int]:
-        return {"size": self.size}
-
-    def sample(self, n_examples: int) -> tuple[Tensor, dict[str, Tensor]]:
-        return torch.zeros(n_examples, 1, self.size, self.size), {"class": torch.zeros(n_examples, dtype=torch.int64)}
-
-    def check(self, output: Any, n_examples: int) -> None:
-        if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != n_examples or not output.shape[1]:
+    def check(self, output: Any, batch: Batch) -> None:
+        n = len(batch.valid)
+        if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != n or not output.shape[1]:
             got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise ShapeError(
-                f"expected embeddings of shape ({n_examples} images, dimension) for a batch of ({n_examples}, 1, "
-                f"{self.size}, {self.size}), got {got}"
+                f"expected embeddings of shape ({n} images, dimension) for a batch of {tuple(batch.inputs[0].shape)}, "
+                f"got {got}"
             )
 
-    def loss(self, output: Any, targets: dict[str, Tensor], values: dict[str, Tensor], recipe: MatchRecipe) -> Tensor:
+    def loss(self, output: Any, batch: Batch, hyper: Hyper) -> Tensor:
+        recipe = hyper.recipe
         n_classes, n_images = recipe.classes_per_batch, recipe.images_per_class
         embeddings = output.view(n_classes, n_images, -1)
         if recipe.loss == "prototypical":
-            return prototypical_loss(
-                embeddings, n_support=recipe.shots, distance=recipe.distance, scale=values["scale"]
-            )
+            return prototypical_loss(embeddings, n_support=recipe.shots, distance=recipe.distance, scale=hyper["scale"])
         if recipe.loss == "contrastive":
-            return contrastive_loss(embeddings, positive_margin=0.0, margin=values["margin"], distance=recipe.distance)
+            return contrastive_loss(embeddings, positive_margin=0.0, margin=hyper["margin"], distance=recipe.distance)
         numbers = None
         if recipe.mining in DRAWING:
-            numbers = uniform(values["key"], values["step"], numbers_needed(n_classes, n_images))
+            numbers = uniform(hyper.key, hyper.step, numbers_needed(n_classes, n_images))
         return triplet_loss(
-            embeddings, margin=values["margin"], mining=recipe.mining, distance=recipe.distance, numbers=numbers
+            embeddings, margin=hyper["margin"], mining=recipe.mining, distance=recipe.distance, numbers=numbers
         )
 
-    # -- scores -------------------------------------------------------------------------------------------------------
+    # -- all runs -----------------------------------------------------------------------------------------------------
 
-    def _cut(self, values: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Test values (runs, examples, ...) as query sets (runs, sets, 1 + candidates, ...), episodes (runs, episodes,
-        2, ways, ...) and the pool (runs, images, ...)."""
-        sets = values[:, : self._n_in_sets].unflatten(1, (self.query_sets, 1 + self.candidates))
-        rest = values[:, self._n_in_sets :]
-        if self._data.episodes is None or not rest.shape[1]:  # validation has none
-            return sets, None, rest
-        n = self._data.episodes.size
-        return sets, rest[:, :n].unflatten(1, self._data.episodes.shape), rest[:, n:]
+    def _set_ranks(self, outputs: Tensor, classes: Tensor) -> tuple[Tensor, EpisodeRanks]:
+        """Embeddings as query sets (runs, sets, 1 + candidates, d); the order of the candidates, best first, and the
+        place of the right one."""
+        sets, of_class = (value.unflatten(1, (-1, 1 + self.settings.candidates)) for value in (outputs, classes))
+        right = _right(of_class[:, :, :1], of_class[:, :, 1:])
+        return sets, episode_ranks(sets[:, :, :1], sets[:, :, 1:], right, similarity=self.settings.similarity)
 
-    def _ranks(self, outputs: Tensor, classes: Tensor) -> dict[str, EpisodeRanks]:
-        """For query sets and episodes: the order of the candidates, best first, and the place of the right one."""
-        sets, episodes, _ = self._cut(outputs)
-        its, episode_classes, _ = self._cut(classes)
-        found = {
-            "sets": episode_ranks(
-                sets[:, :, :1], sets[:, :, 1:], _right(its[:, :, :1], its[:, :, 1:]), similarity=self.similarity
-            )
-        }
-        if episodes is not None and episode_classes is not None:
-            right = _right(episode_classes[:, :, 1], episode_classes[:, :, 0])
-            found["episodes"] = episode_ranks(episodes[:, :, 1], episodes[:, :, 0], right, similarity=self.similarity)
+    def _episode_ranks(self, outputs: Tensor, classes: Tensor) -> EpisodeRanks:
+        assert self._data.episodes is not None
+        shape = (-1, *self._data.episodes.shape[1:])  # episodes, (examples, queries), ways
+        episodes, of_class = (value.unflatten(1, shape) for value in (outputs, classes))
+        right = _right(of_class[:, :, 1], of_class[:, :, 0])
+        return episode_ranks(episodes[:, :, 1], episodes[:, :, 0], right, similarity=self.settings.similarity)
+
+    def sums(self, output: Any, batch: Batch) -> dict[str, Tensor]:
+        if "set" in batch.targets:
+            sets, ranks = self._set_ranks(output, batch.targets["class"])
+            places = ranks[1].flatten(1)
+            return {
+                "sets": torch.full_like(places[:, 0], places.shape[1]).double(),
+                "top1": (places == 0).double().sum(1),
+                "top3": (places < 3).double().sum(1),
+                "nats": _candidate_nats(sets),
+            }
+        if "episode" in batch.targets:
+            places = self._episode_ranks(output, batch.targets["class"])[1].flatten(1)
+            count = torch.full_like(places[:, 0], places.shape[1]).double()
+            return {"episode_hits": (places == 0).double().sum(1), "episode_queries": count}
+        return {}  # training batches have no queries
+
+    def metrics_of(self, sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        found = {}
+        if "sets" in sums:
+            found = {
+                "top1": sums["top1"] / sums["sets"],
+                "top3": sums["top3"] / sums["sets"],
+                "loss": sums["nats"] / sums["sets"],
+            }
+        if "episode_hits" in sums:
+            found["oneshot_accuracy"] = sums["episode_hits"] / sums["episode_queries"]
         return found
 
-    def measure(self, outputs: Any, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        if "query_set" not in targets:  # training batches have no queries; the loop adds the training loss
-            return {}
-        ranks = self._ranks(outputs, targets["class"])
-        places = ranks["sets"][1].flatten(1)
-        scores = {
-            "top1": (places == 0).double().mean(1),
-            "top3": (places < 3).double().mean(1),
-            "loss": self._candidate_loss(self._cut(outputs)[0]),
-        }
-        if "episodes" in ranks:
-            scores["oneshot_accuracy"] = (ranks["episodes"][1] == 0).double().mean((1, 2))
-        return scores
+    def predictions(self, output: Any, batch: Batch) -> dict[str, Tensor]:
+        """For query sets and episodes the order of the candidates and the place of the right one, and the group of
+        every query, where classes have groups; of the pool embeddings and classes (-1 where a run has fewer images)."""
+        classes = batch.targets["class"]
+        groups = None if self._data.groups is None else self._groups.to(classes.device)
+        if "set" in batch.targets:
+            _, (order, place) = self._set_ranks(output, classes)
+            small = torch.uint8 if self.settings.candidates <= 256 else torch.int32
+            kept = {"order": order[:, :, 0].to(small), "place": place[:, :, 0].to(small)}
+            if groups is not None:
+                kept["group"] = groups[classes.unflatten(1, (-1, 1 + self.settings.candidates))[:, :, 0]].int()
+            return kept
+        if "episode" in batch.targets:
+            assert self._data.episodes is not None
+            order, place = self._episode_ranks(output, classes)
+            kept = {"episode_choice": order[..., 0].int(), "episode_place": place.int()}
+            if groups is not None:
+                kept["episode_group"] = groups[classes.unflatten(1, (-1, *self._data.episodes.shape[1:]))[:, :, 1]].int()
+            return kept
+        return {"pool": output.float(), "pool_class": classes.int()}
 
-    def _candidate_loss(self, sets: Tensor) -> Tensor:
-        """Cross-entropy of the softmax over the candidates' cosine similarities; the right one is the first."""
-        sets = F.normalize(sets.double(), dim=-1)
-        similarity = (sets[:, :, :1] * sets[:, :, 1:]).sum(-1)  # (runs, sets, candidates)
-        return -(similarity / _TEMPERATURE).log_softmax(-1)[..., 0].mean(1)
-
-    def score(self, outputs: Any, targets: dict[str, Tensor]) -> dict[str, np.ndarray]:
-        scores = {name: value.cpu().numpy() for name, value in self.measure(outputs, targets).items()}
-        _, _, pool = self._cut(outputs)
-        _, _, classes = self._cut(targets["class"])
-        found: dict[str, list[float]] = {}
-        for its, labels in zip(pool.float().cpu().numpy(), classes.cpu().numpy(), strict=True):
-            its, labels = its[labels >= 0], labels[labels >= 0]
-            if len(labels) and np.isfinite(its).all():
-                order = search(its, its, k=len(its), similarity=self.similarity).indices
-                values = {name: SCORES[name](order, labels, ref_includes_query=True) for name in _RETRIEVAL}
-            else:
-                values = dict.fromkeys(_RETRIEVAL, np.nan)
-            for name in _RETRIEVAL:
-                found.setdefault(name, []).append(float(values[name]))
-        return scores | {name: np.array(values) for name, values in found.items()}
-
-    def predictions(self, outputs: Any, targets: dict[str, Tensor]) -> dict[str, np.ndarray]:
-        """For query sets and episodes the order of the candidates and the place of the right one; the pool's embeddings
-        and classes (-1 where a run has fewer images); the group of every query, where classes have groups."""
-        small = np.uint8 if self.candidates <= 256 else np.uint16
-        ranks = self._ranks(outputs, targets["class"])
-        order, place = ranks["sets"]
-        kept = {
-            "order": order[:, :, 0].cpu().numpy().astype(small),
-            "place": place[:, :, 0].cpu().numpy().astype(small),
-            "pool": self._cut(outputs)[2].half().cpu().numpy(),
-            "pool_class": self._cut(targets["class"])[2].cpu().numpy().astype(np.int32),
-        }
-        if "episodes" in ranks:
-            order, place = ranks["episodes"]
-            kept["episode_choice"] = order[..., 0].cpu().numpy().astype(np.uint16)
-            kept["episode_place"] = place.cpu().numpy().astype(np.uint16)
-        if self._data.groups is not None:
-            sets, episodes, _ = self._cut(targets["class"])
-            groups = self._data.groups.astype(np.int32)
-            kept["group"] = groups[sets[:, :, 0].cpu().numpy()]
-            if episodes is not None:
-                kept["episode_group"] = groups[episodes[:, :, 1].cpu().numpy()]
-        return kept
-
-    def diagnose(self, stack: Callable[..., Any], examples: Examples) -> dict[str, np.ndarray]:
-        return {}
+    def final_metrics(self, predictions: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        found: dict[str, list[float]] = {name: [] for name in _RETRIEVAL}
+        for embeddings, classes in zip(predictions["pool"], predictions["pool_class"], strict=True):
+            embeddings, classes = embeddings[classes >= 0], classes[classes >= 0]
+            values = dict.fromkeys(_RETRIEVAL, np.nan)
+            if len(classes) and np.isfinite(embeddings).all():
+                order = search(embeddings, embeddings, k=len(embeddings), similarity=self.settings.similarity).indices
+                values = {name: SCORES[name](order, classes, ref_includes_query=True) for name in _RETRIEVAL}
+            for name, value in values.items():
+                found[name].append(float(value))
+        return {name: np.array(values) for name, values in found.items()}
 
     def gallery(
-        self, predictions: dict[str, dict[str, np.ndarray]], *, seed: int, count: int = 16
+        self, predictions: Mapping[str, dict[str, np.ndarray]], configs: Mapping[str, Sequence[Config]], *, seed: int
     ) -> dict[str, np.ndarray]:
-        """Query sets of the first sound run as the best model ranks them; half of them wrong, if there are so many."""
+        """16 query sets of the first sound run as the best model ranks them; half of them wrong, if there are so
+        many."""
         hits = {name: float((arrays["place"] == 0).mean()) for name, arrays in predictions.items()}
         if not hits:
             return {}
+        count = 16
         best = max(hits, key=lambda name: hits[name])
         arrays = predictions[best]
         at = int(np.isfinite(arrays["pool"]).all((1, 2)).argmax())  # the first that did not diverge
@@ -551,19 +495,17 @@ class Match:
         wrong = wrong[np.argsort(-place[wrong].astype(int), kind="stable")]
         chosen = wrong[: max(count // 2, count - len(right))]
         chosen = np.concatenate([chosen, right[: count - len(chosen)]])
-        test = self.examples([repeat], seed=seed)["test"]
-        rows = test.index[0, : self._n_in_sets].view(self.query_sets, -1).numpy()[chosen]
+        test = self.splits([repeat], seed=seed)["test"]
+        rows = test.index[0].view(self.settings.query_sets, -1).numpy()[chosen]
         rows = np.concatenate([rows[:, :1], np.take_along_axis(rows[:, 1:], order[chosen].astype(int), axis=1)], axis=1)
-        images = test.items[torch.from_numpy(rows)][:, :, 0].numpy()
+        (images,) = test.inputs_at(torch.from_numpy(rows)[None].flatten(1))
+        images = np.rint(images[0].unflatten(0, rows.shape).mean(2).numpy() * 255).astype(np.uint8)  # as the module sees
         return {
-            "query": _as_bytes(images[:, 0]),
-            "ranked": _as_bytes(images[:, 1:]),
+            "query": images[:, 0],
+            "ranked": images[:, 1:],
             "right_place": place[chosen],
             "model": np.full(len(chosen), list(predictions).index(best), dtype=np.int32),
         }
-
-
-_RETRIEVAL = ("precision_at_1", "r_precision", "mean_average_precision_at_r", "mean_average_precision")
 
 
 def _right(query_classes: Tensor, candidate_classes: Tensor) -> Tensor:
@@ -571,15 +513,8 @@ def _right(query_classes: Tensor, candidate_classes: Tensor) -> Tensor:
     return (query_classes[..., :, None] == candidate_classes[..., None, :]).long().argmax(-1)
 
 
-def _place_in_class(inverse: Tensor) -> Tensor:
-    """For each example, how many of its class come before it."""
-    order = inverse.argsort(stable=True)
-    ordered = inverse[order]
-    first = torch.searchsorted(ordered, ordered)
-    place = torch.empty_like(inverse)
-    place[order] = torch.arange(len(inverse)) - first
-    return place
-
-
-def _as_bytes(images: np.ndarray) -> np.ndarray:
-    return np.rint(images * 255).astype(np.uint8)
+def _candidate_nats(sets: Tensor) -> Tensor:
+    """Summed cross-entropy of the softmax over the candidates' cosine similarities; the right one is the first."""
+    sets = F.normalize(sets.double(), dim=-1)
+    similarity = (sets[:, :, :1] * sets[:, :, 1:]).sum(-1)  # (runs, sets, candidates)
+    return -(similarity / _TEMPERATURE).log_softmax(-1)[..., 0].sum(1)
