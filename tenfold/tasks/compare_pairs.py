@@ -114,7 +114,9 @@ class ComparePairs:
     ) -> None:
         self._data = images
         self._ready = isinstance(images, datasets.Pairs)
-        raw = images.pairs if isinstance(images, datasets.Pairs) else images.images
+        if isinstance(images, datasets.Images) and images.n_channels != 1:
+            raise DataError(f"{images.name}: compare-pairs takes grey images; load them with colour=False")
+        raw = images.pairs if isinstance(images, datasets.Pairs) else images.images[:, 0]
         if size is not None:
             raw = datasets.average_down(raw, size)
         elif raw.dtype == np.uint8:
@@ -146,7 +148,9 @@ class ComparePairs:
     @classmethod
     def load(cls, settings: PairSettings, *, base: Path) -> Self:
         values = settings.model_dump(exclude={"kind", "data", "unreadable"})
-        images = datasets.load(settings.data, base=base, size=settings.size, unreadable=settings.unreadable)
+        images = datasets.load(
+            settings.data, base=base, size=settings.size, colour=False, unreadable=settings.unreadable
+        )
         return cls(images, **values)
 
     # -- data ---------------------------------------------------------------------------------------------------------

@@ -167,10 +167,13 @@ class Match:
     ) -> None:
         if not isinstance(images, datasets.Images):
             raise DataError("match needs images by class; ready-made pairs have none")
+        if images.n_channels != 1:
+            raise DataError(f"{images.name}: match takes grey images; load them with colour=False")
         # Folds put every class into training at some time, those of the episodes too.
         images = images if folds is None else dataclasses.replace(images, episodes=None)
         self._data = images
-        raw = datasets.average_down(images.images, size) if size is not None else images.images.astype(np.float32) / 255
+        grey = images.images[:, 0]
+        raw = datasets.average_down(grey, size) if size is not None else grey.astype(np.float32) / 255
         if raw.shape[-1] != raw.shape[-2]:
             raise DataError(
                 f"{images.name}: images must be square, got {raw.shape[-2]} x {raw.shape[-1]}; set size in [task]"
@@ -209,7 +212,9 @@ class Match:
     @classmethod
     def load(cls, settings: MatchSettings, *, base: Path) -> Self:
         values = settings.model_dump(exclude={"kind", "data", "unreadable", "references"})
-        images = datasets.load(settings.data, base=base, size=settings.size, unreadable=settings.unreadable)
+        images = datasets.load(
+            settings.data, base=base, size=settings.size, colour=False, unreadable=settings.unreadable
+        )
         return cls(images, **values)  # type: ignore[arg-type]
 
     # -- data ---------------------------------------------------------------------------------------------------------

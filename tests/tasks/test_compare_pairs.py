@@ -22,7 +22,7 @@ from tenfold.tasks import ComparePairs
 def random_images(n: int = 60, *, size: int = 6, part: list[int] | None = None, n_classes: int = 4) -> datasets.Images:
     numbers = np.random.default_rng(0)
     return datasets.Images(
-        images=numbers.integers(0, 256, (n, size, size), dtype=np.uint8),
+        images=numbers.integers(0, 256, (n, 1, size, size), dtype=np.uint8),
         labels=np.arange(n, dtype=np.int64) % n_classes,
         part=np.array([2] * n if part is None else part, dtype=np.uint8),
         class_names=tuple(map(str, range(n_classes))),
@@ -122,7 +122,7 @@ def test_targets_say_whether_the_first_is_at_most_the_second() -> None:
     (inputs,), targets = examples.batch(torch.tensor([[3, 1], [0, 0], [2, 5]]))
     assert inputs.shape == (3, 2, 2, 6, 6)
     first, second = examples.index[0, 3]
-    expected = images.images[[int(first), int(second)]] / np.float32(255)
+    expected = images.images[[int(first), int(second)], 0] / np.float32(255)
     np.testing.assert_allclose(inputs[0, 0].numpy(), expected, rtol=1e-6)
     assert targets["digits"].shape == (3, 2, 2)
 

@@ -28,7 +28,7 @@ def images(counts: list[int] | None = None, *, groups: bool = False, size: int =
     labels = np.repeat(np.arange(len(counts)), counts).astype(np.int64)
     numbers = np.random.default_rng(0)
     return datasets.Images(
-        images=numbers.integers(0, 256, (len(labels), size, size)).astype(np.uint8),
+        images=numbers.integers(0, 256, (len(labels), 1, size, size)).astype(np.uint8),
         labels=labels,
         part=np.full(len(labels), datasets.UNASSIGNED, np.uint8),
         class_names=tuple(f"c{number}" for number in range(len(counts))),
@@ -130,7 +130,7 @@ def test_what_cannot_be_drawn_is_said() -> None:
     with pytest.raises(DataError, match="held back for validation"):
         task(train_classes=4, validation=0.25)
     with pytest.raises(DataError, match="images must be square"):
-        Match(replace(images(), images=np.zeros((65, 6, 5), np.uint8)), candidates=3)
+        Match(replace(images(), images=np.zeros((65, 1, 6, 5), np.uint8)), candidates=3)
 
 
 def test_classes_with_one_image_are_named() -> None:
