@@ -26,12 +26,12 @@ def with_channels(images: np.ndarray, channels: int) -> np.ndarray:
         float64 in 0..1; otherwise the type stays. The same array where it has these channels already.
     Raises:
         ShapeError: if either number of channels is not 1 or 3.
+    Source: ITU-R BT.601, as Pillow's conversion to grey, which rounds in steps of 1 / 65536.
     Example:
         >>> with_channels(np.array([[[200]], [[100]], [[0]]], np.uint8), 1)
         array([[[118]]], dtype=uint8)
         >>> with_channels(np.array([[[200]]], np.uint8), 3).ravel()
         array([200, 200, 200], dtype=uint8)
-    Source: ITU-R BT.601, as Pillow's conversion to grey, which rounds in steps of 1 / 65536.
     """
     if channels not in CHANNELS:
         raise ShapeError(f"channels must be 1 (grey) or 3 (red, green, blue); got {channels!r}")

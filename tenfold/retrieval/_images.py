@@ -119,10 +119,10 @@ def _from_array(image: Any, where: str) -> np.ndarray:
         raise RequestError(
             f"{where}: expected an image: a path, a Pillow image, or an array; got {type(image).__name__}"
         )
-    axes = channel_axes(pixels.shape) if pixels.ndim == 3 else ()
-    if not (pixels.ndim == 2 or len(axes) == 1) or 0 in pixels.shape:
+    axes = channel_axes(pixels.shape)
+    if not (pixels.ndim == 2 or (pixels.ndim == 3 and len(axes) == 1)) or 0 in pixels.shape:
         fix = ""
-        if len(axes) == 2 and 0 not in pixels.shape:
+        if pixels.ndim == 3 and len(axes) == 2 and 0 not in pixels.shape:
             fix = ", of which the first or the last axis may be the channels; pass a grey image as (height, width)"
         elif pixels.ndim == 3 and pixels.shape[-1] == 4:
             fix = "; leave transparency out: image[..., :3]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -162,8 +163,19 @@ def test_sizes_and_pixels() -> None:
     torch.testing.assert_close(halved._items, F.avg_pool2d(unit[:, None], 2)[:, 0])
 
 
+def test_images_in_colour_are_refused_and_read_in_grey(tmp_path: Path) -> None:
+    colour = replace(random_images(), images=np.random.default_rng(1).integers(0, 256, (60, 3, 6, 6)).astype(np.uint8))
+    with pytest.raises(DataError, match="random: compare-pairs takes grey images; load them with colour=False"):
+        ComparePairs(colour, train=4, test=4)
+    path = datasets.save(colour, tmp_path / "colour.npz")
+    settings = ComparePairs.settings_type(kind="compare-pairs", data=str(path), train=4, test=4)  # type: ignore[call-arg]
+    its = ComparePairs.load(settings, base=Path())  # type: ignore[arg-type]
+    grey = datasets.with_channels(colour.images, 1)
+    np.testing.assert_allclose(its._items.numpy(), grey[:, 0] / 255, atol=1e-6)
+
+
 def test_constant_images_are_not_divided_by_zero() -> None:
-    images = replace(random_images(40), images=np.full((40, 6, 6), 7, dtype=np.uint8))
+    images = replace(random_images(40), images=np.full((40, 1, 6, 6), 7, dtype=np.uint8))
     assert torch.equal(ComparePairs(images, train=5, test=5, pixels="standardised")._items, torch.zeros(40, 6, 6))
 
 
@@ -357,7 +369,7 @@ def test_ready_pairs_count_once() -> None:
             r"pixels: expected 'unit', 'standardised' or 'raw', got 'norm'",
         ),
         (
-            lambda: ComparePairs(replace(random_images(), images=np.zeros((60, 6, 8), np.uint8)), train=4, test=4),
+            lambda: ComparePairs(replace(random_images(), images=np.zeros((60, 1, 6, 8), np.uint8)), train=4, test=4),
             DataError,
             r"random: images must be square, got 6 x 8; set size in \[task\]",
         ),

@@ -50,6 +50,19 @@ def classes_of(examples: Any, run: int) -> set[int]:
 # -- classes and examples ---------------------------------------------------------------------------------------------
 
 
+def test_images_in_colour_are_refused_and_read_in_grey(tmp_path: Path) -> None:
+    data = images()
+    colour = replace(data, images=np.random.default_rng(1).integers(0, 256, (65, 3, 6, 6)).astype(np.uint8))
+    with pytest.raises(DataError, match="some: match takes grey images; load them with colour=False"):
+        Match(colour, candidates=3)
+    path = datasets.save(colour, tmp_path / "colour.npz")
+    values = {"candidates": 3, "query_sets": 5, "pool_classes": 2}
+    settings = Match.settings_type(kind="match", data=str(path), **values)  # type: ignore[call-arg]
+    its = Match.load(settings, base=Path())  # type: ignore[arg-type]
+    grey = datasets.with_channels(colour.images, 1)
+    np.testing.assert_allclose(its._items.numpy(), grey / 255, atol=1e-6)
+
+
 def test_no_class_is_learnt_from_and_asked_for() -> None:
     parts = task(train_classes=6).examples(range(5), seed=3)
     learnt = [classes_of(parts["train"], run) for run in range(5)]
