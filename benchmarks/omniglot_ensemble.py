@@ -36,7 +36,7 @@ def ensemble_error(winner: Winner, images: datasets.Images) -> float:
     """Errors in percent of the matcher of all repeats, in the episodes of a set."""
     assert images.episodes is not None
     small = images.images[images.episodes.flatten()]
-    small = (small / 255 if small.shape[-1] == 28 else datasets.average_down(small, 28))[:, None].astype(np.float32)
+    small = (small / 255 if small.shape[-1] == 28 else datasets.average_down(small, 28)).astype(np.float32)
     labels = images.labels[images.episodes]  # (episodes, 2, ways)
     right = (labels[:, 1, :, None] == labels[:, 0, None, :]).argmax(-1)
     embed = winner.matcher()._embed_images

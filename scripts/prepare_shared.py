@@ -46,7 +46,7 @@ def prepare_mnist(arrays: Mapping[str, np.ndarray]) -> Images:
             raise DataError(f"'{key}' is not the original MNIST: expected md5 {expected} as an IDX file, got {found}")
     labels = np.concatenate([arrays["y_train"], arrays["y_test"]]).astype(np.int64)
     return Images(
-        images=np.concatenate([arrays["x_train"], arrays["x_test"]]),
+        images=np.concatenate([arrays["x_train"], arrays["x_test"]])[:, None],
         labels=labels,
         part=np.repeat(np.array([TRAIN, TEST], np.uint8), [len(arrays["y_train"]), len(arrays["y_test"])]),
         class_names=tuple("0123456789"),
@@ -54,7 +54,7 @@ def prepare_mnist(arrays: Mapping[str, np.ndarray]) -> Images:
 
 
 def prepare_omniglot(arrays: Mapping[str, np.ndarray]) -> Images:
-    ink = np.unpackbits(arrays["images"], axis=1, count=105 * 105).reshape(-1, 105, 105)
+    ink = np.unpackbits(arrays["images"], axis=1, count=105 * 105).reshape(-1, 1, 105, 105)
     alphabets = tuple(map(str, arrays["alphabet_names"]))
     groups = arrays["char_alphabet"].astype(np.int64)
     numbers = zip(groups, arrays["char_number"], strict=True)

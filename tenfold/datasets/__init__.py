@@ -7,8 +7,9 @@ business of a task. Nothing here imports torch.
 
 from tenfold.datasets._average import average_down
 from tenfold.datasets._cache import available, cache_folder, fetch
+from tenfold.datasets._channels import channel_axes, with_channels
 from tenfold.datasets._containers import TEST, TRAIN, UNASSIGNED, Images, Pairs
-from tenfold.datasets._folder import grey_image
+from tenfold.datasets._folder import channels_of_image, plain_image
 from tenfold.datasets._layout import Layout
 from tenfold.datasets._load import load, load_recordings
 from tenfold.datasets._npz import save
@@ -30,9 +31,12 @@ __all__ = [
     "available",
     "average_down",
     "cache_folder",
+    "channel_axes",
+    "channels_of_image",
     "fetch",
-    "grey_image",
     "load",
     "load_recordings",
+    "plain_image",
     "save",
+    "with_channels",
 ]

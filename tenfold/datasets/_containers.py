@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tenfold.datasets._channels import CHANNELS
 from tenfold.errors import DataError
 
 __all__ = ["TEST", "TRAIN", "UNASSIGNED", "Images", "Pairs"]
@@ -19,10 +20,10 @@ TRAIN, TEST, UNASSIGNED = 0, 1, 2
 # eq=False: comparing two arrays with == has no single answer; `fingerprint` is the way to compare.
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Images:
-    """Grey images with one label each.
+    """Images, grey or in colour, with one label each.
 
     Args:
-        images: shape (n, height, width), uint8.
+        images: shape (n, channels, height, width), uint8; 1 channel is grey, 3 are red, green and blue.
         labels: shape (n,), int64, from 0 to n_classes - 1.
         part: shape (n,), uint8: TRAIN, TEST or UNASSIGNED.
         class_names: one name a class; their order is the order of the labels.
@@ -54,7 +55,7 @@ class Images:
 
     def __post_init__(self) -> None:
         count = len(self.images)
-        expect(self.name, "images", self.images, np.uint8, (None, None, None))
+        _expect_images(self.name, self.images)
         expect(self.name, "labels", self.labels, np.int64, (count,))
         expect(self.name, "part", self.part, np.uint8, (count,))
         expect_range(self.name, "labels", self.labels, self.n_classes)
@@ -72,9 +73,14 @@ class Images:
         return len(self.class_names)
 
     @property
+    def n_channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return self.images.shape[1]
+
+    @property
     def fingerprint(self) -> str:
-        """Sha256 of what is learnt and tested: the same images, labels, parts, classes, groups and episodes."""
-        # What a set does not have leaves no trace: sets without groups keep the fingerprint of earlier versions.
+        """Sha256 of what is trained and tested on: images, labels, parts, classes, groups and episodes."""
+        # Absent fields are not hashed.
         groups = marks_of_groups(self.groups, self.group_names)
         episodes = () if self.episodes is None else ("episodes", self.episodes)
         return fingerprint_of(self.images, self.labels, self.part, *self.class_names, *groups, *episodes)
@@ -163,6 +169,22 @@ def expect_groups(name: str, groups: np.ndarray | None, names: tuple[str, ...], 
 def marks_of_groups(groups: np.ndarray | None, names: tuple[str, ...]) -> tuple[np.ndarray | str, ...]:
     """What a fingerprint has of groups; nothing where there are none."""
     return () if groups is None else ("groups", groups, *names)
+
+
+def _expect_images(name: str, images: np.ndarray) -> None:
+    """Refuse anything but uint8 images with an axis of 1 or 3 channels in second place."""
+    if images.ndim == 4 and images.shape[1] not in CHANNELS:
+        last = images.shape[-1] in CHANNELS
+        raise DataError(
+            f"{name or 'data'}: 'images' must have 1 channel (grey) or 3 (red, green, blue), shape (n, channels, "
+            f"height, width); got shape {images.shape}{'; use images.transpose(0, 3, 1, 2)' if last else ''}"
+        )
+    if images.ndim == 3 and 0 not in images.shape:
+        raise DataError(
+            f"{name or 'data'}: 'images' must be uint8 of shape (n, channels, height, width); got {images.dtype} of "
+            f"shape {images.shape}; grey images need images[:, None]"
+        )
+    expect(name, "images", images, np.uint8, (None, None, None, None))
 
 
 def _expect_episodes(name: str, episodes: np.ndarray, labels: np.ndarray) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tenfold.datasets._average import sides_of
+from tenfold.datasets._channels import with_channels
 from tenfold.datasets._containers import TEST, TRAIN, UNASSIGNED, Images, first_names
 from tenfold.datasets._values import natural_order
 from tenfold.errors import DataError, RequestError, nearest
@@ -19,14 +20,20 @@ from tenfold.errors import DataError, RequestError, nearest
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["read_folder"]
+__all__ = ["channels_of_image", "plain_image", "read_folder"]
 
 _LEFT_BY_THE_SYSTEM = {"thumbs.db", "desktop.ini", "__macosx"}
 _UNREADABLE = ("refuse", "skip")
 
 
-def read_folder(folder: Path, *, size: int | tuple[int, int] | None = None, unreadable: str = "refuse") -> Images:
-    """Every image of the folder, in grey, with the name of its sub-folder as its class.
+def read_folder(
+    folder: Path,
+    *,
+    size: int | tuple[int, int] | None = None,
+    colour: bool | None = None,
+    unreadable: str = "refuse",
+) -> Images:
+    """Every image of the folder, with the name of its sub-folder as its class.
 
     Classes may be sorted into groups, one folder a group: the class is then called "group/class", and ``groups`` says
     which group it is of. Classes and groups are in natural order (2 before 10). Transparent parts become white; a
@@ -38,6 +45,8 @@ def read_folder(folder: Path, *, size: int | tuple[int, int] | None = None, unre
             which hold such folders each, of the same classes, or of other classes throughout.
         size: height and width to bring images to where they differ among themselves: each is cut to that shape about
             its middle and resized with a smoothing filter. Not used where all have the same size.
+        colour: True for 3 channels; False for grey; None for 3 if any image has colour, else 1. An image whose three
+            channels are equal has no colour. In a set of 3 channels, those of such an image are equal.
         unreadable: "refuse", or "skip" files that are no images, cut off, or larger than Pillow's limit; skipped
             files are counted in ``notes``.
     Returns:
@@ -64,8 +73,8 @@ def read_folder(folder: Path, *, size: int | tuple[int, int] | None = None, unre
         raise DataError(_several_sizes(folder, Counter(sizes.values())))
     pixels: dict[Path, np.ndarray] = {}
     for file in sizes:
-        _try(file, pixels, problems, lambda file: _grey_pixels(file, wanted if several else None))
-    notes = ()
+        _try(file, pixels, problems, lambda file: _pixels(file, wanted if several else None, colour))
+    notes: tuple[str, ...] = ()
     if problems:
         said = _say_problems(folder, problems)
         if unreadable == "refuse":
@@ -75,8 +84,13 @@ def read_folder(folder: Path, *, size: int | tuple[int, int] | None = None, unre
     empty = sorted(set(range(len(class_names))) - {labels[row] for row in kept})
     if empty:
         raise DataError(f"{folder}: no readable image in class {first_names(class_names[label] for label in empty)}")
+    images = [pixels[files[row]] for row in kept]
+    with_colour = sum(len(image) == 3 for image in images)
+    if 0 < with_colour < len(images):
+        # Worth a look: where whole classes are grey, a model can tell them by that alone.
+        notes += (f"{folder}: {len(images) - with_colour} of {len(images)} images have no colour",)
     return Images(
-        images=np.stack([pixels[files[row]] for row in kept]),
+        images=np.stack([with_channels(image, 3 if with_colour else 1) for image in images]),
         labels=np.array([labels[row] for row in kept], np.int64),
         part=np.array([listed.parts[row] for row in kept], np.uint8),
         class_names=class_names,
@@ -233,15 +247,21 @@ def _size_in_header(file: Path) -> tuple[int, int]:
         return (image.width, image.height) if turned else (image.height, image.width)
 
 
-def _grey_pixels(file: Path, size: tuple[int, int] | None) -> np.ndarray:
-    """One image as uint8, shape (height, width), brought to ``size`` where one is given."""
+def _pixels(file: Path, size: tuple[int, int] | None, colour: bool | None) -> np.ndarray:
+    """One image as uint8, shape (channels, height, width), brought to ``size`` where one is given."""
     from PIL import Image, ImageOps
 
     with Image.open(file) as opened:
-        image = grey_image(opened)
+        image = plain_image(opened, colour=colour)
     if size is not None:
         image = ImageOps.fit(image, (size[1], size[0]), method=Image.Resampling.BILINEAR)
-    return np.asarray(image).copy()
+    return channels_of_image(image)
+
+
+def channels_of_image(image: Image.Image) -> np.ndarray:
+    """A Pillow image in grey or RGB as uint8, shape (channels, height, width)."""
+    pixels = np.asarray(image)
+    return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
 
 def _several_sizes(folder: Path, sizes: Counter) -> str:
@@ -260,9 +280,15 @@ def _say_problems(folder: Path, problems: dict[Path, str]) -> str:
     return f"{folder}: {count} ({shown}{rest})"
 
 
-def grey_image(image: Image.Image) -> Image.Image:
-    """A Pillow image of any kind as 8 bits of grey, turned as it is meant to be seen, transparent parts white.
+def plain_image(image: Image.Image, *, colour: bool | None = None) -> Image.Image:
+    """A Pillow image of any kind in 8 bits, turned as it is meant to be seen, transparent parts white.
 
+    Args:
+        image: of any mode but those of 32 bits.
+        colour: True for RGB; False for grey; None for RGB if the image has colour: if its three channels differ
+            anywhere.
+    Returns:
+        An image of the mode "RGB" or "L" (grey).
     Raises:
         ValueError: for pixels of 32 bits.
     """
@@ -276,4 +302,13 @@ def grey_image(image: Image.Image) -> Image.Image:
     elif image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("L")
+    if colour is None:
+        image = image.convert("L" if image.mode in ("1", "L") else "RGB")
+        colour = image.mode == "RGB" and _has_colour(image)
+    return image.convert("RGB" if colour else "L")
+
+
+def _has_colour(image: Image.Image) -> bool:
+    """Whether the three channels differ in any pixel."""
+    pixels = np.asarray(image)
+    return bool((pixels != pixels[..., :1]).any())

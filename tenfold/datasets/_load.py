@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenfold.datasets._cache import load_known, say
+from tenfold.datasets._channels import with_channels
 from tenfold.datasets._containers import Images, Pairs, first_names
 from tenfold.datasets._folder import read_folder
 from tenfold.datasets._npz import read_npz
@@ -30,6 +32,7 @@ def load(
     *,
     base: str | Path | None = None,
     size: int | tuple[int, int] | None = None,
+    colour: bool | None = None,
     unreadable: str = "refuse",
     report: Callable[[str], None] = say,
 ) -> Images | Pairs:
@@ -40,6 +43,9 @@ def load(
             the folder); an `.npz` file; a folder with one sub-folder of images a class; or a ``Dataset``.
         base: the folder that a relative path starts from; the working directory if None.
         size: only for a folder whose images differ in size: height and width to bring them to.
+        colour: True for 3 channels, grey images having three equal ones; False for 1 channel, colour images made grey
+            by 0.299 R + 0.587 G + 0.114 B; None for the channels that the files have: 3 if any image of a folder has
+            colour, else 1.
         unreadable: only for a folder: "refuse" or "skip" files that cannot be read.
         report: gets lines about a download; to stderr by default.
     Returns:
@@ -48,19 +54,28 @@ def load(
         DataError: if the data are missing, damaged, of the wrong shape or impossible, or are recordings; says where and
             which value.
         DownloadError: if a known set cannot be downloaded.
+        RequestError: if ``colour`` is True for ready-made pairs, which are grey.
     Example:
         >>> digits = load("digits")
         >>> digits.images.shape, digits.class_names[:3], digits.licence
-        ((1797, 8, 8), ('0', '1', '2'), 'CC BY 4.0')
+        ((1797, 1, 8, 8), ('0', '1', '2'), 'CC BY 4.0')
     """
     found = _found(name_or_path, base)
     if isinstance(found, Dataset):
         data = load_known(_of_kind(found, Images), report=report)
     else:
-        data = _read(found, lambda folder: read_folder(folder, size=size, unreadable=unreadable), of="images")
+        data = _read(
+            found, lambda folder: read_folder(folder, size=size, colour=colour, unreadable=unreadable), of="images"
+        )
     if isinstance(data, Recordings):
         raise _wrong_kind(str(name_or_path), Recordings)
-    return data
+    if isinstance(data, Pairs):
+        if colour:
+            raise RequestError(f"{name_or_path}: colour=True is for images; ready-made pairs are grey: leave it out")
+        return data
+    if colour is None:
+        return data
+    return replace(data, images=with_channels(data.images, 3 if colour else 1))
 
 
 def load_recordings(

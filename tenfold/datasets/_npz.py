@@ -18,9 +18,9 @@ import numpy as np
 from tenfold.datasets._containers import Images, Pairs
 from tenfold.datasets._recordings import Recordings
 from tenfold.datasets._values import (
+    channels_first,
     channels_of,
     classes_of,
-    grey,
     groups_of,
     parts_of,
     pieces_of,
@@ -34,8 +34,11 @@ from tenfold.errors import DataError, nearest
 
 __all__ = ["read_npz", "save", "write_npz"]
 
-FORMAT = 1
-"""Raised by one when an older tenfold could misread a newer file. A file without ``format`` is a user's own."""
+FORMAT = 2
+"""Raised by one when an older tenfold could misread a newer file. A file without ``format`` is a user's own.
+
+1: grey images, shape (n, height, width), which are still read. 2: images of shape (n, channels, height, width).
+"""
 
 _TEXTS = ("name", "source", "licence", "citation")
 _OPTIONAL = ("part", "class_names", "notes", "format", *_TEXTS)
@@ -64,8 +67,10 @@ def read_npz(path: Path) -> Images | Pairs | Recordings:
     arrays = _arrays(path)
     kind = _kind(where, arrays)
     stored = arrays.get("format", np.array(FORMAT))
-    if stored.shape != () or stored.dtype.kind not in "iu" or stored != FORMAT:
-        raise DataError(f"{where}: written by another version of tenfold (format {stored}); this one reads {FORMAT}")
+    if stored.shape != () or stored.dtype.kind not in "iu" or not 1 <= stored <= FORMAT:
+        raise DataError(
+            f"{where}: written by another version of tenfold (format {stored}); this one reads 1 to {FORMAT}"
+        )
     if kind is Recordings:
         return _recordings(path, arrays)
     n_examples = _shared_length(where, arrays, ("images", "labels") if kind is Images else ("pairs", "targets"))
@@ -75,7 +80,8 @@ def read_npz(path: Path) -> Images | Pairs | Recordings:
     notes = _names(where, arrays, "notes") or ()
     if kind is Images:
         labels, names = classes_of(arrays["labels"], class_names, where=where, shape=(n_examples,))
-        images = pixels_uint8(grey(arrays["images"], where=where), where=where)
+        images = channels_first(arrays["images"], where=where, known_order="format" in arrays)
+        images = pixels_uint8(images, where=where)
         groups, group_names = _groups(where, arrays, len(names), "class")
         episodes = rows_of(arrays["episodes"], where=where) if "episodes" in arrays else None
         try:

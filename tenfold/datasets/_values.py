@@ -6,13 +6,14 @@ import re
 
 import numpy as np
 
+from tenfold.datasets._channels import channel_axes
 from tenfold.datasets._containers import TEST, TRAIN, UNASSIGNED
 from tenfold.errors import DataError
 
 __all__ = [
+    "channels_first",
     "channels_of",
     "classes_of",
-    "grey",
     "groups_of",
     "natural_order",
     "parts_of",
@@ -39,29 +40,33 @@ def natural_order(name: str) -> tuple:
     return tuple(int(piece) if place % 2 else piece.casefold() for place, piece in enumerate(pieces)), name
 
 
-def grey(images: np.ndarray, *, where: str) -> np.ndarray:
-    """Images of shape (n, height, width), (n, height, width, 1) or (n, height, width, 3) as (n, height, width).
+def channels_first(images: np.ndarray, *, where: str, known_order: bool = False) -> np.ndarray:
+    """Images of shape (n, channels, height, width), whichever place the channels have in a user's array.
 
-    Three channels are taken as red, green, blue and weighted 0.299, 0.587, 0.114 (ITU-R BT.601, as Pillow does).
+    Args:
+        images: shape (n, height, width), grey; or four axes, of which the second or the last is 1 or 3 channels.
+        where: the file, for messages.
+        known_order: True for a file that ``save`` wrote: with four axes, the channels are in second place.
+    Raises:
+        DataError: if the shape is none of these, or both the second and the last axis could be the channels.
     """
     shape = images.shape
+    axes = tuple(axis for axis in channel_axes(shape) if axis == -3 or not known_order)
     if 0 not in shape:
         if images.ndim == 3:
-            return images
-        if images.ndim == 4 and shape[-1] == 1:
-            return images[..., 0]
-        if images.ndim == 4 and shape[-1] == 3:
-            _check_pixels(images, where=where)
-            weighted = images.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
-            return weighted.clip(0, 1) if images.dtype.kind == "f" else np.rint(weighted).astype(np.uint8)
-    fix = ""
-    if images.ndim == 2:
-        fix = "; flat rows need reshape(-1, height, width)"
-    elif images.ndim == 4 and shape[1] in (1, 3):
-        fix = "; channels come last here: images.transpose(0, 2, 3, 1)"
+            return images[:, None]
+        if images.ndim == 4 and len(axes) == 1:
+            return np.ascontiguousarray(np.moveaxis(images, axes[0], 1))
+        if images.ndim == 4 and len(axes) == 2:
+            raise DataError(
+                f"{where}: 'images' of shape {shape} is ambiguous: {shape[1]} may be the channels of (n, channels, "
+                f"height, width), and {shape[3]} those of (n, height, width, channels); save grey images as (n, "
+                "height, width), or build Images in Python and write the file with tenfold.datasets.save"
+            )
     raise DataError(
-        f"{where}: 'images' must have the shape (n, height, width), (n, height, width, 1) or (n, height, width, 3); "
-        f"got {shape}{fix}"
+        f"{where}: 'images' must have the shape (n, height, width), or four axes with 1 or 3 channels: (n, channels, "
+        f"height, width) or (n, height, width, channels); got {shape}"
+        f"{'; flat rows need reshape(-1, height, width)' if images.ndim == 2 else ''}"
     )
 
 

@@ -19,7 +19,7 @@ def _build(files: Mapping[str, Path]) -> Images:
 
     pixels, labels = map(np.asarray, load_digits(return_X_y=True))
     # Each value counts the inked ones of 16 small squares; 0..16 becomes 0..255, and no two values fall together.
-    images = np.rint(pixels.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    images = np.rint(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
     return Images(
         images=images,
         labels=labels.astype(np.int64),

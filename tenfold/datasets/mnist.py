@@ -24,7 +24,7 @@ def _build(files: Mapping[str, Path]) -> Images:
             raise DataError(f"mnist: {len(images[-1])} {prefix} images but {len(labels[-1])} labels")
         parts.append(np.full(len(labels[-1]), part, np.uint8))
     return Images(
-        images=np.concatenate(images),
+        images=np.concatenate(images)[:, None],
         labels=np.concatenate(labels).astype(np.int64),
         part=np.concatenate(parts),
         class_names=tuple("0123456789"),

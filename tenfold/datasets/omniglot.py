@@ -35,12 +35,12 @@ def _build(files: Mapping[str, Path]) -> Images:
     classes = list(dict.fromkeys((alphabet, character) for _, alphabet, character, _, _ in drawings))
     alphabets = list(dict.fromkeys(alphabet for alphabet, _ in classes))
     label_of = {each: label for label, each in enumerate(classes)}
-    images = np.empty((len(drawings), _SIDE, _SIDE), np.uint8)  # filled in place: twice 358 MB would be much
+    images = np.empty((len(drawings), 1, _SIDE, _SIDE), np.uint8)  # filled in place: twice 358 MB would be much
     for name, part in _PARTS.items():
         with opened(files[name], name="omniglot") as archive:
             for row, (its_part, *_, inside) in enumerate(drawings):
                 if its_part == part:
-                    images[row] = _ink(archive, inside)
+                    images[row, 0] = _ink(archive, inside)
     part = np.array([part for part, *_ in drawings], np.uint8)
     return Images(
         images=images,
@@ -114,5 +114,5 @@ OMNIGLOT = Dataset(
         ),
         RemoteFile(name=_RUNS, sha256="", size_bytes=400_000),  # about
     ),
-    fingerprint="8f0090c6295228d2a6a338007f8dfb30e0bafa6ebc4bc254b9a11b83c94a6b29",
+    fingerprint="c61a782434133d1898b442d7052607bbd70d91952f1152c8108875a0333e1692",
 )

@@ -6,7 +6,7 @@ then match an image. Embeddings are NumPy arrays or torch tensors; importing thi
 """
 
 from tenfold.retrieval._episodes import EpisodeRanks, episode_ranks
-from tenfold.retrieval._matcher import Match, Matcher
+from tenfold.retrieval._matcher import Candidate, Matcher
 from tenfold.retrieval._scores import (
     SCORES,
     RetrievalScore,
@@ -24,8 +24,8 @@ from tenfold.retrieval._similarity import SIMILARITIES
 __all__ = [
     "SCORES",
     "SIMILARITIES",
+    "Candidate",
     "EpisodeRanks",
-    "Match",
     "Matcher",
     "Neighbours",
     "RetrievalScore",

@@ -1,4 +1,4 @@
-"""One image, as a file, a Pillow image or an array, to what a network takes: grey, of one size, from 0 to 1."""
+"""One image, as a file, a Pillow image or an array, to what a network takes: 1 or 3 channels, one size, from 0 to 1."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tenfold.datasets import average_down
-from tenfold.datasets import grey_image as pillow_to_grey
+from tenfold.datasets import average_down, channel_axes, channels_of_image, plain_image, with_channels
 from tenfold.errors import DataError, RequestError, ShapeError
 from tenfold.retrieval._arrays import as_array
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["grey_image", "image_list"]
-
-_LUMA = np.array([0.299, 0.587, 0.114])
-"""Weights of red, green and blue, ITU-R BT.601: those of Pillow, so that a file and its array agree."""
+__all__ = ["image_list", "network_image"]
 
 
 def image_list(images: Any) -> list[Any]:
@@ -30,30 +26,33 @@ def image_list(images: Any) -> list[Any]:
     return list(images) if getattr(images, "ndim", None) == 4 else [images]
 
 
-def grey_image(image: Any, size: int | None, *, where: str) -> np.ndarray:
-    """The image in grey; cut to a square about its middle and averaged over area where a size is given.
+def network_image(image: Any, size: int | None, *, channels: int, where: str) -> np.ndarray:
+    """The image with the channels of a network; cut to a square about its middle and averaged over area to a size.
 
     Args:
-        image: a path; a Pillow image; or an array or tensor of shape (height, width), (height, width, 1) or
-            (height, width, 3), integers 0..255, floats 0..1 or booleans. In files, transparent parts become white and
-            a camera's rotation mark is followed.
-        size: new height and width; None keeps both.
+        image: a path; a Pillow image; or an array or tensor of shape (height, width), or with 1 or 3 channels first or
+            last, integers 0..255, floats 0..1 or booleans. In files, transparent parts become white and a camera's
+            rotation mark is followed.
+        size: new height and width; None keeps both, and nothing is cut.
+        channels: 1 for grey, 3 for red, green and blue; a grey image gets three equal channels.
         where: how a message calls the image.
     Returns:
-        float32 in 0..1, shape (size, size) or (height, width).
+        float32 in 0..1, shape (channels, size, size) or (channels, height, width).
     Raises:
-        RequestError: if this is no image.
-        DataError: if a file is missing, damaged, no image or larger than Pillow's limit, or a pixel is out of range.
-        ShapeError: if an array has another shape, or the image is smaller than ``size``.
+        RequestError: if this is not an image.
+        DataError: if a file is missing, damaged, not an image or larger than Pillow's limit, or a pixel is out of
+            range.
+        ShapeError: if an array has another shape, or one that can be read in two ways, or the image is smaller than
+            ``size``.
     """
     if isinstance(image, (str, os.PathLike)):
         where = f"{where} ({os.fspath(image)})"
-        pixels = _from_file(Path(image), where)
+        pixels = _from_file(Path(image), channels, where)
     elif _is_pillow(image):
-        pixels = _from_pillow(image, where)
+        pixels = _from_pillow(image, channels, where)
     else:
-        pixels = _from_array(image, where)
-    height, width = pixels.shape
+        pixels = with_channels(_from_array(image, where), channels)
+    height, width = pixels.shape[1:]
     if size is None:
         return average_down(pixels, (height, width))
     if min(height, width) < size:
@@ -63,7 +62,7 @@ def grey_image(image: Any, size: int | None, *, where: str) -> np.ndarray:
         )
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    return average_down(pixels[top : top + side, left : left + side], size)
+    return average_down(pixels[:, top : top + side, left : left + side], size)
 
 
 def _is_pillow(image: Any) -> bool:
@@ -72,7 +71,7 @@ def _is_pillow(image: Any) -> bool:
     return isinstance(image, Image.Image)
 
 
-def _from_file(path: Path, where: str) -> np.ndarray:
+def _from_file(path: Path, channels: int, where: str) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -80,7 +79,7 @@ def _from_file(path: Path, where: str) -> np.ndarray:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as opened:
-                return _grey_pixels(opened)
+                return _pillow_pixels(opened, channels)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as problem:
         limit = Image.MAX_IMAGE_PIXELS or 0
         raise DataError(f"{where}: more than Pillow's limit of {limit:,} pixels; make it smaller first") from problem
@@ -95,42 +94,43 @@ def _from_file(path: Path, where: str) -> np.ndarray:
         raise DataError(f"{where}: cannot be read as an image ({said})") from problem
 
 
-def _from_pillow(image: Image.Image, where: str) -> np.ndarray:
+def _from_pillow(image: Image.Image, channels: int, where: str) -> np.ndarray:
     try:
-        return _grey_pixels(image)
+        return _pillow_pixels(image, channels)
     except MemoryError:
         raise
     except Exception as problem:  # opened without being read, it may still turn out to be damaged
         raise DataError(f"{where}: cannot be read as an image ({problem})") from problem
 
 
-def _grey_pixels(image: Image.Image) -> np.ndarray:
-    """Pixels as uint8, shape (height, width); the same steps as when a folder of images is read."""
-    pixels = np.array(pillow_to_grey(image))
+def _pillow_pixels(image: Image.Image, channels: int) -> np.ndarray:
+    """Pixels as uint8, shape (channels, height, width); the same steps as when a folder of images is read."""
+    pixels = channels_of_image(plain_image(image, colour=channels == 3))
     if 0 in pixels.shape:
-        raise ValueError("it has no pixel")
+        raise ValueError("it has no pixels")
     return pixels
 
 
 def _from_array(image: Any, where: str) -> np.ndarray:
+    """The pixels of an array, checked, shape (1 or 3 channels, height, width)."""
     pixels = as_array(image)
     kind = pixels.dtype.kind
     if kind not in "biuf":
         raise RequestError(
             f"{where}: expected an image: a path, a Pillow image, or an array; got {type(image).__name__}"
         )
-    coloured = pixels.ndim == 3 and pixels.shape[-1] in (1, 3)
-    if not (pixels.ndim == 2 or coloured) or 0 in pixels.shape:
+    axes = channel_axes(pixels.shape)
+    if not (pixels.ndim == 2 or (pixels.ndim == 3 and len(axes) == 1)) or 0 in pixels.shape:
         fix = ""
-        if pixels.ndim == 3 and pixels.shape[0] in (1, 3):
-            fix = "; channels come last here: image.transpose(1, 2, 0)"
+        if pixels.ndim == 3 and len(axes) == 2 and 0 not in pixels.shape:
+            fix = ", of which the first or the last axis may be the channels; pass a grey image as (height, width)"
         elif pixels.ndim == 3 and pixels.shape[-1] == 4:
             fix = "; leave transparency out: image[..., :3]"
         elif pixels.ndim == 3:
             fix = "; for several images pass list(images)"
         raise ShapeError(
-            f"{where}: expected an image of shape (height, width), (height, width, 1) or (height, width, 3); "
-            f"got shape {pixels.shape}{fix}"
+            f"{where}: expected an image of shape (height, width), or with 1 or 3 channels first or last; got shape "
+            f"{pixels.shape}{fix}"
         )
     full = 255 if kind in "iu" else 1
     # `not` catches NaN, which is never inside.
@@ -144,9 +144,4 @@ def _from_array(image: Any, where: str) -> np.ndarray:
             f"{where}: the brightest integer pixel is 1 of 255, nearly black; "
             "pass black and white as booleans, or 0..1 as floats"
         )
-    if not coloured:
-        return pixels
-    if pixels.shape[-1] == 1:
-        return pixels[..., 0]
-    weighted = (pixels.astype(np.float64) @ _LUMA).clip(0, full)
-    return np.rint(weighted).astype(np.uint8) if kind in "iu" else weighted
+    return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, axes[0], 0)

@@ -13,23 +13,23 @@ import numpy as np
 from tenfold.errors import DataError, RequestError, ShapeError, TenfoldError, nearest
 from tenfold.files import atomic_write
 from tenfold.retrieval._arrays import as_array, checked_count
-from tenfold.retrieval._images import grey_image, image_list
+from tenfold.retrieval._images import image_list, network_image
 from tenfold.retrieval._search import search
 from tenfold.retrieval._similarity import SIMILARITIES, checked_similarity
 
-__all__ = ["Match", "Matcher"]
+__all__ = ["Candidate", "Matcher"]
 
-FORMAT = 1
+FORMAT = 2
 """Raised by one when an older tenfold could misread a newer file."""
 
-_KEYS = ("format", "similarity", "size", "shape", "labels", "label_of", "embeddings", "probe")
+_KEYS = ("format", "similarity", "size", "channels", "shape", "labels", "label_of", "embeddings", "probe")
 _IMAGES_AT_ONCE = 256
 _SAME_NETWORK = 0.01
 """How far, as a share of its length, the embedding of the probe may be off: more than another device or half
 precision makes of it, less than another training does."""
 
 
-class Match(NamedTuple):
+class Candidate(NamedTuple):
     """One label that an image may have.
 
     Attributes:
@@ -46,16 +46,18 @@ class Match(NamedTuple):
 class Matcher:
     """Labels an image by the most similar of a few labelled examples; labels are added and removed without training.
 
-    Every image, whatever it comes as, is made grey, cut to a square about its middle and averaged over area to
-    ``size``. Its brightness stays: a network trained on white strokes wants white strokes. Of several examples of a
-    label the most similar one counts.
+    Every image, in whatever form, gets the channels that the network was trained on, is cut to a square about its
+    middle and averaged over area to ``size``. Its brightness stays: a network trained on white strokes needs white
+    strokes. Of several examples of a label the most similar one counts.
 
     Args:
-        embed: maps images, float32 in 0..1 of shape (n, 1, size, size), to embeddings of shape (n, d): a function of
-            NumPy arrays, or a ``torch.nn.Module``, which is then used in evaluation mode on its own device.
+        embed: maps images, float32 in 0..1 of shape (n, channels, size, size), to embeddings of shape (n, d): a
+            function of NumPy arrays, or a ``torch.nn.Module``, which is used in evaluation mode on its own device.
         similarity: "cosine", "euclidean" or "dot".
         size: side in pixels that ``embed`` wants. None keeps images as they are; all must then have the size of the
             first.
+        channels: those that ``embed`` was trained on: 1 for grey, 3 for red, green and blue. Colour images given to a
+            grey network become grey; grey images given to a colour network get three equal channels.
     Raises:
         RequestError: if an argument is impossible.
     Example:
@@ -69,12 +71,22 @@ class Matcher:
         ('right', 1.0, 1)
     """
 
-    def __init__(self, embed: Callable[..., Any], *, similarity: str = "cosine", size: int | None = None) -> None:
+    def __init__(
+        self,
+        embed: Callable[..., Any],
+        *,
+        similarity: str = "cosine",
+        size: int | None = None,
+        channels: int = 1,
+    ) -> None:
         if not callable(embed):
             raise RequestError(f"embed must be a function or a network; got {type(embed).__name__}")
         self._embed_images = embed
         self._similarity = checked_similarity(similarity)
         self._size = None if size is None else checked_count(size, name="size")
+        if channels not in (1, 3):
+            raise RequestError(f"channels must be 1 (grey) or 3 (red, green, blue); got {channels!r}")
+        self._channels = int(channels)
         self._shape = None if self._size is None else (self._size, self._size)
         self._labels: list[str] = []  # of each example
         self._embeddings: np.ndarray | None = None  # (examples, d)
@@ -89,15 +101,18 @@ class Matcher:
         return len(self._labels)
 
     def __repr__(self) -> str:
-        return f"Matcher({len(self.labels)} labels, {len(self)} examples, {self._similarity}, size={self._size})"
+        return (
+            f"Matcher({len(self.labels)} labels, {len(self)} examples, {self._similarity}, size={self._size}, "
+            f"channels={self._channels})"
+        )
 
     def add(self, label: str | int, image_or_images: Any) -> None:
         """Add one or several examples of a label; if one of them is wrong, none is added.
 
         Args:
             label: text; a whole number is taken as its text.
-            image_or_images: a path, a Pillow image, an array (height, width) or (height, width, 3) of integers 0..255
-                or floats 0..1; or a list of those.
+            image_or_images: a path, a Pillow image, an array (height, width), or with 1 or 3 channels first or last, of
+                integers 0..255 or floats 0..1; or a list of those.
         Raises:
             RequestError: if the label or an image is none.
             DataError: if a file or a pixel is wrong, or an embedding is NaN.
@@ -129,7 +144,7 @@ class Matcher:
         if not kept and self._size is None:
             self._shape = None
 
-    def match(self, image: Any, k: int = 3) -> list[Match]:
+    def match(self, image: Any, k: int = 3) -> list[Candidate]:
         """The k labels most similar to an image, best first; among equals the one added first.
 
         Args:
@@ -150,11 +165,11 @@ class Matcher:
             raise RequestError(f"match takes one image; got {len(images)}")
         embedding, _ = self._embed(images, ["the image"])
         found = search(embedding, self._embeddings, k=len(self), similarity=self._similarity)
-        matches: dict[str, Match] = {}
+        matches: dict[str, Candidate] = {}
         for row, score in zip(found.indices[0], found.scores[0], strict=True):
             label = self._labels[row]
             if label not in matches:
-                matches[label] = Match(label, float(score), self._labels[:row].count(label))
+                matches[label] = Candidate(label, float(score), self._labels[:row].count(label))
                 if len(matches) == k:
                     break
         return list(matches.values())
@@ -175,6 +190,7 @@ class Matcher:
             "format": np.array(FORMAT),
             "similarity": np.array(self._similarity),
             "size": np.array(self._size or 0),
+            "channels": np.array(self._channels),
             "shape": np.array(self._shape or (0, 0)),
             "labels": np.array(self.labels, dtype=np.str_),
             "label_of": np.array([codes[label] for label in self._labels], np.int64),
@@ -197,7 +213,8 @@ class Matcher:
         """
         path = Path(path)
         arrays = _read(path)
-        matcher = cls(embed, similarity=str(arrays["similarity"]), size=int(arrays["size"]) or None)
+        size, channels = int(arrays["size"]) or None, int(arrays["channels"])
+        matcher = cls(embed, similarity=str(arrays["similarity"]), size=size, channels=channels)
         if len(arrays["embeddings"]):
             matcher._labels = [str(arrays["labels"][code]) for code in arrays["label_of"]]
             matcher._embeddings = arrays["embeddings"].astype(np.float64)
@@ -211,14 +228,15 @@ class Matcher:
         for start in range(0, len(images), _IMAGES_AT_ONCE):
             pixels = []
             for image, name in zip(images[start:], names[start : start + _IMAGES_AT_ONCE], strict=False):
-                pixels.append(grey_image(image, self._size, where=name))
-                shape = shape or (pixels[-1].shape[0], pixels[-1].shape[1])
-                if pixels[-1].shape != shape:
+                pixels.append(network_image(image, self._size, channels=self._channels, where=name))
+                height, width = pixels[-1].shape[1:]
+                shape = shape or (height, width)
+                if (height, width) != shape:
                     raise ShapeError(
-                        f"{name}: is {pixels[-1].shape[0]} x {pixels[-1].shape[1]} pixels, and the images before it "
+                        f"{name}: is {height} x {width} pixels, and the images before it "
                         f"{shape[0]} x {shape[1]}; give the matcher a size to bring all images to"
                     )
-            found = self._call(np.stack(pixels)[:, None])  # (n, 1, height, width)
+            found = self._call(np.stack(pixels))  # (n, channels, height, width)
             wrong = ~np.isfinite(found).all(axis=1)
             if wrong.any():
                 name = names[start + int(np.argmax(wrong))]
@@ -236,7 +254,7 @@ class Matcher:
         return embeddings, shape
 
     def _call(self, pixels: np.ndarray) -> np.ndarray:
-        """What ``embed`` makes of images (n, 1, height, width): float64, shape (n, d)."""
+        """What ``embed`` makes of images (n, channels, height, width): float64, shape (n, d)."""
         try:
             embeddings = as_array(_run(self._embed_images, pixels))
         except (TenfoldError, MemoryError):
@@ -254,8 +272,9 @@ class Matcher:
     def _probe(self) -> np.ndarray:
         """The embedding of a test pattern, shape (1, d); or (0, 0) where the network makes NaN of it."""
         assert self._shape is not None
-        rows, columns = np.indices(self._shape, np.float32)
-        found = self._call((np.float32(0.5) + np.float32(0.5) * np.sin(rows * 0.7 + columns * 1.3))[None, None])
+        channels, rows, columns = np.indices((self._channels, *self._shape), np.float32)
+        pattern = np.float32(0.5) + np.float32(0.5) * np.sin(rows * 0.7 + columns * 1.3 + channels * 1.9)
+        found = self._call(pattern[None])  # (1, channels, height, width)
         return found if np.isfinite(found).all() else np.zeros((0, 0))
 
     def _check_probe(self, path: Path, stored: np.ndarray) -> None:
@@ -325,8 +344,9 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 def _contradiction(arrays: dict[str, np.ndarray]) -> str | None:
     """What in the arrays ``save`` cannot have written, if anything."""
-    kinds = {"similarity": "U", "size": "iu", "shape": "iu", "labels": "U", "label_of": "iu", "embeddings": "f"}
-    axes = {"similarity": 0, "size": 0, "shape": 1, "labels": 1, "label_of": 1, "embeddings": 2}
+    kinds = {"similarity": "U", "size": "iu", "channels": "iu", "shape": "iu", "labels": "U", "label_of": "iu"}
+    kinds |= {"embeddings": "f"}
+    axes = {"similarity": 0, "size": 0, "channels": 0, "shape": 1, "labels": 1, "label_of": 1, "embeddings": 2}
     for key, kind in kinds.items():
         if arrays[key].dtype.kind not in kind or arrays[key].ndim != axes[key]:
             return f"'{key}' is {arrays[key].dtype} of shape {arrays[key].shape}"
@@ -335,6 +355,8 @@ def _contradiction(arrays: dict[str, np.ndarray]) -> str | None:
         return f"similarity '{arrays['similarity']}' is unknown"
     if arrays["shape"].shape != (2,) or arrays["shape"].min() < min(1, len(embeddings)) or arrays["size"] < 0:
         return f"images of shape {arrays['shape']}, size {arrays['size']}"
+    if arrays["channels"] not in (1, 3):
+        return f"images of {arrays['channels']} channels"
     if len(label_of) != len(embeddings) or (embeddings.shape[1] == 0 and len(embeddings)):
         return f"{len(label_of)} labels for embeddings of shape {embeddings.shape}"
     if set(label_of.tolist()) != set(range(len(labels))) or len(set(labels.tolist())) < len(labels) or "" in labels:

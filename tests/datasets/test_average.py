@@ -120,6 +120,15 @@ def test_any_leading_axes() -> None:
     assert average_down(np.zeros((0, 4, 4)), 2).shape == (0, 2, 2)
 
 
+@pytest.mark.parametrize("size", [(4, 3), (3, 4)])  # blocks of whole pixels, and borders inside pixels
+def test_channels_are_averaged_each_by_itself(size: tuple[int, int]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 8, 9), dtype=np.uint8)
+    averaged = average_down(images, size)
+    assert averaged.shape == (5, 3, *size)
+    for channel in range(3):
+        np.testing.assert_array_equal(averaged[:, channel], average_down(images[:, channel], size))
+
+
 def test_the_same_size_only_scales() -> None:
     image = np.array([[0, 51], [102, 255]], np.uint8)
     np.testing.assert_allclose(average_down(image, 2), image / 255, rtol=1e-6)

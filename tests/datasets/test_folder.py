@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tenfold.datasets import TEST, TRAIN, UNASSIGNED, Images, load
+from tenfold.datasets import TEST, TRAIN, UNASSIGNED, Images, load, save
 from tenfold.errors import DataError, RequestError
 
 
@@ -42,8 +42,8 @@ def test_sub_folders_are_classes_in_natural_order(folder: Path) -> None:
     assert isinstance(data, Images)
     assert data.class_names == ("9", "10", "b")
     np.testing.assert_array_equal(data.labels, [0, 0, 1, 1, 2, 2])
-    np.testing.assert_array_equal(data.images[:, 0, 0], [11, 12, 1, 2, 21, 22])
-    assert data.images.shape == (6, 6, 8)
+    np.testing.assert_array_equal(data.images[:, 0, 0, 0], [11, 12, 1, 2, 21, 22])
+    assert data.images.shape == (6, 1, 6, 8)
     assert (data.part == UNASSIGNED).all()
     assert data.name == "set"
     assert data.notes == ()
@@ -55,7 +55,7 @@ def test_train_and_test_folders_are_parts(tmp_path: Path) -> None:
     data = load(tmp_path)
     np.testing.assert_array_equal(data.part, [TRAIN] * 3 + [TEST] * 2)
     np.testing.assert_array_equal(data.labels, [0, 0, 1, 0, 1])
-    np.testing.assert_array_equal(data.images[:, 0, 0], range(5))
+    np.testing.assert_array_equal(data.images[:, 0, 0, 0], range(5))
     (tmp_path / "test" / "b" / "1.png").unlink()
     (tmp_path / "test" / "b").rmdir()
     picture(tmp_path / "test" / "c" / "1.png")
@@ -80,7 +80,7 @@ def test_hidden_files_and_a_readme_are_passed_over(folder: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
 @pytest.mark.parametrize("bright", [True, False])
-def test_every_mode_of_colour_becomes_grey(folder: Path, mode: str, bright: bool) -> None:
+def test_every_mode_without_colour_is_grey(folder: Path, mode: str, bright: bool) -> None:
     value = 255 if bright else 0
     if mode == "I;16":
         image = Image.fromarray(np.full((6, 8), 257 * value, np.uint16))
@@ -95,7 +95,7 @@ def test_transparent_parts_become_white(folder: Path) -> None:
     image = Image.new("RGBA", (8, 6), (0, 0, 0, 0))
     image.putpixel((3, 2), (0, 0, 0, 255))
     image.save(folder / "9" / "0.png")
-    grey = load(folder).images[0]
+    grey = load(folder).images[0, 0]
     assert grey[2, 3] == 0
     assert (np.delete(grey.ravel(), 2 * 8 + 3) == 255).all()
 
@@ -106,7 +106,7 @@ def test_a_turned_photograph_is_turned_back(folder: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # "turn by 90 degrees clockwise to see it upright"
     image.save(folder / "9" / "0.png", exif=exif)
-    np.testing.assert_array_equal(load(folder).images[0], pixels)
+    np.testing.assert_array_equal(load(folder).images[0, 0], pixels)
 
 
 def test_other_formats(folder: Path) -> None:
@@ -121,9 +121,9 @@ def test_images_of_several_sizes_need_a_size(folder: Path) -> None:
     picture(folder / "9" / "3.png", size=(20, 30), value=70)
     assert "images of 2 sizes, height x width: 6 x 8 (6), 20 x 30 (1); pass size=" in refused(folder)
     data = load(folder, size=(4, 5))
-    assert data.images.shape == (7, 4, 5)
+    assert data.images.shape == (7, 1, 4, 5)
     assert (data.images[2] == 70).all()
-    assert load(folder, size=7).images.shape == (7, 7, 7)
+    assert load(folder, size=7).images.shape == (7, 1, 7, 7)
 
 
 def test_size_is_not_used_where_all_are_equal(folder: Path) -> None:
@@ -141,6 +141,105 @@ def test_cutting_is_about_the_middle(folder: Path) -> None:
 def test_impossible_sizes(folder: Path, size: object) -> None:
     with pytest.raises(RequestError, match="size must be one or two whole numbers from 1; got"):
         load(folder, size=size)
+
+
+# Colour
+
+RED = (200, 30, 10)
+GREY_OF_RED = 79  # 0.299 x 200 + 0.587 x 30 + 0.114 x 10 = 78.55
+
+
+def coloured(path: Path, *, mode: str = "RGB", value: tuple[int, ...] = RED, size: tuple[int, int] = (6, 8)) -> Path:
+    """An image of one colour of height x width, in one of Pillow's modes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.new("RGB", size[::-1], value)
+    image = image.quantize(4) if mode == "P" else image.convert(mode)
+    assert image.mode == mode
+    image.save(path)
+    return path
+
+
+def test_a_folder_with_colour_has_three_channels(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 8, 3), dtype=np.uint8)
+    for row, name in enumerate(["a/1", "a/2", "b/1", "b/2"]):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels[row]).save(tmp_path / f"{name}.png")
+    data = load(tmp_path)
+    assert isinstance(data, Images)
+    assert (data.images.shape, data.images.dtype, data.n_channels) == ((4, 3, 6, 8), np.uint8, 3)
+    assert data.images.flags.c_contiguous
+    np.testing.assert_array_equal(data.images, pixels.transpose(0, 3, 1, 2))
+    assert data.notes == ()
+    np.testing.assert_array_equal(load(tmp_path, colour=True).images, data.images)
+    grey = load(tmp_path, colour=False)
+    assert (grey.images.shape, grey.images.dtype, grey.n_channels) == ((4, 1, 6, 8), np.uint8, 1)
+    pillow = np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in pixels])
+    np.testing.assert_array_equal(grey.images[:, 0], pillow)
+    assert len({data.fingerprint, grey.fingerprint}) == 2
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P", "RGBA", "CMYK", "YCbCr"])
+def test_one_image_of_any_mode_with_colour_is_enough(folder: Path, mode: str) -> None:
+    coloured(folder / "9" / "0.tif", mode=mode)
+    data = load(folder)
+    assert data.images.shape == (7, 3, 6, 8)
+    assert np.abs(data.images[0].astype(int) - np.array(RED)[:, None, None]).max() <= 2
+    np.testing.assert_array_equal(data.images[1], np.full((3, 6, 8), 11))
+    assert "6 of 7 images have no colour" in data.notes[0]
+    grey = load(folder, colour=False)
+    assert grey.images.shape == (7, 1, 6, 8)
+    assert np.abs(grey.images[0].astype(int) - GREY_OF_RED).max() <= 2
+    assert (grey.images[1] == 11).all()
+    assert grey.notes == ()
+
+
+def test_grey_images_in_a_file_for_colour_have_no_colour(folder: Path) -> None:
+    for mode in ("RGB", "P", "RGBA"):
+        coloured(folder / "9" / f"{mode}.png", mode=mode, value=(70, 70, 70))
+    data = load(folder)
+    assert data.images.shape == (9, 1, 6, 8)
+    np.testing.assert_array_equal(np.sort(data.images[:, 0, 0, 0])[-3:], [70, 70, 70])
+    assert data.notes == ()
+
+
+def test_one_pixel_of_colour_is_colour(folder: Path) -> None:
+    image = Image.new("RGB", (8, 6), (70, 70, 70))
+    image.putpixel((3, 2), (70, 71, 70))
+    image.save(folder / "9" / "0.png")
+    data = load(folder)
+    assert data.n_channels == 3
+    assert np.argwhere(data.images[0] == 71).tolist() == [[1, 2, 3]]
+
+
+def test_colour_asked_of_a_grey_folder(folder: Path) -> None:
+    grey, three = load(folder), load(folder, colour=True)
+    assert three.images.shape == (6, 3, 6, 8)
+    for channel in range(3):
+        np.testing.assert_array_equal(three.images[:, channel], grey.images[:, 0])
+    np.testing.assert_array_equal(load(folder, colour=False).images, grey.images)
+
+
+def test_transparent_parts_of_a_colour_image_become_white(folder: Path) -> None:
+    image = Image.new("RGBA", (8, 6), (0, 200, 0, 0))
+    image.putpixel((3, 2), (0, 200, 0, 255))
+    image.save(folder / "9" / "0.png")
+    first = load(folder).images[0]
+    assert first[:, 2, 3].tolist() == [0, 200, 0]
+    assert (np.delete(first.reshape(3, -1), 2 * 8 + 3, axis=1) == 255).all()
+
+
+def test_colour_images_are_resized_by_channel(folder: Path) -> None:
+    coloured(folder / "9" / "0.png", size=(20, 30))
+    data = load(folder, size=(4, 5))
+    assert data.images.shape == (7, 3, 4, 5)
+    np.testing.assert_array_equal(data.images[0], np.broadcast_to(np.array(RED)[:, None, None], (3, 4, 5)))
+
+
+def test_a_folder_saved_and_read_again_keeps_its_channels(folder: Path, tmp_path: Path) -> None:
+    coloured(folder / "9" / "0.png")
+    for colour in (None, True, False):
+        data = load(folder, colour=colour)
+        assert load(save(data, tmp_path / "set.npz")).fingerprint == data.fingerprint
 
 
 # Files that cannot be read
@@ -296,7 +395,7 @@ def test_two_levels_are_groups_of_classes(grouped: Path) -> None:
     assert data.groups.tolist() == [0, 0, 1, 1]
     assert data.groups.dtype == np.int64
     assert data.labels.tolist() == [0, 1, 2, 2, 3]
-    assert data.images[:, 0, 0].tolist() == [4, 3, 1, 2, 0]
+    assert data.images[:, 0, 0, 0].tolist() == [4, 3, 1, 2, 0]
     assert (data.part == UNASSIGNED).all()
 
 
@@ -329,7 +428,7 @@ def test_train_and_test_may_hold_groups(tmp_path: Path) -> None:
     assert data.class_names == ("Greek/1", "Greek/2", "Latin/1", "Latin/2")
     assert data.groups.tolist() == [0, 0, 1, 1]
     assert data.part.tolist() == [TRAIN, TRAIN, TEST, TEST]
-    assert data.images[:, 0, 0].tolist() == [0, 1, 2, 3]
+    assert data.images[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
     picture(tmp_path / "test" / "Greek" / "1" / "1.png")
     assert "train: no folder for class 'Latin/1', 'Latin/2', which the other part has" in refused(tmp_path)
 
@@ -381,5 +480,5 @@ def test_groups_of_several_sizes_and_colours(grouped: Path) -> None:
     Image.new("RGB", (30, 20), "white").save(grouped / "Greek" / "1" / "2.png")
     assert "images of 2 sizes" in refused(grouped)
     data = load(grouped, size=6)
-    assert data.images.shape == (6, 6, 6)
+    assert data.images.shape == (6, 1, 6, 6)
     assert (data.images[1] == 255).all()

@@ -21,7 +21,7 @@ MNIST_TEST_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 def tiny(name: str) -> Images:
     return Images(
-        images=np.arange(16, dtype=np.uint8).reshape(4, 2, 2),
+        images=np.arange(16, dtype=np.uint8).reshape(4, 1, 2, 2),
         labels=np.array([0, 1, 0, 1]),
         part=np.full(4, UNASSIGNED, np.uint8),
         class_names=("0", "1"),
@@ -97,7 +97,7 @@ def test_tenfold_data_goes_before_the_cache_and_needs_no_network(
     assert fetch("mnist") == path
     assert load("mnist").fingerprint == tiny("mnist").fingerprint
     assert not cache.exists()
-    assert load("digits").images.shape == (1797, 8, 8)
+    assert load("digits").images.shape == (1797, 1, 8, 8)
 
 
 def test_tenfold_data_must_be_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ def test_digits_are_those_of_scikit_learn() -> None:
     digits = load("digits")
     assert isinstance(digits, Images)
     original = load_digits()
-    np.testing.assert_array_equal(np.rint(digits.images / 255 * 16), original.images)
+    np.testing.assert_array_equal(np.rint(digits.images[:, 0] / 255 * 16), original.images)
     assert digits.images.max() == 255
     np.testing.assert_array_equal(digits.labels, original.target)
     assert (digits.part == UNASSIGNED).all()
@@ -167,7 +167,7 @@ def test_digits_can_be_prepared_too(cache: Path) -> None:
 
 def check_mnist(images: object) -> None:
     assert isinstance(images, Images)
-    assert images.images.shape == (70_000, 28, 28)
+    assert images.images.shape == (70_000, 1, 28, 28)
     for part, counts in ((TRAIN, MNIST_TRAIN_COUNTS), (TEST, MNIST_TEST_COUNTS)):
         assert np.bincount(images.labels[images.part == part]).tolist() == counts
     train = images.images[images.part == TRAIN]

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tenfold.datasets import TEST, TRAIN, UNASSIGNED, Images, Pairs, load, save
-from tenfold.errors import DataError
+from tenfold.datasets import TEST, TRAIN, UNASSIGNED, Images, Pairs, load, save, with_channels
+from tenfold.errors import DataError, RequestError, ShapeError
 
 RANDOM = np.random.default_rng(1)
 IMAGES = RANDOM.integers(0, 256, (6, 5, 4), dtype=np.uint8)
+GREY = IMAGES[:, None]  # as they are kept: (n, channels, height, width)
+COLOUR = RANDOM.integers(0, 256, (6, 3, 5, 4), dtype=np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
 PAIRS = RANDOM.random((6, 2, 5, 4)).astype(np.float32)
 TARGETS = np.array([0, 1, 1, 0, 1, 0])
@@ -47,7 +49,7 @@ def refused(path: Path) -> str:
 def test_images_and_labels(write) -> None:
     data = load(write(images=IMAGES, labels=LABELS))
     assert isinstance(data, Images)
-    np.testing.assert_array_equal(data.images, IMAGES)
+    np.testing.assert_array_equal(data.images, GREY)
     np.testing.assert_array_equal(data.labels, LABELS)
     assert data.labels.dtype == np.int64
     assert (data.part == UNASSIGNED).all()
@@ -79,16 +81,16 @@ def test_pairs_with_labels_and_part(write) -> None:
 
 @pytest.mark.parametrize("dtype", [np.int16, np.int64, np.uint16])
 def test_wider_integers_are_the_same_images(write, dtype: type) -> None:
-    np.testing.assert_array_equal(load(write(images=IMAGES.astype(dtype), labels=LABELS)).images, IMAGES)
+    np.testing.assert_array_equal(load(write(images=IMAGES.astype(dtype), labels=LABELS)).images, GREY)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_floats_up_to_one_are_the_same_images(write, dtype: type) -> None:
-    np.testing.assert_array_equal(load(write(images=(IMAGES / 255).astype(dtype), labels=LABELS)).images, IMAGES)
+    np.testing.assert_array_equal(load(write(images=(IMAGES / 255).astype(dtype), labels=LABELS)).images, GREY)
 
 
 def test_booleans_are_black_and_white(write) -> None:
-    np.testing.assert_array_equal(load(write(images=IMAGES > 100, labels=LABELS)).images, (IMAGES > 100) * 255)
+    np.testing.assert_array_equal(load(write(images=IMAGES > 100, labels=LABELS)).images, (GREY > 100) * 255)
 
 
 def test_integer_pairs_are_scaled_to_one(write) -> None:
@@ -98,18 +100,70 @@ def test_integer_pairs_are_scaled_to_one(write) -> None:
     np.testing.assert_allclose(data.pairs, pairs / 255, rtol=1e-6)
 
 
-def test_one_channel_last(write) -> None:
-    np.testing.assert_array_equal(load(write(images=IMAGES[..., None], labels=LABELS)).images, IMAGES)
+@pytest.mark.parametrize("images", [IMAGES[..., None], IMAGES[:, None]], ids=["last", "first"])
+def test_one_channel_first_or_last(write, images: np.ndarray) -> None:
+    data = load(write(images=images, labels=LABELS))
+    assert data.n_channels == 1
+    np.testing.assert_array_equal(data.images, GREY)
 
 
-def test_colour_becomes_grey_as_in_pillow(write) -> None:
+@pytest.mark.parametrize("images", [COLOUR, COLOUR.transpose(0, 2, 3, 1)], ids=["first", "last"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32, np.bool_])
+def test_three_channels_first_or_last_stay_uint8(write, images: np.ndarray, dtype: type) -> None:
+    expected = COLOUR
+    if dtype is np.bool_:
+        images, expected = images > 100, np.where(COLOUR > 100, np.uint8(255), np.uint8(0))
+    elif dtype is np.float32:
+        images = images / np.float32(255)
+    data = load(write(images=images.astype(dtype), labels=LABELS))
+    assert isinstance(data, Images)
+    assert (data.images.shape, data.images.dtype, data.n_channels) == ((6, 3, 5, 4), np.uint8, 3)
+    assert data.images.flags.c_contiguous
+    np.testing.assert_array_equal(data.images, expected)
+
+
+@pytest.mark.parametrize("shape", [(6, 3, 5, 3), (6, 1, 5, 3), (6, 3, 5, 1), (6, 1, 5, 1)])
+def test_a_shape_that_can_be_read_in_two_ways_is_said(write, shape: tuple[int, ...]) -> None:
+    message = refused(write(images=RANDOM.random(shape), labels=LABELS))
+    assert f"'images' of shape {shape} is ambiguous: {shape[1]} may be the channels of (n, channels, height" in message
+    assert f"{shape[3]} those of (n, height, width, channels); save grey images as (n, height, width)" in message
+
+
+def test_what_tenfold_saved_is_never_ambiguous(tmp_path: Path) -> None:
+    for shape in ((6, 3, 5, 3), (6, 1, 5, 3), (6, 3, 5, 1), (6, 1, 5, 1)):
+        images = RANDOM.integers(0, 256, shape, dtype=np.uint8)
+        data = Images(images=images, labels=LABELS, part=np.zeros(6, np.uint8), class_names=("a", "b", "c"))
+        back = load(save(data, tmp_path / "set.npz"))
+        np.testing.assert_array_equal(back.images, images)
+        assert back.fingerprint == data.fingerprint
+
+
+def test_files_of_the_first_format_are_read(write) -> None:
+    data = load(write(images=IMAGES, labels=LABELS, format=1))
+    np.testing.assert_array_equal(data.images, GREY)
+
+
+def test_grey_is_as_in_pillow(write) -> None:
     Image = pytest.importorskip("PIL.Image")
-    colour = RANDOM.integers(0, 256, (6, 5, 4, 3), dtype=np.uint8)
+    colour = COLOUR.transpose(0, 2, 3, 1)
     pillow = np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in colour])
-    ours = load(write(images=colour, labels=LABELS)).images
-    assert np.abs(ours.astype(int) - pillow).max() <= 1  # Pillow rounds in 16-bit steps
-    as_floats = load(write(images=colour / 255, labels=LABELS)).images
-    assert np.abs(as_floats.astype(int) - ours).max() <= 1
+    path = write(images=colour, labels=LABELS)
+    ours = load(path, colour=False)
+    assert (ours.images.shape, ours.images.dtype) == ((6, 1, 5, 4), np.uint8)
+    assert np.abs(ours.images[:, 0].astype(int) - pillow).max() <= 1  # Pillow rounds in 16-bit steps
+    as_floats = load(write(images=colour / 255, labels=LABELS), colour=False).images
+    assert np.abs(as_floats.astype(int) - ours.images).max() <= 1
+
+
+def test_colour_may_be_asked_of_grey_images_and_not_of_pairs(write) -> None:
+    three = load(write(images=IMAGES, labels=LABELS), colour=True)
+    np.testing.assert_array_equal(three.images, GREY.repeat(3, axis=1))
+    np.testing.assert_array_equal(load(write(images=IMAGES, labels=LABELS), colour=False).images, GREY)
+    assert load("digits", colour=True).images.shape == (1797, 3, 8, 8)
+    path = write(pairs=PAIRS, targets=TARGETS)
+    np.testing.assert_array_equal(load(path, colour=False).pairs, PAIRS)
+    with pytest.raises(RequestError, match=r"mine.npz: colour=True is for images; ready-made pairs are grey"):
+        load(path, colour=True)
 
 
 def test_labels_are_classes_in_sorted_order(write) -> None:
@@ -134,7 +188,7 @@ def test_class_names_may_be_given(write) -> None:
 
 def test_save_and_load_are_inverse(tmp_path: Path) -> None:
     images = Images(
-        images=IMAGES,
+        images=GREY,
         labels=LABELS,
         part=np.array([0, 0, 0, 1, 1, 1], np.uint8),
         class_names=("a", "b", "ü"),
@@ -157,14 +211,14 @@ def test_save_and_load_are_inverse(tmp_path: Path) -> None:
 def test_fingerprint_tells_data_apart() -> None:
     part = np.zeros(6, np.uint8)
     names = ("a", "b", "c")
-    base = Images(images=IMAGES, labels=LABELS, part=part, class_names=names, name="x")
-    same = Images(images=IMAGES.copy(), labels=LABELS, part=part, class_names=names, name="y")
+    base = Images(images=GREY, labels=LABELS, part=part, class_names=names, name="x")
+    same = Images(images=GREY.copy(), labels=LABELS, part=part, class_names=names, name="y")
     others = [
-        Images(images=255 - IMAGES, labels=LABELS, part=part, class_names=names),
-        Images(images=IMAGES.reshape(6, 4, 5), labels=LABELS, part=part, class_names=names),
-        Images(images=IMAGES, labels=LABELS[::-1].copy(), part=part, class_names=names),
-        Images(images=IMAGES, labels=LABELS, part=part + np.uint8(1), class_names=names),
-        Images(images=IMAGES, labels=LABELS, part=part, class_names=("b", "a", "c")),
+        Images(images=255 - GREY, labels=LABELS, part=part, class_names=names),
+        Images(images=GREY.reshape(6, 1, 4, 5), labels=LABELS, part=part, class_names=names),
+        Images(images=GREY, labels=LABELS[::-1].copy(), part=part, class_names=names),
+        Images(images=GREY, labels=LABELS, part=part + np.uint8(1), class_names=names),
+        Images(images=GREY, labels=LABELS, part=part, class_names=("b", "a", "c")),
     ]
     assert same.fingerprint == base.fingerprint
     groups = np.array([0, 1, 0])
@@ -179,11 +233,11 @@ def test_fingerprint_tells_data_apart() -> None:
     assert len({base.fingerprint, *(other.fingerprint for other in others + more)}) == 12
 
 
-def test_fingerprints_of_earlier_versions_stay() -> None:
+def test_fingerprints_stay() -> None:
     """Records hold them: a study that is continued compares its data with the data of its record."""
-    images = np.arange(24, dtype=np.uint8).reshape(6, 2, 2)
+    images = np.arange(24, dtype=np.uint8).reshape(6, 1, 2, 2)
     data = Images(images=images, labels=LABELS, part=np.zeros(6, np.uint8), class_names=("a", "b", "c"))
-    assert data.fingerprint == "d82fa6507bc7080402f83ced4848cf79d1913dc3fcb068971a6b9fcbaf2af8ba"
+    assert data.fingerprint == "445f611ab4968eba06843d9012e6732afe284c85de397d57887c3582ad00f639"
 
 
 def test_save_says_when_it_cannot(tmp_path: Path) -> None:
@@ -327,8 +381,9 @@ def test_both_kinds_at_once(write) -> None:
     ("images", "words"),
     [
         (IMAGES.reshape(6, 20), "got (6, 20); flat rows need reshape(-1, height, width)"),
-        (RANDOM.random((6, 3, 5, 4)), "got (6, 3, 5, 4); channels come last here"),
+        (RANDOM.random((6, 4, 5, 4)), "or four axes with 1 or 3 channels"),
         (RANDOM.random((6, 5, 4, 2)), "got (6, 5, 4, 2)"),
+        (RANDOM.random((6, 3, 5, 4, 1)), "got (6, 3, 5, 4, 1)"),
         (np.zeros((6, 0, 4)), "got (6, 0, 4)"),
     ],
 )
@@ -512,7 +567,7 @@ def test_episodes_are_refused_just_when_a_slow_check_refuses_them(episodes: list
     def build() -> Images:
         shaped = np.array(episodes, np.int64).reshape(-1, 2, 2)
         part = np.zeros(6, np.uint8)
-        return Images(images=IMAGES, labels=LABELS, part=part, class_names=("a", "b", "c"), episodes=shaped)
+        return Images(images=GREY, labels=LABELS, part=part, class_names=("a", "b", "c"), episodes=shaped)
 
     if all(map(fits, episodes)):
         assert build().episodes is not None
@@ -522,18 +577,68 @@ def test_episodes_are_refused_just_when_a_slow_check_refuses_them(episodes: list
 
 
 def test_a_file_of_a_later_version(write) -> None:
-    assert "another version of tenfold (format 2)" in refused(write(images=IMAGES, labels=LABELS, format=2))
+    assert "another version of tenfold (format 3); this one reads 1 to 2" in refused(
+        write(images=IMAGES, labels=LABELS, format=3)
+    )
 
 
 def test_containers_check_themselves() -> None:
     part = np.zeros(6, np.uint8)
-    with pytest.raises(DataError, match=r"'images' must be uint8 of shape \(any, any, any\).*got float64"):
-        Images(images=IMAGES / 255, labels=LABELS, part=part, class_names=("a", "b", "c"))
+    with pytest.raises(DataError, match=r"'images' must be uint8 of shape \(any, any, any, any\).*got float64"):
+        Images(images=GREY / 255, labels=LABELS, part=part, class_names=("a", "b", "c"))
     with pytest.raises(DataError, match=r"'labels' must be int64 of shape \(6\).*got int64 of shape \(5,\)"):
-        Images(images=IMAGES, labels=LABELS[:5], part=part, class_names=("a", "b", "c"))
+        Images(images=GREY, labels=LABELS[:5], part=part, class_names=("a", "b", "c"))
     with pytest.raises(DataError, match="'labels' must be from 0 to 1; row 2 holds 2"):
-        Images(images=IMAGES, labels=LABELS, part=part, class_names=("a", "b"))
+        Images(images=GREY, labels=LABELS, part=part, class_names=("a", "b"))
     with pytest.raises(DataError, match="'part' must be from 0 to 2; row 0 holds 9"):
         Pairs(pairs=PAIRS, targets=TARGETS, part=part + np.uint8(9))
     with pytest.raises(DataError, match=r"'pairs' must be float32 of shape \(any, 2, any, any\)"):
         Pairs(pairs=PAIRS[:, :1], targets=TARGETS, part=part)
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (
+            IMAGES,
+            r"of shape \(n, channels, height, width\); got uint8 of shape \(6, 5, 4\); grey images need images\[:, N",
+        ),
+        (COLOUR[:, :2], r"1 channel \(grey\) or 3 \(red, green, blue\), .*; got shape \(6, 2, 5, 4\)$"),
+        (COLOUR.transpose(0, 2, 3, 1), r"got shape \(6, 5, 4, 3\); use images.transpose\(0, 3, 1, 2\)$"),
+        (COLOUR[:, :, :0], r"none of them 0; got uint8 of shape \(6, 3, 0, 4\)"),
+        (COLOUR.astype(np.float32), r"must be uint8 .*; got float32 of shape \(6, 3, 5, 4\)"),
+    ],
+)
+def test_images_of_other_channels_are_refused(images: np.ndarray, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        Images(images=images, labels=LABELS, part=np.zeros(6, np.uint8), class_names=("a", "b", "c"))
+
+
+# with_channels
+
+
+def test_channels_are_weighted_as_a_slow_loop_does() -> None:
+    grey = with_channels(COLOUR, 1)
+    assert (grey.shape, grey.dtype) == ((6, 1, 5, 4), np.uint8)
+    for place in np.ndindex(6, 5, 4):
+        red, green, blue = (int(COLOUR[place[0], channel, place[1], place[2]]) for channel in range(3))
+        exact = 0.299 * red + 0.587 * green + 0.114 * blue
+        assert abs(int(grey[place[0], 0, place[1], place[2]]) - exact) <= 0.5 + 1e-9
+    np.testing.assert_allclose(with_channels(COLOUR / 255, 1) * 255, grey, atol=0.51)
+
+
+def test_grey_made_colour_and_grey_again_is_the_same() -> None:
+    values = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
+    np.testing.assert_array_equal(with_channels(with_channels(values, 3), 1), values)
+    floats = np.ones((2, 3, 4, 4))
+    assert with_channels(floats, 1).max() <= 1
+    np.testing.assert_allclose(with_channels(floats > 0, 1), np.ones((2, 1, 4, 4)))
+    assert with_channels(COLOUR, 3) is COLOUR
+
+
+def test_other_numbers_of_channels_are_refused() -> None:
+    with pytest.raises(ShapeError, match=r"channels must be 1 \(grey\) or 3 \(red, green, blue\); got 2"):
+        with_channels(COLOUR, 2)
+    for images in (COLOUR[:, :2], IMAGES[0]):
+        with pytest.raises(ShapeError, match=r"expected images of shape \(..., 1 or 3 channels, height, width\); got"):
+            with_channels(images, 1)

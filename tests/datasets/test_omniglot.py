@@ -72,7 +72,7 @@ FILES = {BACKGROUND: archive(drawings(BACKGROUND)), EVALUATION: archive(drawings
 
 def expected() -> Images:
     return Images(
-        images=INK.astype(np.uint8) * np.uint8(255),
+        images=INK[:, None].astype(np.uint8) * np.uint8(255),
         labels=np.repeat(np.arange(8), 3),
         part=np.repeat([TRAIN, TEST], [9, 15]).astype(np.uint8),
         class_names=tuple(CLASSES),
@@ -196,9 +196,9 @@ def real(prepared_data: Path) -> Images:
 @pytest.mark.real_data
 def test_counts_of_the_real_set(real: Images) -> None:
     assert real.fingerprint == OMNIGLOT.fingerprint
-    assert real.images.shape == (32_460, 105, 105)
+    assert real.images.shape == (32_460, 1, 105, 105)
     assert (real.images + np.uint8(1) <= 1).all()  # 0 and 255, which becomes 0
-    assert real.images[:, :5, :5].mean() < 5  # paper is 0, ink is 255
+    assert real.images[..., :5, :5].mean() < 5  # paper is 0, ink is 255
     assert (np.bincount(real.labels) == 20).all()
     assert real.groups is not None
     assert (real.n_classes, len(real.group_names)) == (1623, 50)
@@ -253,7 +253,7 @@ def test_the_modified_hausdorff_distance_makes_the_errors_that_lake_publishes(re
     from scipy.spatial import cKDTree
 
     def points(row: int) -> tuple[np.ndarray, cKDTree]:
-        inked = np.argwhere(real.images[row]).astype(float)
+        inked = np.argwhere(real.images[row, 0]).astype(float)
         return inked - inked.mean(axis=0), cKDTree(inked - inked.mean(axis=0))
 
     def distance(first: tuple[np.ndarray, cKDTree], second: tuple[np.ndarray, cKDTree]) -> float:

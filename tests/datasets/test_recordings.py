@@ -237,7 +237,7 @@ GOOD = {"signals": ROWS, "labels": LABELS, "lengths": LENGTHS}
         ({**GOOD, "rate_hz": "50 Hz"}, "'rate_hz' must be one number above 0"),
         ({**GOOD, "rate": 50}, "unknown array 'rate' (did you mean 'rate_hz'?); leave out what is not used"),
         ({**GOOD, "episodes": np.zeros((1, 2, 2), int)}, "unknown array 'episodes'"),
-        ({**GOOD, "format": 2}, "written by another version of tenfold (format 2)"),
+        ({**GOOD, "format": 3}, "written by another version of tenfold (format 3)"),
         ({"signals": ROWS}, "'labels' missing; it holds signals"),
         ({"lengths": LENGTHS, "labels": LABELS}, "'signals' missing; it holds labels, lengths"),
         ({**GOOD, "images": WINDOWS}, "holds both 'images' and 'signals'; keep one of them"),

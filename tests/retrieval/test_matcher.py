@@ -16,7 +16,7 @@ from torch import nn
 
 from tenfold.datasets import average_down
 from tenfold.errors import DataError, RecordError, RequestError, ShapeError
-from tenfold.retrieval import Match, Matcher
+from tenfold.retrieval import Candidate, Matcher
 
 
 def flat(images: np.ndarray) -> np.ndarray:
@@ -29,9 +29,9 @@ def picture(*pixels: float) -> np.ndarray:
     return np.array(pixels, np.float64).reshape(2, 2)
 
 
-def slow_match(examples: list[tuple[str, list[float]]], vector: list[float], similarity: str) -> list[Match]:
+def slow_match(examples: list[tuple[str, list[float]]], vector: list[float], similarity: str) -> list[Candidate]:
     """All labels, best first, from the definition."""
-    best: dict[str, Match] = {}
+    best: dict[str, Candidate] = {}
     count: dict[str, int] = {}
     for label, example in examples:
         number = count.get(label, 0)
@@ -43,12 +43,13 @@ def slow_match(examples: list[tuple[str, list[float]]], vector: list[float], sim
             lengths = np.linalg.norm(a) * np.linalg.norm(b)
             score = float(a @ b / lengths) if lengths else 0.0
         if label not in best or score > best[label].score + 1e-12:
-            best[label] = Match(label, score, number)
+            best[label] = Candidate(label, score, number)
     return sorted(best.values(), key=lambda match: -match.score)
 
 
 LABELS = st.sampled_from(["a", "b", "ñ", "1", "long label, with 'quotes'", "\U0001f600"])
-PIXELS = st.lists(st.integers(0, 255), min_size=4, max_size=4)
+# A brightest integer pixel of 1 is refused: that image is most likely black and white, 0 and 1.
+PIXELS = st.lists(st.integers(0, 255), min_size=4, max_size=4).filter(lambda pixels: max(pixels) != 1)
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
@@ -93,15 +94,15 @@ def test_the_best_example_counts_and_is_named() -> None:
     matcher.add("corner", [picture(1, 0, 0, 0), picture(0, 1, 0, 0)])
     matcher.add("full", picture(1, 1, 1, 1))
     matcher.add("corner", picture(0, 0, 0, 1))
-    assert matcher.match(picture(0, 0, 0, 0.75), k=2) == [Match("corner", -0.25, 2), Match("full", -1.75, 0)]
-    assert matcher.match(picture(0, 1, 0, 0), k=1) == [Match("corner", 0.0, 1)]
+    assert matcher.match(picture(0, 0, 0, 0.75), k=2) == [Candidate("corner", -0.25, 2), Candidate("full", -1.75, 0)]
+    assert matcher.match(picture(0, 1, 0, 0), k=1) == [Candidate("corner", 0.0, 1)]
 
 
 def test_among_equals_the_one_added_first() -> None:
     matcher = Matcher(flat, size=2)
     for label in ("z", "a", "m"):
         matcher.add(label, [picture(1, 0, 0, 0)] * 2)
-    assert matcher.match(picture(1, 0, 0, 0)) == [Match("z", 1, 0), Match("a", 1, 0), Match("m", 1, 0)]
+    assert matcher.match(picture(1, 0, 0, 0)) == [Candidate("z", 1, 0), Candidate("a", 1, 0), Candidate("m", 1, 0)]
 
 
 def test_numbers_are_labels_too() -> None:
@@ -116,8 +117,8 @@ def test_numbers_are_labels_too() -> None:
 # -- images -----------------------------------------------------------------------------------------------------------
 
 
-def kept(image: object, size: int | None = None) -> np.ndarray:
-    """The image as ``embed`` sees it."""
+def kept(image: object, size: int | None = None, *, channels: int = 1) -> np.ndarray:
+    """The image as ``embed`` sees it: without the axis of channels where there is one of them."""
     seen = []
 
     def embed(images: np.ndarray) -> np.ndarray:
@@ -126,9 +127,9 @@ def kept(image: object, size: int | None = None) -> np.ndarray:
         seen.append(images)
         return images.reshape(len(images), -1)
 
-    Matcher(embed, size=size).add("a", image)
-    assert seen[0].shape[:2] == (1, 1)
-    return seen[0][0, 0]
+    Matcher(embed, size=size, channels=channels).add("a", image)
+    assert seen[0].shape[:2] == (1, channels)
+    return seen[0][0, 0] if channels == 1 else seen[0][0]
 
 
 def test_every_form_of_an_image_is_the_same_image(tmp_path: Path) -> None:
@@ -147,13 +148,67 @@ def test_every_form_of_an_image_is_the_same_image(tmp_path: Path) -> None:
         (colour,),
         colour[None],
         colour.astype(np.int64),
+        colour.transpose(2, 0, 1),
+        colour.transpose(2, 0, 1)[None],
     ):
         np.testing.assert_allclose(kept(image), expected, atol=1.01 / 255)  # Pillow rounds a little differently
     np.testing.assert_allclose(kept(colour / 255), expected, atol=1 / 255)
     grey = rng.integers(0, 256, (9, 9), dtype=np.uint8)
-    for image in (grey, grey[..., None], Image.fromarray(grey), grey / 255, (grey / 255).astype(np.float32)):
+    for image in (
+        grey,
+        grey[..., None],
+        grey[None],
+        Image.fromarray(grey),
+        grey / 255,
+        (grey / 255).astype(np.float32),
+    ):
         np.testing.assert_allclose(kept(image), grey / 255, atol=1e-6)
     np.testing.assert_array_equal(kept(grey > 100), (grey > 100).astype(np.float32))
+
+
+def test_every_form_of_an_image_is_the_same_image_in_colour(tmp_path: Path) -> None:
+    colour = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    Image.fromarray(colour).save(tmp_path / "colour.png")
+    expected = colour.transpose(2, 0, 1) / np.float32(255)
+    for image in (
+        tmp_path / "colour.png",
+        Image.fromarray(colour),
+        Image.fromarray(colour).convert("RGBA"),
+        torch.from_numpy(colour),
+        colour,
+        colour.transpose(2, 0, 1),
+        list(colour.transpose(2, 0, 1)[None]),
+        colour / 255,
+    ):
+        np.testing.assert_allclose(kept(image, channels=3), expected, atol=1e-6)
+    np.testing.assert_array_equal(kept(colour, 4, channels=3), average_down(colour.transpose(2, 0, 1)[:, 1:8], 4))
+
+
+def test_a_grey_image_has_three_equal_channels_for_a_network_of_colour(tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (9, 7), dtype=np.uint8)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    for image in (tmp_path / "grey.png", Image.fromarray(grey), grey, grey[None], grey[..., None], grey / 255):
+        seen = kept(image, channels=3)
+        np.testing.assert_allclose(seen, np.stack([grey / 255] * 3), atol=1e-6)
+
+
+def test_colours_of_one_brightness_are_told_apart_by_a_network_of_colour_alone(tmp_path: Path) -> None:
+    red, blue = np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 3), np.uint8)
+    red[..., 0], blue[..., 2] = 76, 200  # 0.299 x 76 = 22.7, 0.114 x 200 = 22.8
+    scores = {}
+    for channels in (1, 3):
+        matcher = Matcher(flat, similarity="euclidean", size=2, channels=channels)
+        matcher.add("red", red)
+        matcher.add("blue", blue)
+        again = Matcher.load(matcher.save(tmp_path / "examples.npz"), flat)
+        assert again.match(blue, k=2) == matcher.match(blue, k=2)
+        assert f"channels={channels})" in repr(again)
+        best, second = matcher.match(blue, k=2)
+        scores[channels] = best.score - second.score
+        if channels == 3:
+            assert best.label == "blue"
+    assert scores[1] == 0
+    assert scores[3] > 1
 
 
 def test_images_are_cut_about_their_middle_and_averaged() -> None:
@@ -204,10 +259,11 @@ def test_many_images_go_to_the_network_in_parts() -> None:
         (1.0, ShapeError, r"got shape \(\)"),
         (np.zeros(8), ShapeError, r"shape \(height, width\), .* got shape \(8,\)"),
         (np.zeros((0, 3)), ShapeError, r"got shape \(0, 3\)"),
-        (np.zeros((3, 8, 8)), ShapeError, r"channels come last here: image.transpose\(1, 2, 0\)"),
+        (np.zeros((3, 8, 3)), ShapeError, r"first or the last axis may be the channels; pass a grey image as \(height"),
+        (np.zeros((1, 8, 3)), ShapeError, r"got shape \(1, 8, 3\), of which the first or the last axis"),
         (np.zeros((8, 8, 4)), ShapeError, r"leave transparency out: image\[..., :3\]"),
         (np.zeros((5, 8, 8)), ShapeError, r"for several images pass list\(images\)"),
-        (np.zeros((1, 1, 8, 8)), ShapeError, r"got shape \(1, 8, 8\)"),
+        (np.zeros((1, 2, 8, 8)), ShapeError, r"got shape \(2, 8, 8\)"),
         (np.zeros((1, 2)), ShapeError, "is 1 x 2 pixels; at least 2 x 2 are needed"),
         (np.array([[0.0, np.nan], [0, 0]]), DataError, "integers 0..255 or floats 0..1; got float64 from nan to nan"),
         (np.array([[0.0, 1.5], [0, 0]]), DataError, "got float64 from 0.0 to 1.5"),
@@ -278,7 +334,7 @@ def test_a_network_is_used_in_evaluation_mode_and_left_as_it_was() -> None:
     images = np.random.default_rng(0).random((3, 4, 4))
     matcher = Matcher(net, size=4)
     matcher.add("a", list(images))
-    assert matcher.match(images[1], k=1) == [Match("a", pytest.approx(1), 1)]
+    assert matcher.match(images[1], k=1) == [Candidate("a", pytest.approx(1), 1)]
     assert [module.training for module in net.modules()] == before
     assert any(before)
     assert not all(before)
@@ -338,7 +394,7 @@ def test_without_a_size_all_images_have_that_of_the_first(tmp_path: Path) -> Non
         again.match(np.ones((2, 2)), k=1)
     again.remove("a")
     again.add("b", np.ones((2, 2)))  # nothing is left that would not fit
-    assert again.match(np.ones((2, 2)), k=1) == [Match("b", pytest.approx(1), 0)]
+    assert again.match(np.ones((2, 2)), k=1) == [Candidate("b", pytest.approx(1), 0)]
 
 
 # -- messages and files -----------------------------------------------------------------------------------------------
@@ -368,12 +424,15 @@ def test_messages() -> None:
         Matcher(flat, similarity="cos")
     with pytest.raises(RequestError, match="size must be a whole number from 1; got 0"):
         Matcher(flat, size=0)
+    for channels in (0, 2, None, "3"):
+        with pytest.raises(RequestError, match=r"channels must be 1 \(grey\) or 3 \(red, green, blue\); got"):
+            Matcher(flat, channels=channels)
 
 
 def test_an_empty_matcher_is_saved_too(tmp_path: Path) -> None:
     again = Matcher.load(Matcher(flat, similarity="dot", size=3).save(tmp_path / "empty.npz"), flat)
     assert (len(again), again.labels) == (0, ())
-    assert repr(again) == "Matcher(0 labels, 0 examples, dot, size=3)"
+    assert repr(again) == "Matcher(0 labels, 0 examples, dot, size=3, channels=1)"
 
 
 def test_a_save_that_fails_leaves_the_earlier_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -408,7 +467,7 @@ def test_files_that_are_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=message):
             Matcher.load(tmp_path / "other.npz", flat)
 
-    refused({"format": np.array(2)}, r"another version of tenfold \(format 2\); this one reads 1")
+    refused({"format": np.array(1)}, r"another version of tenfold \(format 1\); this one reads 2")
     refused({"similarity": np.array("l2")}, "damaged: similarity 'l2' is unknown")
     refused({"labels": np.array([1, 2])}, "damaged: 'labels' is int64 of shape")
     refused({"labels": np.array(["a", "b"])}, "damaged: labels are empty, twice or not used")
@@ -420,6 +479,8 @@ def test_files_that_are_refused(tmp_path: Path) -> None:
     refused({"embeddings": np.zeros((2, 0))}, "damaged: 2 labels for embeddings of shape")
     refused({"shape": np.array([0, 2])}, "damaged: images of shape")
     refused({"size": np.array(-1)}, "damaged: images of shape")
+    refused({"channels": np.array(2)}, "damaged: images of 2 channels")
+    refused({"channels": np.array(3)}, "another network")
     refused({"probe": np.zeros((1, 3))}, "another network")
     refused({"labels": np.array(["a"], object)}, "damaged or cut off .*allow_pickle=False")
     del arrays["labels"]

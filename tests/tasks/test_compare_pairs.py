@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from tenfold.tasks import ComparePairs
 def random_images(n: int = 60, *, size: int = 6, part: list[int] | None = None, n_classes: int = 4) -> datasets.Images:
     numbers = np.random.default_rng(0)
     return datasets.Images(
-        images=numbers.integers(0, 256, (n, size, size), dtype=np.uint8),
+        images=numbers.integers(0, 256, (n, 1, size, size), dtype=np.uint8),
         labels=np.arange(n, dtype=np.int64) % n_classes,
         part=np.array([2] * n if part is None else part, dtype=np.uint8),
         class_names=tuple(map(str, range(n_classes))),
@@ -122,7 +123,7 @@ def test_targets_say_whether_the_first_is_at_most_the_second() -> None:
     (inputs,), targets = examples.batch(torch.tensor([[3, 1], [0, 0], [2, 5]]))
     assert inputs.shape == (3, 2, 2, 6, 6)
     first, second = examples.index[0, 3]
-    expected = images.images[[int(first), int(second)]] / np.float32(255)
+    expected = images.images[[int(first), int(second)], 0] / np.float32(255)
     np.testing.assert_allclose(inputs[0, 0].numpy(), expected, rtol=1e-6)
     assert targets["digits"].shape == (3, 2, 2)
 
@@ -162,8 +163,19 @@ def test_sizes_and_pixels() -> None:
     torch.testing.assert_close(halved._items, F.avg_pool2d(unit[:, None], 2)[:, 0])
 
 
+def test_images_in_colour_are_refused_and_read_in_grey(tmp_path: Path) -> None:
+    colour = replace(random_images(), images=np.random.default_rng(1).integers(0, 256, (60, 3, 6, 6)).astype(np.uint8))
+    with pytest.raises(DataError, match="random: compare-pairs takes grey images; load them with colour=False"):
+        ComparePairs(colour, train=4, test=4)
+    path = datasets.save(colour, tmp_path / "colour.npz")
+    settings = ComparePairs.settings_type(kind="compare-pairs", data=str(path), train=4, test=4)  # type: ignore[call-arg]
+    its = ComparePairs.load(settings, base=Path())  # type: ignore[arg-type]
+    grey = datasets.with_channels(colour.images, 1)
+    np.testing.assert_allclose(its._items.numpy(), grey[:, 0] / 255, atol=1e-6)
+
+
 def test_constant_images_are_not_divided_by_zero() -> None:
-    images = replace(random_images(40), images=np.full((40, 6, 6), 7, dtype=np.uint8))
+    images = replace(random_images(40), images=np.full((40, 1, 6, 6), 7, dtype=np.uint8))
     assert torch.equal(ComparePairs(images, train=5, test=5, pixels="standardised")._items, torch.zeros(40, 6, 6))
 
 
@@ -357,7 +369,7 @@ def test_ready_pairs_count_once() -> None:
             r"pixels: expected 'unit', 'standardised' or 'raw', got 'norm'",
         ),
         (
-            lambda: ComparePairs(replace(random_images(), images=np.zeros((60, 6, 8), np.uint8)), train=4, test=4),
+            lambda: ComparePairs(replace(random_images(), images=np.zeros((60, 1, 6, 8), np.uint8)), train=4, test=4),
             DataError,
             r"random: images must be square, got 6 x 8; set size in \[task\]",
         ),

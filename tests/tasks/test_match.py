@@ -28,7 +28,7 @@ def images(counts: list[int] | None = None, *, groups: bool = False, size: int =
     labels = np.repeat(np.arange(len(counts)), counts).astype(np.int64)
     numbers = np.random.default_rng(0)
     return datasets.Images(
-        images=numbers.integers(0, 256, (len(labels), size, size)).astype(np.uint8),
+        images=numbers.integers(0, 256, (len(labels), 1, size, size)).astype(np.uint8),
         labels=labels,
         part=np.full(len(labels), datasets.UNASSIGNED, np.uint8),
         class_names=tuple(f"c{number}" for number in range(len(counts))),
@@ -48,6 +48,19 @@ def classes_of(examples: Any, run: int) -> set[int]:
 
 
 # -- classes and examples ---------------------------------------------------------------------------------------------
+
+
+def test_images_in_colour_are_refused_and_read_in_grey(tmp_path: Path) -> None:
+    data = images()
+    colour = replace(data, images=np.random.default_rng(1).integers(0, 256, (65, 3, 6, 6)).astype(np.uint8))
+    with pytest.raises(DataError, match="some: match takes grey images; load them with colour=False"):
+        Match(colour, candidates=3)
+    path = datasets.save(colour, tmp_path / "colour.npz")
+    values = {"candidates": 3, "query_sets": 5, "pool_classes": 2}
+    settings = Match.settings_type(kind="match", data=str(path), **values)  # type: ignore[call-arg]
+    its = Match.load(settings, base=Path())  # type: ignore[arg-type]
+    grey = datasets.with_channels(colour.images, 1)
+    np.testing.assert_allclose(its._items.numpy(), grey / 255, atol=1e-6)
 
 
 def test_no_class_is_learnt_from_and_asked_for() -> None:
@@ -130,7 +143,7 @@ def test_what_cannot_be_drawn_is_said() -> None:
     with pytest.raises(DataError, match="held back for validation"):
         task(train_classes=4, validation=0.25)
     with pytest.raises(DataError, match="images must be square"):
-        Match(replace(images(), images=np.zeros((65, 6, 5), np.uint8)), candidates=3)
+        Match(replace(images(), images=np.zeros((65, 1, 6, 5), np.uint8)), candidates=3)
 
 
 def test_classes_with_one_image_are_named() -> None:
