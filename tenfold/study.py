@@ -20,7 +20,7 @@ from tenfold.execute import Placement, Workers, cores, fit_configs, try_module
 from tenfold.export import Results
 from tenfold.models import ModelFactory
 from tenfold.record import Record
-from tenfold.tasks import TASKS, Resampling, Task, check_folds
+from tenfold.tasks import Resampling, Task, check_folds, find_task
 from tenfold.train import Job, RunId
 from tenfold.train_model import certify, train_model
 
@@ -127,7 +127,7 @@ def record_folder(study: Study, out: str | Path | None = None) -> Path:
 
 def load_task(study: Study) -> Task:
     """The task of a study with its data, before any seed comes in."""
-    return TASKS[study.task.kind].load(study.task, base=study.base)
+    return find_task(study.task.kind, base=study.base).load(study.task, base=study.base)
 
 
 # -- before training --------------------------------------------------------------------------------------------------

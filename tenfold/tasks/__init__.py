@@ -2,6 +2,9 @@
 
 from tenfold.tasks._examples import Examples as Examples
 from tenfold.tasks._examples import Inputs as Inputs
+from tenfold.tasks._find import Spec as Spec
+from tenfold.tasks._find import find_task as find_task
+from tenfold.tasks._find import spec_of as spec_of
 from tenfold.tasks._settings import TaskSettings as TaskSettings
 from tenfold.tasks._splits import check_folds as check_folds
 from tenfold.tasks._task import FitsEstimators as FitsEstimators
@@ -31,8 +34,11 @@ __all__ = [
     "Match",
     "Metric",
     "Part",
+    "Spec",
     "Task",
     "TaskSettings",
     "Windows",
     "check_folds",
+    "find_task",
+    "spec_of",
 ]
