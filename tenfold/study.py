@@ -69,7 +69,7 @@ def run(
     )
     for name, value, least in (("repeats", study.repeats, 1), ("seed", study.seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise RequestError(f"{name}: expected a whole number from {least}, got {value!r}")
+            raise RequestError(f"{name}: expected an integer from {least}, got {value!r}")
     if placement not in get_args(Placement):
         raise RequestError(f"placement: no '{placement}'; {nearest(str(placement), get_args(Placement))}")
     if memory_gib is not None and memory_gib <= 0:
