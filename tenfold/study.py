@@ -20,7 +20,7 @@ from tenfold.execute import Placement, Workers, cores, fit_configs, try_module
 from tenfold.export import Results
 from tenfold.models import ModelFactory
 from tenfold.record import Record
-from tenfold.tasks import TASKS, Resampling, Task, check_folds
+from tenfold.tasks import Resampling, Task, check_folds, find_task
 from tenfold.train import Job, RunId
 from tenfold.train_model import certify, train_model
 
@@ -69,7 +69,7 @@ def run(
     )
     for name, value, least in (("repeats", study.repeats, 1), ("seed", study.seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise RequestError(f"{name}: expected a whole number from {least}, got {value!r}")
+            raise RequestError(f"{name}: expected an integer from {least}, got {value!r}")
     if placement not in get_args(Placement):
         raise RequestError(f"placement: no '{placement}'; {nearest(str(placement), get_args(Placement))}")
     if memory_gib is not None and memory_gib <= 0:
@@ -127,7 +127,7 @@ def record_folder(study: Study, out: str | Path | None = None) -> Path:
 
 def load_task(study: Study) -> Task:
     """The task of a study with its data, before any seed comes in."""
-    return TASKS[study.task.kind].load(study.task, base=study.base)
+    return find_task(study.task.kind, base=study.base).load(study.task, base=study.base)
 
 
 # -- before training --------------------------------------------------------------------------------------------------

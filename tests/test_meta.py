@@ -33,11 +33,19 @@ ARROWS = {
     "seeds": "",
     "datasets": "errors seeds files",
     "retrieval": "datasets errors files",
+<<<<<<< HEAD
     "metrics": "errors",
     "models": "errors",
     "losses": "errors seeds",
     "recipe": "",
     "tasks": "datasets errors losses metrics recipe retrieval seeds",
+=======
+    "own_files": "errors",
+    "models": "errors own_files",
+    "losses": "errors seeds",
+    "recipe": "",
+    "tasks": "datasets errors losses own_files recipe retrieval seeds",
+>>>>>>> wd
     "stack": "seeds errors",
     "train": "models files stack datasets tasks recipe seeds errors",
     "execute": "models files stack tasks train recipe seeds errors",
@@ -45,12 +53,16 @@ ARROWS = {
     "record": "errors files metrics published stats wording",
     "report": "errors files metrics record stats tenfold wording",
     "environment": "execute tenfold",
+<<<<<<< HEAD
+=======
+    "published": "errors",
+>>>>>>> wd
     "config": "tasks models recipe errors published",
     "events": "execute",
     "train_model": "events record tasks train execute",
     "export": "errors recipe record retrieval config",
     "study": "tasks models train execute record errors config environment events train_model export",
-    "cli": "study events config report record stats tasks models datasets errors tenfold execute",
+    "cli": "published study events config report record stats tasks models datasets errors tenfold execute",
     "__init__": "errors report config stack study export",
     "__main__": "cli",
 }

@@ -45,7 +45,7 @@ def study(tmp_path: Path) -> tenfold.Study:
     raw: dict[str, Any] = {
         "name": "mine",
         "repeats": 4,
-        "task": {"data": "digits", "size": 8, "train": 60, "test": 20},
+        "task": {"kind": "compare-pairs", "data": "digits", "size": 8, "train": 60, "test": 20},
         "train": {"epochs": 8, "batch_size": 10, "compile": "never"},
         "models": [{"name": "net", "module": "net.py:Net"}],
     }
@@ -55,11 +55,11 @@ def study(tmp_path: Path) -> tenfold.Study:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"repeats": 0}, r"repeats: expected a whole number from 1, got 0"),
-        ({"repeats": "5"}, r"repeats: expected a whole number from 1, got '5'"),
-        ({"repeats": True}, r"repeats: expected a whole number from 1, got True"),
-        ({"seed": -1}, r"seed: expected a whole number from 0, got -1"),
-        ({"seed": 0.5}, r"seed: expected a whole number from 0, got 0.5"),
+        ({"repeats": 0}, r"repeats: expected an integer from 1, got 0"),
+        ({"repeats": "5"}, r"repeats: expected an integer from 1, got '5'"),
+        ({"repeats": True}, r"repeats: expected an integer from 1, got True"),
+        ({"seed": -1}, r"seed: expected an integer from 0, got -1"),
+        ({"seed": 0.5}, r"seed: expected an integer from 0, got 0.5"),
         ({"placement": "stacked"}, r"placement: no 'stacked'; did you mean 'stack'\?"),
         ({"device": "tpu"}, r"device: expected 'auto', 'cpu' or 'cuda', got 'tpu'"),
         ({"memory_gib": 0}, r"memory: expected a number of GiB above 0, got 0"),

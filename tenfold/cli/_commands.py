@@ -202,11 +202,12 @@ def _train(
 ) -> Reader:
     from tenfold.cli._progress import progress
     from tenfold.study import run as run_study
-    from tenfold.tasks import TASKS
+    from tenfold.tasks import find_task, spec_of
 
     repeats = f"{study.repeats} repeats" if study.repeats != 1 else "1 repeat"
     say(f"{study.name}: {len(study.models)} model{'s' * (len(study.models) != 1)}, {repeats} of each, into {folder}")
-    primary = next(metric for metric in TASKS[study.task.kind].metrics if metric.primary)
+    metrics = spec_of(find_task(study.task.kind, base=study.base)).metrics
+    primary = next(metric for metric in metrics if metric.primary)
     with progress(primary) as watch:
 
         def attend(event: Event) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tenfold.config import ModelSettings, Study
+    from tenfold.published import Published
     from tenfold.tasks import Task
 
 __all__ = ["datasets_text", "listing_text", "study_text"]
@@ -48,12 +50,12 @@ def datasets_text() -> str:
 
 def study_text(study: Study) -> str:
     """A study as resolved: protocol, task, and each model with its size, recipe and published figures."""
-    from tenfold.tasks import TASKS
+    from tenfold.tasks import find_task, spec_of
 
     head = f"{study.name}: {study.title}" if study.title else study.name
     task, without_task = _task(study)
     settings = {"repeats": study.repeats, "seed": study.seed}
-    units = {metric.name: metric.unit for metric in TASKS[study.task.kind].metrics}
+    units = {metric.name: metric.unit for metric in spec_of(find_task(study.task.kind, base=study.base)).metrics}
     parts = [
         head,
         study.description.strip(),
@@ -74,13 +76,16 @@ def study_text(study: Study) -> str:
 
 
 def _model(model: ModelSettings, task: Task | None, units: Mapping[str, str]) -> Iterator[str]:
-    options = _values(model.factory.options)
+    options = _values({key: value for key, value in model.factory.options.items() if key not in model.sweep})
     yield model.name
     yield f"  module      {model.factory.name}{f' ({options})' if options else ''}"
     fitted = task is not None and _is_estimator(model, task)
     if task is not None and not fitted:
         yield f"  parameters  {_parameters(model, task)}"
     yield "  training    none: one fit a run" if fitted else f"  training    {_values(_recipe(model))}"
+    if swept := model.configs(fitted=fitted)[0].swept:
+        lists = (f"{key} {', '.join(map(_value, model.sweep[key]))}" for key in swept)
+        yield f"  sweep       {'; '.join(lists)}"
     if model.published:
         yield f"  published   {_published(model, units)}"
 
@@ -89,19 +94,23 @@ def _recipe(model: ModelSettings) -> dict[str, Any]:
     """The settings that say something: the budget always, the others where they are not the default."""
     always = ("optimizer", "lr", "batch_size", "epochs")
     fields, values = type(model.recipe).model_fields, model.recipe.model_dump()
-    return {key: values[key] for key in always} | {
+    chosen = {key: values[key] for key in always} | {
         key: value for key, value in values.items() if key not in always and value != fields[key].default
     }
+    return {key: value for key, value in chosen.items() if key not in model.sweep}
 
 
 def _published(model: ModelSettings, units: Mapping[str, str]) -> str:
-    figures = ", ".join(
-        f"{metric} {mean:g}{'' if std is None else f' +- {std:g}'} {units[metric]}"
-        for metric, (mean, std) in model.published.items()
-    )
-    repeats = "" if model.published_repeats is None else f" over {model.published_repeats} repeats"
-    note = f"; {model.published_note}" if model.published_note else ""
-    return f"{figures}{repeats}{note}"
+    def text(metric: str, figure: Published) -> str:
+        scale = 100 if units[metric] == "%" else 1
+        std = "" if math.isnan(figure.std) else f" +- {scale * figure.std:g}"
+        return f"{metric} {scale * figure.mean:g}{std} {units[metric]}"
+
+    figures = ", ".join(text(metric, figure) for metric, figure in model.published.items())
+    counts = dict.fromkeys(figure.n for figure in model.published.values() if figure.n is not None)
+    repeats = f" over {' or '.join(map(str, counts))} repeats" if counts else ""
+    notes = dict.fromkeys(figure.note for figure in model.published.values() if figure.note)
+    return "; ".join([f"{figures}{repeats}", *notes])
 
 
 def _task(study: Study) -> tuple[Task | None, str]:
@@ -118,10 +127,12 @@ def _task(study: Study) -> tuple[Task | None, str]:
 def _parameters(model: ModelSettings, task: Task) -> str:
     from tenfold.study import with_module_kwargs
 
-    dropout = model.recipe.configs()[0].dropout
     try:
-        module = with_module_kwargs(model.factory, task).build(0, **({} if dropout is None else {"dropout": dropout}))
-        return f"{sum(parameter.numel() for parameter in module.parameters()):,}"
+        factory = with_module_kwargs(model.factory, task)
+        different = {repr(config.options): config.options for config in model.configs()}
+        modules = (factory.build(0, **options) for options in different.values())
+        counts = sorted({sum(parameter.numel() for parameter in module.parameters()) for module in modules})
+        return f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     except Exception as error:  # whatever a user's module raises; `run` refuses it, `show` still shows the rest
         return f"cannot be built: {type(error).__name__}: {error}"
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -18,6 +16,7 @@ from torch import nn
 
 from tenfold.errors import RequestError, nearest
 from tenfold.models.estimators import Estimator
+from tenfold.own_files import import_own, own_path, own_sources
 
 __all__ = ["ModelFactory", "find_module"]
 
@@ -39,7 +38,10 @@ class ModelFactory:
     base: Path = Path()
 
     def build(self, seed: int, **more: Any) -> nn.Module:
-        """The module of one run, its initial weights drawn from ``seed``; PyTorch's own generator is left as it was."""
+        """The module of one run, its initial weights drawn from ``seed``; PyTorch's own generator is left as it was.
+
+        ``more`` are further options, stronger than the factory's: those of the run's config.
+        """
         module = self._make(seed, more)
         if not isinstance(module, nn.Module):
             raise RequestError(
@@ -48,12 +50,12 @@ class ModelFactory:
             )
         return module
 
-    def build_estimator(self, seed: int) -> Estimator:
+    def build_estimator(self, seed: int, **more: Any) -> Estimator:
         """The estimator of one run, not fitted yet. ``seed`` goes to its constructor's ``random_state``, and to every
-        ``random_state`` that a scikit-learn estimator or pipeline leaves open.
+        ``random_state`` that a scikit-learn estimator or pipeline leaves open; ``more`` as for ``build``.
         """
-        taken = "random_state" in (self.accepts() or ()) and "random_state" not in self.options
-        made = self._make(seed, {"random_state": seed % 2**32} if taken else {})
+        taken = "random_state" in (self.accepts() or ()) and "random_state" not in {*self.options, *more}
+        made = self._make(seed, ({"random_state": seed % 2**32} if taken else {}) | more)
         missing = [] if callable(getattr(made, "fit", None)) else ["fit(inputs, targets)"]
         if not any(callable(getattr(made, name, None)) for name in _PREDICTS):
             missing.append("predict_log_proba(inputs)")
@@ -76,7 +78,7 @@ class ModelFactory:
         make = find_module(self.reference, base=self.base)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return make(**self.options, **more)
+            return make(**dict(self.options) | dict(more))
 
     @property
     def name(self) -> str:
@@ -90,6 +92,21 @@ class ModelFactory:
         if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             return None
         return {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+
+    def scalars(self) -> set[str]:
+        """Names of the keyword arguments that are annotated as one number, text or truth value, or None."""
+        make = find_module(self.reference, base=self.base)
+        try:
+            hints = get_type_hints(make.__init__ if isinstance(make, type) else make)
+        except Exception:  # a user's annotations may name anything
+            return set()
+        return {name for name, hint in hints.items() if _is_scalar(hint)}
+
+    def sources(self) -> dict[str, bytes]:
+        """The file of a module of one's own and those beside it that it imports; empty for any other."""
+        if not isinstance(self.reference, str) or ":" not in self.reference:
+            return {}
+        return own_sources(own_path(self.reference, self.base))
 
 
 def find_module(reference: str | Callable[..., Any], *, base: Path) -> Callable[..., Any]:
@@ -112,18 +129,12 @@ def find_module(reference: str | Callable[..., Any], *, base: Path) -> Callable[
                 '(one of your own: "my_models.py:MyNet")'
             )
         return built_in[reference]
-    file, _, name = reference.rpartition(":")
-    path = (base / file).resolve()
-    if not path.is_file():
-        beside = [other.name for other in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise RequestError(f"module file {path} does not exist; {nearest(path.name, beside)}")
-    namespace = vars(_import_file(path, path.stat().st_mtime_ns))
-    if name not in namespace:
-        classes = [key for key, value in namespace.items() if _is_model(value)]
-        raise RequestError(f"module '{reference}': {path.name} has no '{name}'; {nearest(name, classes)}")
-    if not callable(namespace[name]):
-        raise RequestError(f"module '{reference}': '{name}' is no class but {type(namespace[name]).__name__}")
-    return namespace[name]
+    return import_own(reference, base, "module", like=_is_model)
+
+
+def _is_scalar(hint: Any) -> bool:
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return all(part in (int, float, str, bool, NoneType) for part in parts)
 
 
 def _is_model(value: Any) -> bool:
@@ -139,25 +150,3 @@ def _seed_open_states(estimator: Any, seed: int) -> None:
     numbers = np.random.default_rng(seed).integers(2**32, size=len(left))
     if left:
         estimator.set_params(**{name: int(number) for name, number in zip(left, numbers, strict=True)})
-
-
-@functools.cache
-def _import_file(path: Path, changed_ns: int) -> Any:
-    """The file as a module; imported again where it has changed since, as it does in a notebook's session."""
-    # A name of its own, so that a user's file cannot hide an installed package or another user's file.
-    name = f"_tenfold_user_{hashlib.blake2b(str(path).encode(), digest_size=6).hexdigest()}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise RequestError(f"module file {path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    # Its own imports may name files beside it.
-    sys.path.insert(0, str(path.parent))
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # a script that ends itself must not end the study without a word
-        del sys.modules[name]
-        raise RequestError(f"module file {path} cannot be imported: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(str(path.parent))
-    return module

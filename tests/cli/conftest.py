@@ -18,6 +18,7 @@ title = "Two networks, two repeats"
 repeats = 2
 
 [task]
+kind = "compare-pairs"
 data = "digits"
 size = 8
 train = 100

@@ -57,9 +57,9 @@ def refused(result) -> str:
     ("arguments", "said"),
     [
         (["quikstart"], "no study 'quikstart': neither built in nor a file; did you mean 'quickstart'?"),
-        (["quickstart", "--repeats", "0"], "repeats: expected a whole number from 1, got 0"),
+        (["quickstart", "--repeats", "0"], "repeats: expected an integer from 1, got 0"),
         (["quickstart", "--repeats", "two"], "'two' is not a valid integer"),
-        (["quickstart", "--seed", "-1"], "seed: expected a whole number from 0, got -1"),
+        (["quickstart", "--seed", "-1"], "seed: expected an integer from 0, got -1"),
         (["quickstart", "--epochs", "0"], "epochs: input should be greater than or equal to 1, got 0 (all models)"),
         (["quickstart", "--memory", "0"], "memory: expected a number of GiB above 0, got 0.0"),
         (["quickstart", "--model", "Siamse CNN 3"], "no model 'Siamse CNN 3' in this study; did you mean 'Siamese "),
@@ -88,8 +88,8 @@ def test_all_problems_come_in_one_message(tenfold) -> None:
     assert message.startswith("Error: wrong.toml: 10 problems")
     for said in (
         "unknown key 'sed'; did you mean 'seed'?",
-        "repeats: expected a whole number from 1, got 0",
-        "seed: expected a whole number from 0, got -1",
+        "repeats: expected an integer from 1, got 0",
+        "seed: expected an integer from 0, got -1",
         "no task 'compare-pair'; did you mean 'compare-pairs'?",
         "task.size: input should be a valid integer, got 'big'",
         "unknown key 'train.epoch'; did you mean 'epochs'?",
@@ -106,7 +106,7 @@ def test_all_problems_come_in_one_message(tenfold) -> None:
     [
         ("nets.py:Wrong", "expected logits of shape (2 pairs, 2) for a batch of (2, 2, 8, 8), got (2,)"),
         ("nets.py:Raises", "ValueError: no such thing"),
-        ("nets.py:NUMBER", "'NUMBER' is no class but int"),
+        ("nets.py:NUMBER", "'NUMBER' is not a class but int"),
         ("nets.py:wrong", "nets.py has no 'wrong'; did you mean 'Wrong'?"),
         ("gone.py:Net", "gone.py does not exist; did you mean"),
         ("broken.py:Net", "cannot be imported: SyntaxError"),
@@ -171,7 +171,8 @@ def test_an_error_that_nobody_expected_is_kept_in_a_file(tenfold, monkeypatch: p
 def study(module: str) -> Path:
     path = Path("study.toml")
     path.write_text(
-        'name = "x"\nrepeats = 2\ntask = { data = "digits", size = 8, train = 40, test = 20 }\ntrain = { epochs = 1 }\n'
+        'name = "x"\nrepeats = 2\ntask = { kind = "compare-pairs", data = "digits", size = 8, train = 40, test = 20 }\n'
+        "train = { epochs = 1 }\n"
         f'models = [{{ name = "M", module = "{module}" }}]\n'
     )
     return path

@@ -112,7 +112,7 @@ class Second(First):
 MINE = """
 repeats = 3
 name = "mine"
-task = { data = "digits", size = 8, train = 60, test = 20 }
+task = { kind = "compare-pairs", data = "digits", size = 8, train = 60, test = 20 }
 quick = { repeats = 1, epochs = 1 }
 train = { epochs = 2 }
 models = [{ name = "First", module = "nets.py:First" }, { name = "Second", module = "nets.py:Second" }]

@@ -17,7 +17,7 @@ from tenfold import Results
 LONG = """\
 name = "long"
 repeats = 2
-task = { data = "digits", size = 8, train = 200, test = 50 }
+task = { kind = "compare-pairs", data = "digits", size = 8, train = 200, test = 50 }
 train = { epochs = 2 }
 models = [
     { name = "Short", module = "baseline" },
@@ -96,7 +96,8 @@ def test_a_signal_that_a_library_swallows_stops_all_the_same(tenfold, tmp_path: 
     (tmp_path / "nets.py").write_text(SWALLOWS.replace("SIGINT", kind))
     study = tmp_path / "study.toml"
     study.write_text(
-        'name = "x"\ntask = { data = "digits", size = 8, train = 40, test = 20 }\ntrain = { epochs = 200 }\n'
+        'name = "x"\ntask = { kind = "compare-pairs", data = "digits", size = 8, train = 40, test = 20 }\n'
+        "train = { epochs = 200 }\n"
         'models = [{ name = "M", module = "nets.py:Swallows" }]\n'
     )
     before = signal.getsignal(signal.SIGINT)

@@ -143,7 +143,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def request(folder: Path, *models: dict[str, Any], repeats: int = 3, **train: Any) -> tenfold.Study:
-    task = {"data": "digits", "size": 8, "train": 40, "test": 20}
+    task = {"kind": "compare-pairs", "data": "digits", "size": 8, "train": 40, "test": 20}
     raw = {"name": "mine", "repeats": repeats, "task": task, "train": {"epochs": 1, "batch_size": 20} | train}
     return tenfold.parse_study(raw | {"models": list(models)}, base=folder)
 

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reas
 STUDY = {
     "name": "killed",
     "repeats": 4,
-    "task": {"data": "digits", "size": 8, "train": 100, "test": 40, "validation": 0.2},
+    "task": {"kind": "compare-pairs", "data": "digits", "size": 8, "train": 100, "test": 40, "validation": 0.2},
     "train": {"epochs": 15, "batch_size": 20, "compile": "never"},
     "models": [
         {"name": "dense", "module": "baseline", "schedule": "one-cycle"},

@@ -197,7 +197,7 @@ def study(**more: Any) -> tenfold.Study:
     raw: dict[str, Any] = {
         "name": "placed",
         "repeats": 4,
-        "task": {"data": "digits", "size": 8, "train": 40, "test": 30},
+        "task": {"kind": "compare-pairs", "data": "digits", "size": 8, "train": 40, "test": 30},
         "train": {"epochs": 2, "batch_size": 10, "dtype": "float64", "compile": "never"},
         "models": [
             {"name": "dense", "module": "baseline"},

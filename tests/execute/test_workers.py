@@ -203,7 +203,7 @@ class Here(Beside):
 
 study = {
     "name": "script", "repeats": 2,
-    "task": {"data": "digits", "size": 8, "train": 60, "test": 40},
+    "task": {"kind": "compare-pairs", "data": "digits", "size": 8, "train": 60, "test": 40},
     "train": {"epochs": 3, "batch_size": 20, "dtype": "float64", "compile": "never"},
     "models": [
         {"name": "built in", "module": "baseline"},

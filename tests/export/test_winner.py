@@ -121,7 +121,7 @@ def test_matchers_are_for_matching(tmp_path: Path) -> None:
         {
             "name": "pairs",
             "repeats": 1,
-            "task": {"data": "digits", "train": 20, "test": 20},
+            "task": {"kind": "compare-pairs", "data": "digits", "train": 20, "test": 20},
             "train": {"epochs": 1},
             "models": [{"name": "A", "module": "baseline"}],
         }

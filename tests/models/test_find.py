@@ -136,6 +136,33 @@ def test_a_file_that_has_changed_is_imported_anew(tmp_path: Path) -> None:
         assert ModelFactory("net.py:Net", {}, tmp_path).build(0).out_features == width
 
 
+def test_options_of_a_config_are_stronger_than_the_factorys(folder: Path) -> None:
+    source = ModelFactory("my_models.py:MyNet", {"size": 4, "hidden": 5}, folder)
+    module = source.build(0, hidden=6)
+    assert (module.layers[1].in_features, module.layers[1].out_features) == (32, 6)
+    assert torch.equal(
+        module.layers[1].weight,
+        ModelFactory(source.reference, {"size": 4, "hidden": 6}, folder).build(0).layers[1].weight,
+    )
+
+
+def test_arguments_that_are_one_number_or_text(folder: Path) -> None:
+    assert {"bidirectional", "cell", "dropout", "layers", "units"} <= ModelFactory("recurrent-classifier").scalars()
+    assert "hidden" not in ModelFactory("recurrent-classifier").scalars()  # a list of sizes
+    assert ModelFactory("my_models.py:MyNet", base=folder).scalars() == set()  # no annotations
+    (folder / "strange.py").write_text("def make(width: 'Nothing', depth: int = 1): ...\n")
+    assert ModelFactory("strange.py:make", base=folder).scalars() == set()
+
+
+def test_the_files_of_a_module(folder: Path) -> None:
+    """They travel with the record."""
+    assert ModelFactory("my_models.py:MyNet", base=folder).sources() == {
+        "helper_beside.py": b"WIDTH = 7\n",
+        "my_models.py": NETS.encode(),
+    }
+    assert ModelFactory("baseline").sources() == ModelFactory(nn.Linear).sources() == {}
+
+
 def test_building_leaves_the_global_generator_alone(folder: Path) -> None:
     source = ModelFactory("my_models.py:MyNet", {}, folder)
     torch.manual_seed(3)
@@ -161,7 +188,7 @@ def test_building_leaves_the_global_generator_alone(folder: Path) -> None:
         ("gone/my_models.py:MyNet", r"module file .*my_models\.py does not exist; none is known"),
         ("my_models.py:MyNett", r"module 'my_models.py:MyNett': my_models.py has no 'MyNett'; did you mean 'MyNet'\?"),
         ("my_models.py:", r"my_models.py has no ''; known: Mismatch, MyNet, "),
-        ("my_models.py:NUMBER", r"module 'my_models.py:NUMBER': 'NUMBER' is no class but int"),
+        ("my_models.py:NUMBER", r"module 'my_models.py:NUMBER': 'NUMBER' is not a class but int"),
         (3, r"module: expected a name or a class, got int"),
     ],
 )
@@ -198,7 +225,8 @@ def test_what_is_built_must_be_a_module(folder: Path) -> None:
 
 
 def request(folder: Path, *models: dict[str, Any]) -> tenfold.Study:
-    raw = {"name": "mine", "repeats": 2, "task": {"data": "digits", "size": 8, "train": 20, "test": 10}}
+    task = {"kind": "compare-pairs", "data": "digits", "size": 8, "train": 20, "test": 10}
+    raw = {"name": "mine", "repeats": 2, "task": task}
     return tenfold.parse_study(raw | {"train": {"epochs": 1, "batch_size": 10}, "models": list(models)}, base=folder)
 
 
@@ -260,6 +288,6 @@ def test_all_bad_modules_are_said_at_once(folder: Path, tmp_path: Path) -> None:
 def test_options_that_it_does_not_take_are_refused_with_the_nearest(folder: Path) -> None:
     with pytest.raises(StudyError, match=r"unknown key 'models.x.hiden'; did you mean 'hidden'\?"):
         request(folder, {"name": "x", "module": "my_models.py:MyNet", "hiden": 3})
-    with pytest.raises(StudyError, match=r"models.x.dropout: module 'my_models.py:MyNet' takes no argument 'dropout'"):
+    with pytest.raises(StudyError, match=r"unknown key 'models.x.dropout'; known: "):
         request(folder, {"name": "x", "module": "my_models.py:MyNet", "dropout": 0.3})
     request(folder, {"name": "x", "module": "my_models.py:make_net", "anything": 3})  # it takes any

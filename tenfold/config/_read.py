@@ -1,0 +1,251 @@
+"""Study files and dicts: read, checked as a whole, resolved. Every default stands in one place, the field."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import tomli_w
+
+from tenfold.config._check import integer, once_for_all_models, unknown, validated
+from tenfold.config._override import overridden
+from tenfold.config._study import QUICK_KEYS, ModelSettings, Study
+from tenfold.config._sweep import listed, read_sweep, recipes_of, single_values
+from tenfold.errors import RequestError, StudyError, nearest
+from tenfold.models import ModelFactory
+from tenfold.published import read_published
+from tenfold.tasks import TASKS, Spec, TaskSettings, find_task, spec_of
+
+__all__ = ["BUILT_IN", "built_in_studies", "load_study", "parse_study", "to_toml"]
+
+BUILT_IN = Path(__file__).parent.parent / "studies"
+
+_STUDY_KEYS = ("name", "title", "description", "repeats", "seed", "task", "train", "models", "quick")
+_MODEL_KEYS = ("name", "module", "published", "sweep")
+_DEFINING = ("folds", "size", "window")  # integers that define the task and must not shrink in [quick]
+
+
+def to_toml(study: Study) -> str:
+    """The resolved study as a TOML file that ``load_study`` reads back to the same study."""
+    return tomli_w.dumps(study.to_dict(), multiline_strings=True)
+
+
+def built_in_studies() -> list[str]:
+    """Names of the studies that come with tenfold."""
+    return sorted(path.stem for path in BUILT_IN.glob("*.toml"))
+
+
+def load_study(name_or_path: str | Path, *, overrides: Sequence[str] = ()) -> Study:
+    """A study by built-in name or TOML file.
+
+    Args:
+        name_or_path: such as "quickstart" or "my_study.toml".
+        overrides: "key=value" with a dotted key: "repeats=5", "task.size=8", "train.lr=0.01", "models.lr=0.01" (all
+            models) or "models.Siamese CNN 3.lr=0.01" (one); a list of values to sweep over goes to
+            "train.sweep.lr=[0.1, 0.01]", "models.sweep.lr=..." or "models.Siamese CNN 3.sweep.lr=...". The value is
+            TOML; a bare word is a string.
+    Raises:
+        RequestError: unknown name or missing file.
+        StudyError: with every problem that the study has.
+    """
+    text = str(name_or_path)
+    if text in built_in_studies():
+        path, base = BUILT_IN / f"{text}.toml", Path.cwd()
+    else:
+        path = Path(name_or_path)
+        base = path.resolve().parent
+        if not path.is_file():
+            near = [*built_in_studies(), *(str(other) for other in Path().glob("*.toml"))]
+            raise RequestError(f"no study '{text}': neither built in nor a file; {nearest(text, near)}")
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(text, [f"not a TOML file: {error}"]) from error
+    return parse_study(raw, overrides=overrides, where=text, base=base)
+
+
+def parse_study(
+    raw: Mapping[str, Any], *, overrides: Sequence[str] = (), where: str | None = None, base: Path | None = None
+) -> Study:
+    """Check a study given as a dict, as a whole, and resolve it.
+
+    ``module`` may also be a class or a function that returns an nn.Module, and the task's ``kind`` a class.
+
+    Args:
+        raw: the keys of a study file.
+        overrides: see ``load_study``.
+        where: named in errors.
+        base: folder that file names in the study are relative to.
+    Raises:
+        StudyError: with every problem found.
+    """
+    where = where or str(raw.get("name", "study"))
+    base = (base or Path()).resolve()
+    problems: list[str] = []
+    raw = overridden(raw, overrides, problems)
+    unknown(raw, _STUDY_KEYS, "", problems)
+    repeats = integer(raw, "repeats", 10, 1, problems)
+    seed = integer(raw, "seed", 0, 0, problems)
+    spec = _spec(raw.get("task", {}), base, problems)
+    task = None if spec is None else validated(spec.settings, raw["task"], "task.", problems)
+    quick = _quick(raw.get("quick", {}), spec, problems)
+    models = _models(raw, base, spec, problems)
+    name = raw.get("name", Path(where).stem)
+    if not isinstance(name, str) or not re.fullmatch(r"[\w][\w .+-]*", name):
+        problems.append(f"name: expected letters, digits, '-', '_', '.', got {name!r}")
+    if task is not None:
+        problems += _missing_validation(task, models)
+    if problems or task is None:
+        raise StudyError(where, once_for_all_models(problems, raw.get("models")))
+    title, description = str(raw.get("title", "")), str(raw.get("description", ""))
+    return Study(str(name), task, tuple(models), repeats, seed, title, description, quick, base=base)
+
+
+# -- task -------------------------------------------------------------------------------------------------------------
+
+
+def _spec(raw: Any, base: Path, problems: list[str]) -> Spec | None:
+    """What is known of the study's task; None where that is not clear, and what depends on it cannot be checked."""
+    if not isinstance(raw, Mapping):
+        problems.append(f"task: expected a table, got {raw!r}")
+        return None
+    if "kind" not in raw:
+        problems.append(f'task.kind: missing; one of {", ".join(TASKS)}, or one of your own: "my_task.py:MyTask"')
+        return None
+    try:
+        return spec_of(find_task(raw["kind"], base=base))
+    except RequestError as error:
+        problems.append(f"task.kind: {error}")
+    meant = difflib.get_close_matches(str(raw["kind"]), TASKS, n=1)
+    return spec_of(TASKS[meant[0]]) if meant else None
+
+
+def _quick(raw: Any, spec: Spec | None, problems: list[str]) -> dict[str, int]:
+    if not isinstance(raw, Mapping):
+        problems.append(f"quick: expected a table, got {raw!r}")
+        return {}
+    known = (*QUICK_KEYS, *_amounts(spec))
+    if spec is not None:
+        unknown(raw, known, "quick.", problems)
+    return {key: integer(raw, key, 1, 1, problems, "quick.") for key in raw if key in known}
+
+
+def _amounts(spec: Spec | None) -> list[str]:
+    """The task's amounts, of which a quick study may have fewer: integers, None for all that there are."""
+    fields = {} if spec is None else spec.settings.model_fields
+    return [name for name, field in fields.items() if name not in _DEFINING and _is_integer(field.annotation)]
+
+
+def _is_integer(annotation: Any) -> bool:
+    """Whether it is int, or int or None, with or without bounds."""
+    bare = annotation.__origin__ if get_origin(annotation) is Annotated else annotation
+    parts = [part for part in get_args(bare) if part is not NoneType]
+    return bare is int or (len(parts) == 1 and get_origin(bare) in (Union, UnionType) and _is_integer(parts[0]))
+
+
+def _missing_validation(task: TaskSettings, models: Sequence[ModelSettings]) -> list[str]:
+    if getattr(task, "validation", 0):
+        return []
+    return [
+        f"models.{model.name}: patience and the plateau schedule look at validation data; set task.validation, such as "
+        "0.1"
+        for model in models
+        if any(config.recipe.needs_validation for config in model.configs())
+    ]
+
+
+# -- models -----------------------------------------------------------------------------------------------------------
+
+
+def _models(raw: Mapping[str, Any], base: Path, spec: Spec | None, problems: list[str]) -> list[ModelSettings]:
+    train, entries = raw.get("train", {}), raw.get("models", [])
+    if not isinstance(train, Mapping):
+        problems.append(f"train: expected a table, got {train!r}")
+        train = {}
+    if spec is not None:
+        unknown(train, (*spec.recipe.model_fields, "sweep"), "train.", problems)
+    if not isinstance(entries, Sequence) or isinstance(entries, str) or not entries:
+        problems.append("models: expected at least one [[models]] table with a name and a module")
+        return []
+    common = _tables(train, "train.", problems)
+    models: list[ModelSettings] = []
+    names: set[str] = set()
+    for position, entry in enumerate(entries):
+        if not isinstance(entry, Mapping):
+            problems.append(f"models[{position}]: expected a table, got {entry!r}")
+            continue
+        name = entry.get("name", entry.get("module"))
+        if not isinstance(name, str) or not name.strip():
+            problems.append(f"models[{position}].name: expected a text, got {name!r}")
+            continue
+        if name in names:
+            problems.append(f"models: two models are named '{name}'; names must differ")
+        names.add(name)
+        model = None if spec is None else _model(name, entry, common, base, spec, problems)
+        if model is not None:
+            models.append(model)
+    return models
+
+
+def _tables(raw: Mapping[str, Any], where: str, problems: list[str]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """The single values of a table, and its sweep."""
+    plain = {key: value for key, value in raw.items() if key != "sweep"}
+    sweep = listed(raw.get("sweep", {}), where, problems)
+    problems += [f"{where}{key}: is set both here and under sweep; leave one out" for key in plain if key in sweep]
+    return plain, sweep
+
+
+def _model(
+    name: str,
+    entry: Mapping[str, Any],
+    common: tuple[Mapping[str, Any], Mapping[str, list[Any]]],
+    base: Path,
+    spec: Spec,
+    problems: list[str],
+) -> ModelSettings | None:
+    where, settings = f"models.{name}.", spec.recipe.model_fields
+    if "module" not in entry:
+        problems.append(f'{where}module: missing; a built-in name or "my_models.py:MyNet"')
+        return None
+    so_far = len(problems)
+    own, own_sweep = _tables(entry, where, problems)
+    # What the model's own table says is stronger than [train], be it one value or a sweep.
+    plain = {key: value for key, value in common[0].items() if key in settings and key not in own_sweep} | own
+    sweep = {key: values for key, values in common[1].items() if key not in own} | own_sweep
+    source = ModelFactory(entry["module"], base=base)
+    try:
+        accepted = source.accepts()
+    except RequestError as error:
+        problems.append(f"{where[:-1]}: {error}")
+        return None
+    lists = dict(single_values(plain, spec.recipe, source.scalars(), where, own))
+    problems += lists.values()
+    recipe_values = {key: value for key, value in plain.items() if key in settings and key not in lists}
+    options = {key: value for key, value in plain.items() if key not in (*_MODEL_KEYS, *settings)}
+    if accepted is not None:
+        unknown(options, (*accepted, *_MODEL_KEYS, *settings), where, problems)
+    sweep = read_sweep(sweep, spec.recipe, accepted, where, problems)
+    lines: list[str] = []
+    recipe, sweep = recipes_of(spec.recipe, recipe_values, sweep, where, lines)
+    if len(problems) > so_far:  # settings may look inconsistent only because others were left out
+        lines = [line for line in lines if not line.startswith(f"{where[:-1]}: ")]
+    problems += lines
+    table = entry.get("published", {})
+    published = read_published(table, spec.metrics, where, problems)
+    if recipe is None:
+        return None
+    options |= {key: values[0] for key, values in sweep.items() if key not in settings}
+    return ModelSettings(
+        name,
+        ModelFactory(entry["module"], options, base),
+        recipe,
+        sweep,
+        published,
+        table if isinstance(table, Mapping) else {},
+        own=tuple(key for key in (*own, *own_sweep) if key in settings),
+    )
