@@ -1,8 +1,8 @@
 """Record the tensor operations of a stacked pass once, then replay them without vmap, autograd and nn.Module.
 
 For networks of this size a stacked step spends as long in those three as in its arithmetic: 1 ms of 2.4 ms for ten
-dense networks
-on one core. A recording is a ``torch.fx`` graph of the same operations; it needs no compiler and takes 0.1 to 0.5 s.
+dense networks on one core. A recording is a ``torch.fx`` graph of the same operations; it needs no compiler and takes
+0.1 to 0.5 s.
 """
 
 from __future__ import annotations
@@ -16,30 +16,38 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
-__all__ = ["Recordings", "only_known_layers"]
+__all__ = ["Recordings", "why_not_recorded"]
 
 aten = torch.ops.aten
 
-# A recording is of one shape; whoever gives every batch a shape of its own is served without.
+# A recording is of one shape: after eight shapes, run unrecorded.
 _MOST = 8
 
 
-def only_known_layers(module: nn.Module) -> bool:
-    """Whether a forward pass is the same operations every time: PyTorch's layers, tenfold's models, no hooks.
+def why_not_recorded(module: nn.Module) -> str:
+    """Why a forward pass need not be the same operations every time; "" where it is.
 
-    A recording holds operations, not Python: a module that counts its calls, or draws from Python's ``random``, would
-    be frozen as it
-    was when it was recorded.
+    It is where the module consists of PyTorch's layers and tenfold's models without hooks. A recording holds operations
+    and no Python: a module that counts its calls, or draws from Python's ``random``, would repeat what it did while it
+    was recorded.
+
+    Example:
+        >>> why_not_recorded(nn.Sequential(nn.Linear(3, 2), nn.ReLU()))
+        ''
     """
-    return all(
-        type(layer).__module__.split(".")[0] in ("torch", "tenfold")
-        and not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)
-        for layer in module.modules()
-    )
+    own = [
+        type(layer) for layer in module.modules() if type(layer).__module__.split(".")[0] not in ("torch", "tenfold")
+    ]
+    if own:
+        names = ", ".join(f"'{name}'" for name in dict.fromkeys(kind.__name__ for kind in own))
+        return f"its module has layers of its own ({names}), whose Python a recording would not repeat"
+    if any(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks for layer in module.modules()):
+        return "it has hooks"
+    return ""
 
 
 class Recordings:
-    """Recorded functions of tensors, by what they are and the shapes they were given."""
+    """Recorded functions of tensors, one recording for each key and each set of shapes."""
 
     def __init__(self) -> None:
         self._graphs: dict[Any, tuple[Callable, Any] | None] = {}
@@ -48,9 +56,9 @@ class Recordings:
         """``function(*arguments)`` without gradients: recorded at the first call of its key and shapes, replayed after.
 
         Args:
-            key: what else the operations depend on.
-            function: of nested dicts and tuples of tensors, to such.
-            arguments: its arguments.
+            key: what the operations depend on besides shapes; hashable.
+            function: takes and returns dicts and tuples of tensors, nested.
+            arguments: of the function.
         """
         flat, spec = pytree.tree_flatten(tuple(arguments))
         full = (key, spec, tuple((tensor.shape, tensor.stride(), tensor.dtype, tensor.device) for tensor in flat))
@@ -65,7 +73,7 @@ class Recordings:
 
 
 def _record(function: Callable, flat: Sequence[Tensor], spec: Any) -> tuple[Callable, Any] | None:
-    """The recording, and how its outputs are nested; None where the operations cannot be recorded."""
+    """The recording, and how its outputs are nested; None if the operations cannot be recorded."""
     out_spec: Any = None
 
     def of_flat(*tensors: Tensor) -> list[Tensor]:
@@ -74,12 +82,12 @@ def _record(function: Callable, flat: Sequence[Tensor], spec: Any) -> tuple[Call
         return outputs
 
     try:
-        # Fake tensors: nothing is computed, and no buffer moves, while recording.
+        # Fake tensors: while recording, nothing is computed and no buffer changes.
         graph = make_fx(of_flat, tracing_mode="fake")(*(tensor.detach() for tensor in flat))
-    except Exception:  # many kinds, from deep inside; what is wrong with the module shows when it runs unrecorded
+    except Exception:  # of many kinds, from inside PyTorch; a fault of the module is raised when it runs unrecorded
         return None
-    _leave_out_what_does_nothing(graph.graph)
-    _ask_for_products_as_wanted(graph.graph)
+    _remove_no_ops(graph.graph)
+    _transpose_factors(graph.graph)
     if flat[0].device.type == "cpu":
         _pool_with_channels_last(graph.graph)
     graph.graph.eliminate_dead_code()
@@ -87,8 +95,8 @@ def _record(function: Callable, flat: Sequence[Tensor], spec: Any) -> tuple[Call
     return graph.forward, out_spec
 
 
-def _leave_out_what_does_nothing(graph: fx.Graph) -> None:
-    """Drop what vmap and autograd leave behind: views of the same shape, detach, a product with 1."""
+def _remove_no_ops(graph: fx.Graph) -> None:
+    """Remove what vmap and autograd add without effect: views of the same shape, detach, a product with 1."""
     views = (aten.view.default, aten._unsafe_view.default, aten.expand.default, aten.reshape.default)
     for node in list(graph.nodes):
         source = node.args[0] if node.args else None
@@ -103,8 +111,8 @@ def _leave_out_what_does_nothing(graph: fx.Graph) -> None:
             graph.erase_node(node)
 
 
-def _ask_for_products_as_wanted(graph: fx.Graph) -> None:
-    """(A B)^T becomes B^T A^T: gradients of dense layers then come in the layout of the weights: fast to copy."""
+def _transpose_factors(graph: fx.Graph) -> None:
+    """(A B)^T becomes B^T A^T: gradients of dense layers then have the memory layout of the weights, fast to copy."""
     for node in list(graph.nodes):
         if node.target is not aten.transpose.int or sorted(axis % 3 for axis in node.args[1:]) != [1, 2]:
             continue
@@ -119,7 +127,9 @@ def _ask_for_products_as_wanted(graph: fx.Graph) -> None:
 
 
 def _pool_with_channels_last(graph: fx.Graph) -> None:
-    """Max pooling with channels first is not vectorised on a CPU; with two copies around it, three times as fast."""
+    """Max pooling with channels last, and a copy before and after it: three times as fast on a CPU, where max pooling
+    with channels first is not vectorised.
+    """
     for node in list(graph.nodes):
         if node.target is not aten.max_pool2d_with_indices.default or not node.args[0].meta["val"].is_contiguous():
             continue
@@ -129,7 +139,7 @@ def _pool_with_channels_last(graph: fx.Graph) -> None:
         for part in list(node.users):
             with graph.inserting_before(part):
                 one = graph.call_function(operator.getitem, (pooled, part.args[1]))
-                # What comes after was recorded with channels first.
+                # The operations after it were recorded with channels first.
                 back = graph.call_function(aten.clone.default, (one,), {"memory_format": torch.contiguous_format})
             part.replace_all_uses_with(back)
             graph.erase_node(part)

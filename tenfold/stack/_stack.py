@@ -6,18 +6,18 @@ import copy
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils import parametrize
-from torch.utils._pytree import tree_map
+from torch.utils import _pytree as pytree
 
 from tenfold.errors import RequestError, ShapeError, TenfoldError, TrainingError
 from tenfold.stack._dropout import Dropout
 from tenfold.stack._layout import channels_last_hooks
-from tenfold.stack._replay import Recordings, only_known_layers
+from tenfold.stack._replay import Recordings, why_not_recorded
 from tenfold.stack._swap import DROPOUT, replayable, stackable
 
 __all__ = ["How", "Stack", "signature"]
@@ -25,15 +25,13 @@ __all__ = ["How", "Stack", "signature"]
 How = Literal["vmap", "loop"]
 
 _RANDOM_INSIDE = (
-    "draws random numbers inside forward, which a stack cannot replay run by run. Use the modules nn.Dropout, "
-    "nn.Dropout1d/2d/3d "
-    "instead of functional dropout, and draw other random numbers outside of the module."
+    "draws random numbers inside forward, which a stack cannot reproduce for each run. Use the modules nn.Dropout or "
+    "nn.Dropout1d/2d/3d instead of functional dropout, and draw other random numbers outside the module."
 )
 
+_MISSING = "missing"
 
-_MISSING = "not there"
-
-# What a copy of a stack builds anew when it needs it.
+# Caches: rebuilt lazily, never copied or pickled.
 _FRESH: dict[str, Callable[[], Any]] = {
     "_views": list,
     "_flat": lambda: None,
@@ -42,26 +40,32 @@ _FRESH: dict[str, Callable[[], Any]] = {
 }
 
 
-class Stack(nn.Module):
-    """R runs of one architecture, trained at once; each is the run that it would be alone.
+class _Nothing(NamedTuple):
+    """Stands for None within vmap, which takes only tensors as leaves; a tuple without fields has no leaf."""
 
-    Parameters and buffers are those of the single modules with ``runs`` as the first axis, under the single module's
-    names behind
-    ``runs.``. Any ``torch.optim`` optimiser takes ``stack.parameters()``: elementwise rules act on each run by
-    itself. Sum the
-    losses over runs before ``backward``: no run's loss reaches another run's parameters.
+
+class Stack(nn.Module):
+    """R runs of one architecture, trained at once; each run computes what it would compute alone.
+
+    Parameters and buffers are those of the single modules with ``runs`` as the first axis; their names are those of the
+    single module after the prefix ``runs.``. Any ``torch.optim`` optimiser takes ``stack.parameters()``: elementwise
+    rules act on each run separately. Sum the losses over runs before ``backward``: the loss of a run does not depend on
+    the parameters of another run.
 
     Args:
-        modules: R modules for one run, same parameter and buffer names and shapes.
+        modules: R modules for one run each, with the same names and shapes of parameters and buffers.
         keys: R 63-bit seeds for the dropout masks; drawn from the global generator where not given.
-        how: "vmap" computes all runs in one call of each operation; "loop" runs them one after the other through
-            PyTorch's own
-            layers, with the same parameters and results.
-        compiled: with "vmap", compile training passes with torch.compile: fewer and larger kernels for seconds of
-            compiling.
-        recorded: with "vmap", record the operations of ``gradients`` and of passes without gradients once and
-            replay them. Only where the module is made of PyTorch's layers and tenfold's models: a recording does
-            not see Python.
+        how: "vmap" computes all runs in one call of each operation; "loop" computes one run after the other with
+            PyTorch's own layers, with the same parameters and results.
+        compiled: with "vmap", compile training passes with torch.compile: fewer and larger kernels, at the cost of
+            seconds of compiling.
+        recorded: with "vmap", record the operations of ``gradients`` and of passes without gradients once, then replay
+            them. Only where the module consists of PyTorch's layers and tenfold's models, because a recording contains
+            operations and no Python code.
+    Attributes:
+        n_runs: R.
+        recorded: whether operations are recorded.
+        not_recorded: why operations are not recorded, in a few words; "" where they are.
     Raises:
         RequestError: if there is no module, or the modules are of different classes.
         ShapeError: if the modules differ in names or shapes of parameters or buffers.
@@ -73,6 +77,8 @@ class Stack(nn.Module):
         torch.Size([10, 5, 2])
         >>> stack.module(4)
         Linear(in_features=3, out_features=2, bias=True)
+        >>> stack.not_recorded
+        'not asked for'
     """
 
     def __init__(
@@ -90,19 +96,19 @@ class Stack(nn.Module):
         if keys is None:
             keys = torch.randint(2**62, (len(modules),)).tolist()
         elif len(keys) != len(modules):
-            raise RequestError(f"keys: expected one for each of {len(modules)} modules, got {len(keys)}")
+            raise RequestError(f"keys: expected one for each of the {len(modules)} modules, got {len(keys)}")
         self.n_runs = len(modules)
         self.how: How = how
         self.compiled = compiled
         self._compiled: dict[tuple[Callable, bool], Callable] = {}
-        self.recorded = recorded and how == "vmap" and not compiled and only_known_layers(modules[0])
+        self.not_recorded = _why_not(modules[0], how=how, compiled=compiled, recorded=recorded)
         self._recordings = Recordings()
-        exchange = stackable if how == "vmap" else replayable
-        singles = [exchange(module, key=key) for module, key in zip(modules, keys, strict=True)]
-        _leave_out_idle_dropout(singles)
-        # In a list so that nn.Module does not register it: the module as the user wrote it, to hand a run back as.
+        prepare = stackable if how == "vmap" else replayable
+        singles = [prepare(module, key=key) for module, key in zip(modules, keys, strict=True)]
+        _remove_idle_dropout(singles)
+        # The module as the user wrote it, for ``module``; in a list, so that nn.Module does not register it.
         self._plain = [copy.deepcopy(modules[0])]
-        # As given: the buffers hold them in the precision of the stack.
+        # The rates as given; the buffers hold them in the precision of the stack.
         self._rates = [
             {name: layer.p for name, layer in module.named_modules() if isinstance(layer, DROPOUT)}
             for module in modules
@@ -114,16 +120,22 @@ class Stack(nn.Module):
         _put_stacked(self.runs, singles)
         self.flatten_()
 
+    @property
+    def recorded(self) -> bool:
+        """Whether operations are recorded and replayed; ``not_recorded`` says why not."""
+        return not self.not_recorded
+
     # -- memory -------------------------------------------------------------------------------------------------------
 
     def flatten_(self) -> Tensor:
-        """Lay the trainable parameters of a run side by side in memory: shape (runs, trainable parameters of one run).
+        """Put the trainable parameters of each run side by side in memory: (runs, trainable parameters of one run).
 
-        The stacked parameters become views of it, so that writing to a row changes that run. An optimiser can then
-        treat a run as
-        one long vector: few large operations instead of many small ones, and a learning rate for each row.
-            Parameters that do not
-        require gradients stay out of it: weight decay would change them too.
+        The stacked parameters become views of the returned tensor, so writing to a row changes that run. An optimiser
+        can then treat each run as one long vector, with a few large operations instead of many small ones and one
+        learning rate per row. Parameters that do not require gradients are left out: weight decay would change them.
+
+        Raises:
+            RequestError: if the parameters have more than one dtype or device.
         """
         parameters = self.trainable()
         size = sum(parameter[0].numel() for parameter in parameters)
@@ -165,7 +177,7 @@ class Stack(nn.Module):
         return new
 
     def __getstate__(self) -> dict[str, Any]:
-        # Pickled views would come back without the hooks that hand their gradients over.
+        # Pickled views would come back without the hooks that pass on their gradients.
         return {name: _FRESH[name]() if name in _FRESH else value for name, value in self.__dict__.items()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -184,47 +196,62 @@ class Stack(nn.Module):
             ShapeError: if an input's first axis is not the number of runs.
             RequestError: if the module draws random numbers of its own.
         """
-        return self.map(_as_it_is, inputs, (), shared=shared)
+        return self.map(_identity, inputs, (), shared=shared)
 
-    def map(self, fn: Callable, inputs: Sequence[Tensor], extras: Sequence[Any], *, shared: bool = False) -> Any:
-        """``fn(module(*inputs), *extras)`` of every run; ``fn`` is written for one run and its results are
-        stacked.
+    # Not "apply": nn.Module.apply(fn) calls fn on every submodule.
+    def map(self, fn: Callable, inputs: Sequence[Any], extras: Sequence[Any], *, shared: bool = False) -> Any:
+        """``fn(module(*inputs), *extras)`` of every run. ``fn`` is written for one run; its results are stacked.
+
+        Args:
+            fn: takes the module's output and the extras of one run.
+            inputs: of the module: tensors (runs, batch, ...), or (batch, ...) with ``shared``.
+            extras: further arguments of ``fn``: tensors (runs, ...).
+            shared: give the same inputs to every run.
+        Inputs, extras and results may be nested in tuples, lists, dicts and named tuples, whose types are kept; None is
+        passed on as it is.
+        Returns:
+            What ``fn`` returns, each tensor with an axis of length R before it.
+        Raises:
+            ShapeError: if the first axis of a tensor is not the number of runs.
+            RequestError: if the module draws random numbers itself, or a leaf is neither a tensor nor None.
         """
         if not shared:
-            for position, value in enumerate(inputs):
-                if value.dim() == 0 or value.shape[0] != self.n_runs:
-                    raise ShapeError(
-                        f"input {position}: expected ({self.n_runs} runs, batch, ...), got shape {tuple(value.shape)}; "
-                        "pass shared=True to give one batch to every run"
-                    )
+            self._check_runs_first("input", inputs, "; pass shared=True to give one batch to every run")
+        self._check_runs_first("extra", extras)
         if self.how == "loop":
-            views = self.views()
-            return _stack_tree(
+            inputs_of_runs = [inputs] * self.n_runs if shared else _per_run(inputs, self.n_runs)
+            extras_of_runs = _per_run(extras, self.n_runs)
+            return _stack_trees(
                 [
-                    fn(view(*(value if shared else value[run] for value in inputs)), *_pick(extras, run))
-                    for run, view in enumerate(views)
+                    fn(view(*own_inputs), *own_extras)
+                    for view, own_inputs, own_extras in zip(self.views(), inputs_of_runs, extras_of_runs, strict=True)
                 ]
             )
 
-        def every(*arguments: Any) -> Any:  # made only where no recording is replayed: it goes through all modules
+        def every(*arguments: Any) -> Any:  # built only if no recording is replayed: it walks through all submodules
             return self._all_runs(fn, shared)(*arguments)
 
         return self._explained(every, ("map", fn, shared), inputs, extras)
 
     def gradients(
-        self, fn: Callable, inputs: Sequence[Tensor], extras: Sequence[Any]
+        self, fn: Callable, inputs: Sequence[Any], extras: Sequence[Any]
     ) -> tuple[Tensor, Any, tuple[Tensor, ...]]:
-        """Loss of every run, what else ``fn`` returns, and the gradients of the parameters of ``trainable``.
+        """Loss of every run, what else ``fn`` returns, and the gradients of the parameters in ``trainable``.
 
-        With ``how="vmap"``.
+        Only with ``how="vmap"``.
 
         Args:
-            then: ``fn(module(*inputs), *extras)`` of one run gives (loss, anything).
-            inputs: shape (runs, batch, ...).
-            extras: further tensors, runs first.
+            fn: ``fn(module(*inputs), *extras)`` of one run gives (loss, anything).
+            inputs: tensors (runs, batch, ...), nested as for ``map``.
+            extras: further tensors (runs, ...), nested as for ``map``.
         Returns:
-            (Tensor, Any, tuple): shape (runs,); runs first; one gradient for each parameter, runs first. All detached.
+            (Tensor, Any, tuple): losses, shape (runs,); the rest, runs first; one gradient for each parameter, runs
+            first. All detached.
+        Raises:
+            As ``map``.
         """
+        self._check_runs_first("input", inputs)
+        self._check_runs_first("extra", extras)
         trainable = [name for name, parameter in self.runs.named_parameters() if parameter.requires_grad]
 
         def losses_and_gradients(tensors: dict[str, Tensor], inputs: Any, extras: Any) -> Any:
@@ -232,40 +259,54 @@ class Stack(nn.Module):
             with torch.enable_grad():
                 losses, rest = self._all_runs(fn, shared=False)(tensors | leaves, inputs, extras)
                 if not leaves:
-                    return losses.detach(), tree_map(Tensor.detach, rest), ()
+                    return losses.detach(), pytree.tree_map(Tensor.detach, rest), ()
                 grads = torch.autograd.grad(
                     losses.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True
                 )
-            return losses.detach(), tree_map(Tensor.detach, rest), grads
+            return losses.detach(), pytree.tree_map(Tensor.detach, rest), grads
 
         return self._explained(losses_and_gradients, ("gradients", fn, tuple(trainable)), inputs, extras)
 
-    def _explained(self, function: Callable, key: tuple, inputs: Sequence[Tensor], extras: Sequence[Any]) -> Any:
-        """``function(tensors, inputs, extras)``, recorded where that is wanted, errors in the user's words."""
+    def _check_runs_first(self, word: str, values: Sequence[Any], advice: str = "") -> None:
+        for position, value in enumerate(values):
+            for leaf in pytree.tree_leaves(value):
+                if leaf is None:
+                    continue
+                if not isinstance(leaf, Tensor):
+                    raise RequestError(f"{word} {position}: expected tensors, got {type(leaf).__name__}")
+                if leaf.dim() == 0 or leaf.shape[0] != self.n_runs:
+                    axes = "batch, ..." if word == "input" else "..."
+                    raise ShapeError(
+                        f"{word} {position}: expected ({self.n_runs} runs, {axes}), got shape {tuple(leaf.shape)}"
+                        + advice
+                    )
+
+    def _explained(self, function: Callable, key: tuple, inputs: Sequence[Any], extras: Sequence[Any]) -> Any:
+        """``function(tensors, inputs, extras)``, recorded if wanted; errors of vmap are translated for the user."""
         tensors = dict(self.runs.named_parameters()) | dict(self.runs.named_buffers())
-        arguments = (tensors, tuple(inputs), tuple(extras))
+        arguments = (tensors, _without_none(tuple(inputs)), _without_none(tuple(extras)))
         try:
             if self.recorded and (key[0] == "gradients" or not torch.is_grad_enabled()):
                 modes = tuple(layer.training for layer in self.runs.modules())
-                return self._recordings((*key, modes), function, arguments)
-            return function(*arguments)
+                return _with_none(self._recordings((*key, modes), function, arguments))
+            return _with_none(function(*arguments))
         except TenfoldError:
             raise
         except (RuntimeError, ValueError) as error:
             raise _explain(error, _class(self._plain[0])) from error
 
     def _all_runs(self, fn: Callable, shared: bool) -> Callable:
-        """The vmapped (and, while training, perhaps compiled) function of all runs; compiled ones are kept, by
-        ``fn``.
-        """
+        """The function of all runs, by vmap; in training compiled if wanted, and then kept for the next call."""
 
-        # functional_call's own way with tied tensors does not put a module back that stands in two places.
+        # Not functional_call's own handling of tied tensors: it does not restore a module that is used in two places.
         first_name = {id(tensor): name for name, tensor in reversed(_tensors(self.runs))}
         names = {name: first_name[id(tensor)] for name, tensor in _tensors(self.runs)}
 
         def one(tensors: dict[str, Tensor], inputs: Sequence[Tensor], extras: Sequence[Any]) -> Any:
             own = {name: tensors[first] for name, first in names.items()}
-            return fn(functional_call(self.runs, own, tuple(inputs), tie_weights=False), *extras)
+            output = functional_call(self.runs, own, _with_none(tuple(inputs)), tie_weights=False)
+            result = fn(output, *_with_none(tuple(extras)))
+            return None if result is None else _without_none(result)  # vmap refuses a None that is the whole result
 
         every = torch.func.vmap(one, in_dims=(0, None if shared else 0, 0), randomness="error")
         if not (self.compiled and self.training):
@@ -276,9 +317,7 @@ class Stack(nn.Module):
         return self._compiled[key]
 
     def views(self) -> list[nn.Module]:
-        """R modules, one a run, whose parameters and buffers are views of the stack's: what changes one changes
-        the other.
-        """
+        """R modules, one per run, whose parameters and buffers are views of the stack's; changing one changes both."""
         flat = self.flatten_()
         if not self._views:
             self._views = [_view(self.runs, run) for run in range(self.n_runs)]
@@ -286,7 +325,7 @@ class Stack(nn.Module):
                 if flat.device.type == "cpu":
                     channels_last_hooks(view)
         for view in self._views:
-            # One by one and not view.train(): part of a module may have been set to eval.
+            # Layer by layer, not view.train(): some layers may have been set to eval.
             for layer, stacked in zip(view.modules(), self.runs.modules(), strict=True):
                 layer.training = stacked.training
         return self._views
@@ -294,8 +333,12 @@ class Stack(nn.Module):
     # -- taking one out -----------------------------------------------------------------------------------------------
 
     def module(self, run: int) -> nn.Module:
-        """Run ``run`` as the plain module it was: the user's own class, with copies of that run's parameters and
-        buffers.
+        """One run as a plain module of the user's own class, with copies of the run's parameters and buffers.
+
+        Args:
+            run: 0 to R - 1; negative numbers count from the end.
+        Raises:
+            RequestError: if there is no such run.
         """
         if not -self.n_runs <= run < self.n_runs:
             raise RequestError(f"run {run}: expected 0 to {self.n_runs - 1}")
@@ -304,7 +347,7 @@ class Stack(nn.Module):
         tensors = dict(self.runs.named_parameters()) | dict(self.runs.named_buffers())
         with torch.no_grad():
             for name, tensor in own.items():
-                # .data, so that a module that was built in another dtype or device takes the stack's.
+                # .data, so that a module that was built with another dtype or device takes those of the stack.
                 tensor.data = tensors[name][run].detach().clone()
         training = {name: layer.training for name, layer in self.runs.named_modules()}
         for name, layer in module.named_modules():
@@ -321,7 +364,7 @@ class Stack(nn.Module):
 
 
 def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
-    """Every parameter and buffer of every module, the tied ones with each of their names; each module once."""
+    """Every parameter and buffer of every module, tied ones under each of their names; each module once."""
     return [
         (f"{path}.{name}" if path else name, tensor)
         for path, layer in module.named_modules()
@@ -330,33 +373,40 @@ def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
     ]
 
 
-def _as_it_is(output: Any) -> Any:
+def _identity(output: Any) -> Any:
     return output
 
 
 def _class(module: nn.Module) -> str:
-    return parametrize.type_before_parametrizations(module).__name__  # weight_norm gives each module a class of its own
+    return parametrize.type_before_parametrizations(module).__name__  # weight_norm makes a new class for each module
+
+
+def _why_not(module: nn.Module, *, how: How, compiled: bool, recorded: bool) -> str:
+    """Why the operations of a stack are not recorded; "" if they are."""
+    if not recorded:
+        return "not asked for"
+    if how != "vmap":
+        return f"how is '{how}'"
+    return "it is compiled" if compiled else why_not_recorded(module)
 
 
 def signature(module: nn.Module) -> dict[str, Any]:
-    """What the runs of one stack have in common: the shape and type of every tensor, the class and the settings of
-        every layer.
+    """What the runs of one stack have in common: shape and dtype of every tensor, class and settings of every layer.
 
-    Settings are attributes that are plain values, such as the slope of a LeakyReLU: a stack computes all runs with
-        those of the first.
-    Dropout rates are not among them, they may differ from run to run.
+    Settings are attributes that are plain values, such as the slope of a LeakyReLU: a stack computes all runs with the
+    settings of the first module. Dropout rates are not among them; they may differ between runs.
     """
-    found: dict[str, Any] = {
+    common: dict[str, Any] = {
         name: (tuple(tensor.shape), tensor.dtype)
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]
     }
     for path, layer in module.named_modules():
-        found[f"class of {path or 'the module'}"] = _class(layer)
+        common[f"class of {path or 'the module'}"] = _class(layer)
         rate = "p" if isinstance(layer, DROPOUT) else "dropout" if isinstance(layer, nn.RNNBase) else ""
         for name, value in vars(layer).items():
             if not name.startswith("_") and name not in ("training", rate) and _is_setting(value):
-                found[f"{path}.{name}" if path else name] = value
-    return found
+                common[f"{path}.{name}" if path else name] = value
+    return common
 
 
 def _is_setting(value: Any) -> bool:
@@ -386,19 +436,16 @@ def _check_alike(modules: Sequence[nn.Module]) -> None:
         if isinstance(here, tuple) and isinstance(first, tuple) and here[-1:] == first[-1:]:
             raise ShapeError(
                 f"module {position}: '{name}' has shape {here[0]}, in module 0 it is {first[0]}; "
-                "runs of different shapes need stacks of their own"
+                "use one stack per shape"
             )
         raise RequestError(
-            f"module {position}: '{name}' is {here}, in module 0 it is {first}; runs of one stack differ in the "
-            "values of "
-            "parameters, buffers and dropout rates only"
+            f"module {position}: '{name}' is {here}, in module 0 it is {first}; the runs of a stack may differ only in "
+            "the values of parameters and buffers and in dropout rates"
         )
 
 
-def _leave_out_idle_dropout(singles: Sequence[nn.Module]) -> None:
-    """Where no run has a rate above 0, as between recurrent layers by default: its numbers would be drawn for
-    nothing.
-    """
+def _remove_idle_dropout(singles: Sequence[nn.Module]) -> None:
+    """Remove dropout with rate 0 in all runs, as between recurrent layers by default: it would draw unused numbers."""
     tables = [dict(single.named_modules(remove_duplicate=False)) for single in singles]
     for path, layer in tables[0].items():
         if path and isinstance(layer, Dropout) and not any(bool(table[path].rate) for table in tables):
@@ -436,15 +483,15 @@ def _view(runs: nn.Module, run: int) -> nn.Module:
     view_parameters = dict(copied.named_parameters())
     for name, stacked in runs.named_parameters():
         if stacked.requires_grad:
-            view_parameters[name].register_post_accumulate_grad_hook(partial(_hand_over_gradient, stacked, run))
+            view_parameters[name].register_post_accumulate_grad_hook(partial(_pass_on_gradient, stacked, run))
     for module in copied.modules():
-        if isinstance(module, nn.RNNBase):  # it keeps a second list of its weights, which deepcopy does not rebuild
+        if isinstance(module, nn.RNNBase):  # has a second list of its weights, which deepcopy does not rebuild
             module._flat_weights = [getattr(module, name) for name in module._flat_weights_names]
     return copied
 
 
-def _hand_over_gradient(stacked: Tensor, run: int, parameter: Tensor) -> None:
-    """Move the gradient of a view to its row of the stacked parameter's, where the user's optimiser looks for it."""
+def _pass_on_gradient(stacked: Tensor, run: int, parameter: Tensor) -> None:
+    """Move the gradient of a view to its row of the stacked parameter's gradient, which the user's optimiser reads."""
     if stacked.grad is None:
         stacked.grad = torch.zeros_like(stacked)
     assert parameter.grad is not None
@@ -456,28 +503,51 @@ def _shares(parameter: Tensor, flat: Tensor) -> bool:
     return parameter.untyped_storage().data_ptr() == flat.untyped_storage().data_ptr() and parameter.dtype == flat.dtype
 
 
-def _pick(values: Any, run: int) -> Any:
-    if isinstance(values, Tensor):
-        return values[run]
-    if isinstance(values, dict):
-        return {name: _pick(value, run) for name, value in values.items()}
-    return tuple(_pick(value, run) for value in values)
+def _without_none(tree: Any) -> Any:
+    if all(leaf is not None for leaf in pytree.tree_leaves(tree)):
+        return tree
+    return pytree.tree_map(lambda leaf: _Nothing() if leaf is None else leaf, tree)
 
 
-def _stack_tree(results: list[Any]) -> Any:
-    first = results[0]
-    if isinstance(first, Tensor):
-        return torch.stack(results)
-    if isinstance(first, dict):
-        return {name: _stack_tree([result[name] for result in results]) for name in first}
-    if isinstance(first, tuple | list):
-        parts = [_stack_tree([result[i] for result in results]) for i in range(len(first))]
-        return type(first)(parts) if type(first) in (tuple, list) else type(first)(*parts)  # a namedtuple
-    raise _no_tensors(type(first).__name__)
+def _with_none(tree: Any) -> Any:
+    if isinstance(tree, Tensor):
+        return tree
+    return pytree.tree_map(lambda leaf: None if _is_nothing(leaf) else leaf, tree, is_leaf=_is_nothing)
+
+
+def _is_nothing(value: Any) -> bool:
+    return isinstance(value, _Nothing)
+
+
+def _per_run(tree: Any, n_runs: int) -> list[Any]:
+    """The trees of the single runs, from one whose tensors have the runs first."""
+    leaves, spec = pytree.tree_flatten(tree)
+    return [
+        pytree.tree_unflatten([None if leaf is None else leaf[run] for leaf in leaves], spec) for run in range(n_runs)
+    ]
+
+
+def _stack_trees(results: list[Any]) -> Any:
+    """The reverse of ``_per_run``."""
+    if results[0] is None:  # as vmap: None is allowed within a result, not as the result
+        raise _no_tensors("NoneType")
+    leaves, specs = zip(*(pytree.tree_flatten(result) for result in results), strict=True)
+    stacked = []
+    for parts in zip(*leaves, strict=False):
+        for part in parts:
+            if part is not None and not isinstance(part, Tensor):
+                raise _no_tensors(type(part).__name__)
+        if any((part is None) != (parts[0] is None) for part in parts):
+            raise RequestError("a module in a stack returned None for some runs and a tensor for others")
+        stacked.append(None if parts[0] is None else torch.stack(parts))
+    for run, spec in enumerate(specs):
+        if spec != specs[0]:
+            raise RequestError(f"a module in a stack returned another structure for run {run} than for run 0")
+    return pytree.tree_unflatten(stacked, specs[0])
 
 
 def _explain(error: RuntimeError | ValueError, module: str) -> Exception:
-    """A vmap failure in the words of the person who wrote the module."""
+    """A failure of vmap, explained to the person who wrote the module."""
     text = str(error)
     if isinstance(error, ValueError):
         returned = re.search(r"must only return Tensors, got type <class '(.+?)'>", text)
@@ -485,10 +555,10 @@ def _explain(error: RuntimeError | ValueError, module: str) -> Exception:
     if "randomness" in text:
         return RequestError(f"{module} {_RANDOM_INSIDE}")
     return TrainingError(
-        f"{module} failed in a stack: {(text.splitlines() or [''])[0]} If it works alone, train it "
-        "with placement 'loop' or 'processes'; in a loop of your own, with Stack(..., how='loop')."
+        f"{module} failed in a stack: {(text.splitlines() or [''])[0]} If it works alone, train it with placement "
+        "'loop' or 'processes'; in your own training loop, use Stack(..., how='loop')."
     )
 
 
 def _no_tensors(got: str) -> RequestError:
-    return RequestError(f"a module in a stack must return tensors (or tuples, lists, dicts of them), got {got}")
+    return RequestError(f"a module in a stack must return tensors (or tuples, lists, dicts of tensors), got {got}")

@@ -6,14 +6,14 @@ import copy
 import pickle
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from tenfold.stack import Stack
-from tenfold.stack._replay import only_known_layers
+from tenfold.stack._replay import why_not_recorded
 
 
 def loss_and_output(output: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,9 +56,9 @@ def stacks(make: Callable[[], nn.Module], *, n_runs: int = 3) -> tuple[Stack, St
 
 
 def batch(size: int = 10, *, n_runs: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
-    numbers = torch.Generator().manual_seed(seed)
-    inputs = torch.randn(n_runs, size, 1, 8, 8, generator=numbers, dtype=torch.float64)
-    return inputs, torch.randint(3, (n_runs, size), generator=numbers)
+    rng = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(n_runs, size, 1, 8, 8, generator=rng, dtype=torch.float64)
+    return inputs, torch.randint(3, (n_runs, size), generator=rng)
 
 
 def recordings(stack: Stack) -> list[Any]:
@@ -149,18 +149,23 @@ class Whimsical(nn.Module):
 
 
 def test_modules_of_ones_own_are_not_recorded() -> None:
-    for module in (Whimsical(), nn.Sequential(nn.Identity(), Whimsical()), Rows(nn.RNN(8, 4), nn.Linear(4, 3))):
-        assert not only_known_layers(module)
-    assert not Stack([Whimsical() for _ in range(2)], recorded=True).recorded
+    for module in (Whimsical(), nn.Sequential(nn.Identity(), Whimsical())):
+        assert why_not_recorded(module).startswith("its module has layers of its own ('Whimsical'), whose Python")
+    both = nn.Sequential(Whimsical(), Rows(nn.RNN(8, 4), nn.Linear(4, 3)), Whimsical())
+    assert "('Whimsical', 'Rows')" in why_not_recorded(both)
+    stack = Stack([Whimsical() for _ in range(2)], recorded=True)
+    assert not stack.recorded
+    assert stack.not_recorded == why_not_recorded(Whimsical())
 
 
 def test_modules_with_hooks_are_not_recorded() -> None:
     seen = []
     module = NETWORKS["dense"]()
-    assert only_known_layers(module)
+    assert why_not_recorded(module) == ""
     module[1].register_forward_hook(lambda layer, inputs, output: seen.append(1))
-    assert not only_known_layers(module)
+    assert why_not_recorded(module) == "it has hooks"
     stack = Stack([module], recorded=True)
+    assert (stack.recorded, stack.not_recorded) == (False, "it has hooks")
     with torch.no_grad():
         for _ in range(3):
             stack(torch.zeros(1, 2, 1, 8, 8))
@@ -169,8 +174,15 @@ def test_modules_with_hooks_are_not_recorded() -> None:
 
 def test_loops_and_compiled_stacks_are_not_recorded() -> None:
     modules = [NETWORKS["dense"]() for _ in range(2)]
-    assert not Stack(modules, how="loop", recorded=True).recorded
-    assert not Stack(modules, compiled=True, recorded=True).recorded
+    for stack, reason in (
+        (Stack(modules, how="loop", recorded=True), "how is 'loop'"),
+        (Stack(modules, compiled=True, recorded=True), "it is compiled"),
+        (Stack(modules), "not asked for"),
+        (Stack(modules, recorded=True), ""),
+    ):
+        assert stack.not_recorded == reason
+        assert stack.recorded == (not reason)
+        assert copy.deepcopy(stack).not_recorded == reason
 
 
 def test_many_shapes_are_not_all_kept() -> None:
@@ -195,6 +207,34 @@ def test_a_loss_that_cannot_be_recorded_is_computed_all_the_same() -> None:
         got, expected = (stack.gradients(with_a_constant, (inputs,), (targets,)) for stack in (recorded, plain))
         torch.testing.assert_close(got[0], expected[0])
         torch.testing.assert_close(got[1], expected[1])
+
+
+class Extras(NamedTuple):
+    targets: Tensor
+    weights: dict[str, Tensor | None]
+
+
+def loss_and_tree(output: Tensor, extras: Extras) -> tuple[Tensor, dict[str, Any]]:
+    assert isinstance(extras, Extras)
+    assert extras.weights["none"] is None
+    loss = extras.weights["scale"] * nn.functional.cross_entropy(output, extras.targets)
+    return loss, {"output": output, "none": None, "extras": extras}
+
+
+def test_trees_are_recorded() -> None:
+    plain, recorded = stacks(NETWORKS["dense"])
+    for seed in range(3):
+        inputs, targets = batch(seed=seed)
+        extras = Extras(targets, {"scale": torch.arange(3.0, dtype=torch.float64) + seed, "none": None})
+        got, expected = (stack.gradients(loss_and_tree, (inputs,), (extras,)) for stack in (recorded, plain))
+        for losses, rest, grads in (got, expected):
+            assert (rest["none"], rest["extras"].weights["none"]) == (None, None)
+            assert isinstance(rest["extras"], Extras)
+            torch.testing.assert_close(losses, expected[0])
+            torch.testing.assert_close(rest["output"], expected[1]["output"])
+            assert torch.equal(rest["extras"].targets, targets)
+            torch.testing.assert_close(grads, expected[2])
+    assert [recording is not None for recording in recordings(recorded)] == [True]
 
 
 def test_errors_are_those_of_the_module() -> None:

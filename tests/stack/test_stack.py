@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import io
 import pickle
-from collections import namedtuple
+import shutil
+from collections import OrderedDict, namedtuple
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -50,9 +52,9 @@ def modules(n_runs: int, make: Callable[[], nn.Module] = Small) -> list[nn.Modul
 
 
 def batches(n_runs: int, n_steps: int) -> tuple[Tensor, Tensor]:
-    numbers = torch.Generator().manual_seed(1)
-    inputs = torch.randn(n_steps, n_runs, 8, 1, 4, 4, generator=numbers, dtype=torch.float64)
-    return inputs, torch.randint(3, (n_steps, n_runs, 8), generator=numbers)
+    rng = torch.Generator().manual_seed(1)
+    inputs = torch.randn(n_steps, n_runs, 8, 1, 4, 4, generator=rng, dtype=torch.float64)
+    return inputs, torch.randint(3, (n_steps, n_runs, 8), generator=rng)
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
@@ -279,7 +281,7 @@ def test_keys_may_be_given_or_drawn() -> None:
     again = Stack([nn.Dropout(0.5), nn.Dropout(0.5)])(inputs, shared=True)
     assert torch.equal(drawn[0], again)
     assert not torch.equal(drawn[0], drawn[1])
-    with pytest.raises(RequestError, match="keys: expected one for each of 2 modules, got 3"):
+    with pytest.raises(RequestError, match="keys: expected one for each of the 2 modules, got 3"):
         Stack([nn.Dropout(0.5), nn.Dropout(0.5)], keys=[1, 2, 3])
 
 
@@ -319,6 +321,129 @@ def test_outputs_of_any_structure_get_the_runs_first(how: How) -> None:
     assert outputs["more"][0].shape == (3,)
     assert outputs["more"][1][1].second.shape == (3, 5, 2)
     torch.testing.assert_close(outputs["more"][1][1].second[2], 2 * single(torch.ones(5, 3))["logits"])
+
+
+class Fields(NamedTuple):
+    left: Tensor
+    right: Tensor | None
+
+
+class Tree(nn.Module):
+    """Takes a tensor and a nested state, gives a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+
+    def forward(self, inputs: Tensor, state: tuple[Tensor, Tensor | None]) -> dict[str, Any]:
+        assert isinstance(state, tuple)
+        assert state[1] is None
+        return OrderedDict(logits=self.linear(inputs + state[0]), none=None, fields=Fields(inputs, None))
+
+
+def combined(output: dict[str, Any], extra: Fields, more: list[dict[str, Tensor]]) -> tuple[Tensor, dict[str, Any]]:
+    assert isinstance(output, OrderedDict)
+    assert isinstance(extra, Fields)
+    assert isinstance(more, list)
+    assert (output["none"], extra.right) == (None, None)
+    loss = (output["logits"] * extra.left).sum() + more[0]["offset"]
+    return loss, {"output": output, "extra": extra, "pair": (loss, [loss])}
+
+
+def tree_arguments(n_runs: int) -> tuple[tuple, tuple]:
+    rng = torch.Generator().manual_seed(3)
+    inputs, state, weights = (torch.randn(n_runs, 5, size, generator=rng) for size in (3, 3, 2))
+    return (inputs, (state, None)), (Fields(weights, None), [{"offset": torch.arange(float(n_runs))}])
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_inputs_extras_and_outputs_are_trees(how: How) -> None:
+    torch.manual_seed(0)
+    singles = [Tree() for _ in range(3)]
+    inputs, extras = tree_arguments(3)
+    losses, rest = Stack(singles, how=how).map(combined, inputs, extras)
+    assert (type(rest), type(rest["output"]), type(rest["extra"])) == (dict, OrderedDict, Fields)
+    assert (rest["output"]["none"], rest["output"]["fields"].right, rest["extra"].right) == (None, None, None)
+    assert (type(rest["pair"]), type(rest["pair"][1])) == (tuple, list)
+    for run, single in enumerate(singles):
+        expected, _ = combined(
+            single(inputs[0][run], (inputs[1][0][run], None)),
+            Fields(extras[0].left[run], None),
+            [{"offset": extras[1][0]["offset"][run]}],
+        )
+        for values in (losses, rest["pair"][0], rest["pair"][1][0]):
+            torch.testing.assert_close(values[run], expected)
+        assert torch.equal(rest["output"]["fields"].left[run], inputs[0][run])
+        assert torch.equal(rest["extra"].left[run], extras[0].left[run])
+
+
+def test_gradients_of_trees_are_those_of_single_modules() -> None:
+    torch.manual_seed(0)
+    singles = [Tree() for _ in range(3)]
+    inputs, extras = tree_arguments(3)
+    stack = Stack(singles)
+    losses, rest, (weight, bias) = stack.gradients(combined, inputs, extras)
+    assert isinstance(rest["extra"], Fields)
+    assert (rest["output"]["none"], rest["extra"].right) == (None, None)
+    assert not any(leaf.requires_grad for leaf in (losses, rest["output"]["logits"], rest["pair"][1][0]))
+    for run, single in enumerate(singles):
+        loss, _ = combined(
+            single(inputs[0][run], (inputs[1][0][run], None)),
+            Fields(extras[0].left[run], None),
+            [{"offset": extras[1][0]["offset"][run]}],
+        )
+        loss.backward()
+        torch.testing.assert_close(losses[run], loss.detach())
+        torch.testing.assert_close(weight[run], single.linear.weight.grad)
+        torch.testing.assert_close(bias[run], single.linear.bias.grad)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None and shutil.which("g++") is None, reason="needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore")  # warnings of the compiler
+def test_trees_can_be_compiled() -> None:
+    torch.manual_seed(0)
+    singles = [Tree() for _ in range(3)]
+    inputs, extras = tree_arguments(3)
+    compiled, plain = (Stack(singles, compiled=each).gradients(combined, inputs, extras) for each in (True, False))
+    assert (compiled[1]["output"]["none"], type(compiled[1]["extra"])) == (None, Fields)
+    torch.testing.assert_close(compiled[0], plain[0])
+    torch.testing.assert_close(compiled[2], plain[2])
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_shared_inputs_may_be_trees(how: How) -> None:
+    torch.manual_seed(0)
+    singles = [Tree() for _ in range(2)]
+    outputs = Stack(singles, how=how)(torch.ones(5, 3), (torch.ones(3), None), shared=True)
+    torch.testing.assert_close(outputs["logits"][1], singles[1].linear(2 * torch.ones(5, 3)))
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_extras_that_do_not_have_the_runs_first(how: How) -> None:
+    stack = Stack([nn.Linear(3, 2) for _ in range(4)], how=how)
+    inputs = (torch.ones(4, 5, 3),)
+    passes = [stack.map, stack.gradients] if how == "vmap" else [stack.map]
+    for compute in passes:
+        with pytest.raises(ShapeError, match=r"^extra 1: expected \(4 runs, ...\), got shape \(5,\)$"):
+            compute(lambda *values: values, inputs, (torch.ones(4), Fields(torch.ones(4), torch.ones(5))))
+        with pytest.raises(RequestError, match="extra 0: expected tensors, got float"):
+            compute(lambda *values: values, inputs, ([1.0],))
+    with pytest.raises(ShapeError, match=r"^input 0: expected \(4 runs, batch, ...\), got shape \(5, 3\)$"):
+        Stack([nn.Linear(3, 2) for _ in range(4)]).gradients(lambda *values: values, (torch.ones(5, 3),), ())
+
+
+def test_runs_that_return_different_structures_are_refused_in_a_loop() -> None:
+    class Moody(nn.Module):
+        def forward(self, inputs: Tensor) -> Any:
+            return (inputs, None if self.what == "none" and inputs[0] > 1 else inputs)[: 1 if inputs[0] > 2 else 2]
+
+    for what, inputs, message in (("none", [1.0, 2.0], "None for some runs"), ("cut", [1.0, 3.0], "another structure")):
+        modules = [Moody(), Moody()]
+        for module in modules:
+            module.what = what
+        with pytest.raises(RequestError, match=message):
+            Stack(modules, how="loop")(torch.tensor(inputs)[:, None])
 
 
 @pytest.mark.parametrize(
@@ -372,7 +497,7 @@ def test_modules_that_differ_are_refused_with_what_differs() -> None:
         Stack([nn.Linear(3, 2), nn.Linear(3, 2), nn.Conv1d(3, 2, 1)])
     with pytest.raises(ShapeError, match=r"module 1: 'weight' has shape \(2, 4\), in module 0 it is \(2, 3\)"):
         Stack([nn.Linear(3, 2), nn.Linear(4, 2)])
-    with pytest.raises(RequestError, match="module 1: 'bias' is not there, in module 0 it is"):
+    with pytest.raises(RequestError, match="module 1: 'bias' is missing, in module 0 it is"):
         Stack([nn.Linear(3, 2), nn.Linear(3, 2, bias=False)])
     with pytest.raises(RequestError, match=r"'weight' is .*torch.float64.*, in module 0 it is .*torch.float32"):
         Stack([nn.Linear(3, 2), nn.Linear(3, 2).double()])
