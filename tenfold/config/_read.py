@@ -19,7 +19,7 @@ from tenfold.config._sweep import listed, read_sweep, recipes_of, single_values
 from tenfold.errors import RequestError, StudyError, nearest
 from tenfold.models import ModelFactory
 from tenfold.published import read_published
-from tenfold.tasks import TASKS, Spec, TaskSettings, find_task, spec_of
+from tenfold.tasks import TASKS, TaskSpec, TaskSettings, find_task
 
 __all__ = ["BUILT_IN", "built_in_studies", "load_study", "parse_study", "to_toml"]
 
@@ -109,7 +109,7 @@ def parse_study(
 # -- task -------------------------------------------------------------------------------------------------------------
 
 
-def _spec(raw: Any, base: Path, problems: list[str]) -> Spec | None:
+def _spec(raw: Any, base: Path, problems: list[str]) -> TaskSpec | None:
     """What is known of the study's task; None where that is not clear, and what depends on it cannot be checked."""
     if not isinstance(raw, Mapping):
         problems.append(f"task: expected a table, got {raw!r}")
@@ -118,14 +118,14 @@ def _spec(raw: Any, base: Path, problems: list[str]) -> Spec | None:
         problems.append(f'task.kind: missing; one of {", ".join(TASKS)}, or one of your own: "my_task.py:MyTask"')
         return None
     try:
-        return spec_of(find_task(raw["kind"], base=base))
+        return find_task(raw["kind"], base=base).spec
     except RequestError as error:
         problems.append(f"task.kind: {error}")
     meant = difflib.get_close_matches(str(raw["kind"]), TASKS, n=1)
-    return spec_of(TASKS[meant[0]]) if meant else None
+    return TASKS[meant[0]].spec if meant else None
 
 
-def _quick(raw: Any, spec: Spec | None, problems: list[str]) -> dict[str, int]:
+def _quick(raw: Any, spec: TaskSpec | None, problems: list[str]) -> dict[str, int]:
     if not isinstance(raw, Mapping):
         problems.append(f"quick: expected a table, got {raw!r}")
         return {}
@@ -135,7 +135,7 @@ def _quick(raw: Any, spec: Spec | None, problems: list[str]) -> dict[str, int]:
     return {key: integer(raw, key, 1, 1, problems, "quick.") for key in raw if key in known}
 
 
-def _amounts(spec: Spec | None) -> list[str]:
+def _amounts(spec: TaskSpec | None) -> list[str]:
     """The task's amounts, of which a quick study may have fewer: integers, None for all that there are."""
     fields = {} if spec is None else spec.settings.model_fields
     return [name for name, field in fields.items() if name not in _DEFINING and _is_integer(field.annotation)]
@@ -162,7 +162,7 @@ def _missing_validation(task: TaskSettings, models: Sequence[ModelSettings]) -> 
 # -- models -----------------------------------------------------------------------------------------------------------
 
 
-def _models(raw: Mapping[str, Any], base: Path, spec: Spec | None, problems: list[str]) -> list[ModelSettings]:
+def _models(raw: Mapping[str, Any], base: Path, spec: TaskSpec | None, problems: list[str]) -> list[ModelSettings]:
     train, entries = raw.get("train", {}), raw.get("models", [])
     if not isinstance(train, Mapping):
         problems.append(f"train: expected a table, got {train!r}")
@@ -205,7 +205,7 @@ def _model(
     entry: Mapping[str, Any],
     common: tuple[Mapping[str, Any], Mapping[str, list[Any]]],
     base: Path,
-    spec: Spec,
+    spec: TaskSpec,
     problems: list[str],
 ) -> ModelSettings | None:
     where, settings = f"models.{name}.", spec.recipe.model_fields

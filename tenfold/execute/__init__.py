@@ -1,7 +1,6 @@
 """Where and how the runs of a study are computed: placement, processes, estimators, the certificate."""
 
 from tenfold.execute._cores import cores as cores
-from tenfold.execute._estimators import fit_configs as fit_configs
 from tenfold.execute._estimators import fit_runs as fit_runs
 from tenfold.execute._estimators import try_estimator as try_estimator
 from tenfold.execute._placement import choose as choose
@@ -20,7 +19,6 @@ __all__ = [
     "Workers",
     "choose",
     "cores",
-    "fit_configs",
     "fit_runs",
     "portable",
     "run_job",

@@ -8,7 +8,7 @@ import random
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,28 +24,22 @@ from torch import Tensor
 from tenfold.errors import RequestError, ShapeError, TenfoldError, TrainingError
 from tenfold.files import atomic_write
 from tenfold.models import Estimator
-from tenfold.recipe import Config, Recipe
+from tenfold.sampling import Inputs, Part, Split
 from tenfold.seeds import derive
-from tenfold.tasks import TASKS, Examples, FitsEstimators, Inputs, Part, Task
-from tenfold.train._loop import Outcome, _peak_bytes
+from tenfold.tasks import TASKS, ChecksOutput, Diagnoses, FitsEstimators, Task
+from tenfold.train import Outcome, RunId, of_run, peak_bytes, test
+from tenfold.train._evaluate import Tested
 
 if TYPE_CHECKING:
     from tenfold.train import Job
 
-__all__ = ["fit_configs", "fit_runs", "try_estimator"]
+__all__ = ["fit_runs", "try_estimator"]
 
-_VERSION = 1
+_VERSION = 2
 # Log-probability of what an estimator holds impossible: log(2^-52), where scikit-learn's log_loss clips too.
 _FLOOR = float(np.log(np.finfo(np.float64).eps))
 # A study's estimators are tried on so many examples of each class before anything is trained.
 _TRY = 20
-
-
-def fit_configs(recipe: Recipe) -> list[Config]:
-    """The configs of a recipe that differ in what an estimator sees: those of the data; how to train is not for it."""
-    trained = (*recipe.optimiser_values, *recipe.loss_values)
-    fields = type(recipe).model_fields
-    return recipe.model_copy(update={name: fields[name].default for name in trained}).configs()
 
 
 @dataclass(frozen=True)
@@ -53,13 +47,13 @@ class _Fits:
     """What the fits of a job gave on the test part.
 
     Args:
-        outputs: log-probabilities, float64 (runs, examples, classes).
+        outputs: of each test set log-probabilities, float64 (runs, examples, classes).
         diagnosed: what the task finds beside, runs first.
         messages: what each run warned of, "" for nothing.
         seconds: of all runs.
     """
 
-    outputs: Tensor
+    outputs: dict[Part, Tensor]
     diagnosed: dict[str, np.ndarray]
     messages: list[str]
     seconds: float
@@ -74,60 +68,59 @@ def fit_runs(job: Job, task: Task) -> Outcome:
     Raises:
         TrainingError: if an estimator fails, or the checkpoint is damaged or of other runs.
     """
-    parts = _parts(job, task)
+    parts = task.splits([run.repeat for run in job.runs], seed=job.seed, configs=[run.config for run in job.runs])
     if job.checkpoint is not None and job.checkpoint.is_file():
         fits = _restore(job, job.checkpoint)
     else:
-        fits = _fit_all(job, task, parts["train"], parts["test"])
+        fits = _fit_all(job, task, parts)
         if job.checkpoint is not None:
             _save(job, job.checkpoint, fits)
-    outputs, targets = fits.outputs, parts["test"].targets
-    finite = torch.isfinite(outputs).flatten(1).all(dim=1).numpy()
-    scores = task.score(outputs, targets)
+    scores, predictions, sound = _score(fits.outputs, task, parts)
     lost = "log-probabilities on the test part are not finite"
     return Outcome(
-        scores={name: np.where(finite, np.asarray(each, dtype=np.float64), np.nan) for name, each in scores.items()},
-        status=["finished" if sound else "diverged" for sound in finite],
+        scores={name: np.where(sound.numpy(), values, np.nan) for name, values in scores.items()},
+        status=["finished" if fine else "diverged" for fine in sound],
         epochs=[0] * len(job.runs),
         best_epoch=[None] * len(job.runs),
-        messages=[said if sound else lost for said, sound in zip(fits.messages, finite, strict=True)],
-        predictions=task.predictions(outputs, targets)
-        | fits.diagnosed
-        | {
-            "setting": np.array([run.config.setting for run in job.runs], dtype=np.str_),
-            "repeat": np.array([run.repeat for run in job.runs]),
-        },
+        messages=[said if fine else lost for said, fine in zip(fits.messages, sound, strict=True)],
+        predictions=predictions | fits.diagnosed,
         weights={},
+        preprocessing={},
         seconds=fits.seconds,
-        peak_bytes=_peak_bytes(torch.device("cpu")),
+        peak_bytes=peak_bytes(torch.device("cpu")),
     )
 
 
-def _parts(job: Job, task: Task) -> dict[Part, Examples]:
-    repeats, settings = [run.repeat for run in job.runs], [run.config.data for run in job.runs]
-    return task.examples(repeats, seed=job.seed, settings=settings)
+def _score(outputs: Mapping[str, Tensor], task: Task, parts: Mapping[Part, Split]) -> Tested:
+    """Test scores of log-probabilities, (runs, examples, classes) of each test set, as if a module had given them."""
+    batches = iter([value[:, start:stop] for part, value in outputs.items() for start, stop in parts[part].spans()])
+    return test(lambda *_: next(batches), task, parts, carry=lambda _: ())
 
 
-def _fit_all(job: Job, task: Task, train: Examples, test: Examples) -> _Fits:
+def _fit_all(job: Job, task: Task, parts: Mapping[Part, Split]) -> _Fits:
     assert isinstance(task, FitsEstimators)
-    started = time.monotonic()
-    targets, n_classes = task.fit_targets(train.targets)
+    started, train = time.monotonic(), parts["train"]
+    targets, n_classes = task.fit_targets(train)
     estimators: list[Estimator] = []
     messages: list[str] = []
     for at, run in enumerate(job.runs):
         with _said_by(job, f"in fitting repeat {run.repeat}"):
-            inputs, of = _arrays(train.of_runs([at])), targets[at].numpy()
-            estimator, said = _fitted(job, run.repeat, _rows(inputs, of >= 0), of[of >= 0])
+            inputs, real = _arrays(train.of_run(at))
+            estimator, said = _fitted(job, run, _rows(inputs, real), targets[at].numpy()[real])
         estimators.append(estimator)
         messages.append(said)
 
     def predict(*inputs: Tensor) -> Tensor:
         each = [_as_arrays(tuple(value[at] for value in inputs)) for at in range(len(estimators))]
-        return torch.stack([_log_probabilities(one, its, n_classes) for one, its in zip(estimators, each, strict=True)])
+        return torch.stack([_log_probabilities(one, own, n_classes) for one, own in zip(estimators, each, strict=True)])
 
     with _said_by(job, "in predicting the test part"):
-        outputs = predict(*test.span(0, test.n_examples)[0])
-        diagnosed = task.diagnose(predict, test)
+        outputs = {
+            part: predict(*split.span(0, split.n_examples).inputs)
+            for part, split in parts.items()
+            if part not in ("train", "validation")
+        }
+        diagnosed = task.diagnose(predict, parts["test"]) if isinstance(task, Diagnoses) else {}
     return _Fits(outputs, diagnosed, messages, time.monotonic() - started)
 
 
@@ -142,34 +135,36 @@ def try_estimator(job: Job, task: Task) -> None:
     if not isinstance(task, FitsEstimators):
         others = [kind for kind, other in TASKS.items() if hasattr(other, "fit_targets")]
         raise RequestError(
-            f"{job.factory.name} is an estimator, which learns one class an example; the task '{task.kind}' has none "
-            f"(tasks that have: {', '.join(others)})"
+            f"{job.factory.name} is an estimator, which is fitted to one class per example; the task "
+            f"'{task.spec.kind}' has none (tasks that have: {', '.join(others)})"
         )
-    train = _parts(job.of_runs(job.runs[:1]), task)["train"]
-    targets, n_classes = task.fit_targets(train.targets)
-    of, inputs = targets[0].numpy(), _arrays(train)
+    run = job.runs[0]
+    train = task.splits([run.repeat], seed=job.seed, configs=[run.config])["train"]
+    targets, n_classes = task.fit_targets(train)
+    of, (inputs, real) = targets[0].numpy(), _arrays(train)
 
     def once(rows: np.ndarray) -> Tensor:
         its = _rows(inputs, rows)
         try:
-            estimator, _ = _fitted(job, job.runs[0].repeat, its, of[rows])
+            estimator, _ = _fitted(job, run, its, of[rows])
             return _log_probabilities(estimator, its, n_classes)
         except TenfoldError:
             raise
         except Exception as error:  # whatever an estimator raises
             raise RequestError(f"{job.factory.name} failed in fitting {len(rows)} examples: {_what(error)}") from error
 
-    rows = np.concatenate([np.flatnonzero(of == label)[:_TRY] for label in range(n_classes)])
+    rows = np.concatenate([np.flatnonzero(real & (of == label))[:_TRY] for label in range(n_classes)])
     try:
         outputs = once(rows)
     except ShapeError:
         raise
     except RequestError:
-        if len(rows) == (of >= 0).sum():
+        if len(rows) == real.sum():
             raise
-        rows = np.flatnonzero(of >= 0)  # so few may be too few for it, such as for 50 principal components
+        rows = np.flatnonzero(real)  # the sample may be too small, e.g. for 50 components; retry with all
         outputs = once(rows)
-    task.check(outputs, len(rows))
+    if isinstance(task, ChecksOutput):
+        task.check(outputs, of_run(train.batch(torch.from_numpy(rows)[None]), 0))
     if not torch.allclose(outputs, once(rows), rtol=1e-6, atol=1e-6, equal_nan=True):
         raise RequestError(
             f"{job.factory.name} predicts otherwise when it is fitted again from one seed; draw random numbers from its "
@@ -180,14 +175,14 @@ def try_estimator(job: Job, task: Task) -> None:
 # -- one fit ----------------------------------------------------------------------------------------------------------
 
 
-def _fitted(job: Job, repeat: int, inputs: Any, targets: np.ndarray) -> tuple[Estimator, str]:
+def _fitted(job: Job, run: RunId, inputs: Any, targets: np.ndarray) -> tuple[Estimator, str]:
     """An estimator of a run fitted to examples, and what it warned of."""
     import sklearn.utils  # noqa: F401  # its libraries have to be there for their threads to be limited
 
-    seed = derive(job.seed, job.model, repeat, "estimator")
+    seed = derive(job.seed, job.model, run.repeat, "estimator")
     with _seeded(seed), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        estimator = job.factory.build_estimator(seed)
+        estimator = job.factory.build_estimator(seed, **run.config.options)
         with threadpool_limits(1):  # the same sums in the same order in any process
             estimator.fit(inputs, targets)
     # Of a library's own future only its author has to know.
@@ -231,10 +226,10 @@ def _log_probabilities(estimator: Any, inputs: Any, n_classes: int) -> Tensor:
     return torch.from_numpy(np.maximum(outputs, _FLOOR))  # a NaN stays one
 
 
-def _arrays(examples: Examples) -> Any:
-    """All inputs of the only run of these examples, as an estimator takes them."""
-    inputs, _ = examples.span(0, examples.n_examples)
-    return _as_arrays(tuple(value[0] for value in inputs))
+def _arrays(split: Split) -> tuple[Any, np.ndarray]:
+    """All inputs of the only run of a split, as an estimator takes them; and which examples count."""
+    batch = of_run(split.span(0, split.n_examples), 0)
+    return _as_arrays(batch.inputs), batch.valid.numpy()
 
 
 def _as_arrays(inputs: Inputs) -> Any:
@@ -295,7 +290,7 @@ def _short(values: np.ndarray) -> str:
 
 def _save(job: Job, path: Path, fits: _Fits) -> None:
     arrays = {f"diagnosed.{name}": np.ascontiguousarray(value) for name, value in fits.diagnosed.items()}
-    arrays |= {"outputs": fits.outputs.numpy()}
+    arrays |= {f"outputs.{part}": value.numpy() for part, value in fits.outputs.items()}
     facts = _identity(job) | {"messages": fits.messages, "seconds": fits.seconds}
     with atomic_write(path) as file:
         file.write(save(arrays, metadata={"tenfold": json.dumps(facts)}))
@@ -306,7 +301,7 @@ def _restore(job: Job, path: Path) -> _Fits:
         with safe_open(path, framework="numpy") as file:
             facts = json.loads(file.metadata()["tenfold"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}
-        outputs, messages, seconds = arrays.pop("outputs"), facts["messages"], facts["seconds"]
+        messages, seconds = facts["messages"], facts["seconds"]
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"checkpoint {path} cannot be read ({error}); delete it to fit its runs anew") from error
     for name, expected in _identity(job).items():
@@ -315,11 +310,15 @@ def _restore(job: Job, path: Path) -> _Fits:
                 f"checkpoint {path} is of other runs: its {name} is {facts.get(name)!r}, expected {expected!r}; "
                 "delete it to fit its runs anew"
             )
-    diagnosed = {name.removeprefix("diagnosed."): array for name, array in arrays.items()}
-    return _Fits(torch.from_numpy(outputs), diagnosed, messages, seconds)
+    named: dict[str, dict[str, np.ndarray]] = {"diagnosed": {}, "outputs": {}}
+    for name, array in arrays.items():
+        kind, _, rest = name.partition(".")
+        named[kind][rest] = array
+    outputs = {part: torch.from_numpy(array) for part, array in named["outputs"].items()}
+    return _Fits(outputs, named["diagnosed"], messages, seconds)
 
 
 def _identity(job: Job) -> dict[str, Any]:
     """What a checkpoint and the job that goes on from it have in common, as JSON gives it back."""
-    runs = [[run.config.setting, run.repeat] for run in job.runs]
+    runs = [[run.config.label, run.repeat] for run in job.runs]
     return {"version": _VERSION, "model": job.model, "module": job.factory.name, "seed": job.seed, "runs": runs}

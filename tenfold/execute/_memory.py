@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from tenfold.tasks import Task
-from tenfold.train import Job, prepare
-from tenfold.train._state import _gradients, epoch_order
+from tenfold.train import Job, epoch_batches, gradients, prepare
 
 __all__ = ["bytes_available", "bytes_per_run", "groups"]
 
@@ -38,12 +37,11 @@ def bytes_per_run(job: Job, task: Task) -> int:
         kept.append(tensor.detach())
         return tensor
 
-    rows = epoch_order(state)[:, : job.recipe.batch_size]
-    inputs, targets = state.parts["train"].batch(rows)
-    items = state.parts["train"].items
+    batch = state.parts["train"].batch(epoch_batches(state)[0])
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        _gradients(state, inputs, targets)
-    saved.pop(items.untyped_storage().data_ptr(), None)
+        gradients(state, batch)
+    for value in batch.inputs:  # data, of which every run has the same
+        saved.pop(value.untyped_storage().data_ptr(), None)
     flat = state.stack.flatten_()
     saved.pop(flat.untyped_storage().data_ptr(), None)
     return _BACKWARD * sum(saved.values()) + _COPIES * flat.numel() * flat.element_size()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from tenfold.errors import RequestError, TenfoldError
+from tenfold.errors import RequestError, ShapeError, TenfoldError
 from tenfold.execute._cores import cores
 from tenfold.execute._estimators import try_estimator
 from tenfold.execute._memory import bytes_available, bytes_per_run, groups
@@ -15,9 +15,8 @@ from tenfold.execute._plan import Placement, Plan
 from tenfold.execute._run_job import time_steps
 from tenfold.execute._workers import Workers, portable
 from tenfold.stack import How, signature
-from tenfold.tasks import Task
-from tenfold.train import Job, RunId, epoch_order, prepare
-from tenfold.train._state import _gradients
+from tenfold.tasks import ChecksOutput, Task
+from tenfold.train import Job, RunId, epoch_batches, gradients, initial_carry, of_run, prepare
 
 __all__ = ["choose", "try_module"]
 
@@ -48,7 +47,7 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
     threads = cores()
     memory = int(_MEMORY_SHARE * bytes_available(job.device)) if memory is None else memory
     alike = _alike(job, task)
-    per_run = bytes_per_run(replace(job, how="loop", threads=threads), task)
+    per_run = max(bytes_per_run(replace(job, how="loop", runs=(job.runs[group[0]],)), task) for group in alike)
     spread = workers is not None and job.device == "cpu" and len(job.runs) > 1 and portable(job)
     candidates: dict[str, tuple[Literal["stack", "processes", "loop"], How, int]] = {}
     if spread:
@@ -103,6 +102,12 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
         reason += (
             f"; split into {len(sized)} groups, since {per_run / 2**20:.0f} MiB a run exceed {memory / 2**20:.0f} MiB"
         )
+    own_loss = not type(task).__module__.startswith("tenfold.")
+    not_recorded = (
+        f"; steps are not recorded and replayed: the task '{task.spec.kind}' is not one of tenfold's"
+        if own_loss
+        else ""
+    )
     return Plan(
         placement=placement,
         how=how,
@@ -111,7 +116,7 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
         compiled=compiled,
         milliseconds={key: round(value * 1e3, 4) for key, value in times.items() if value},
         bytes_per_run=per_run,
-        reason=reason + compile_note,
+        reason=reason + compile_note + not_recorded,
     )
 
 
@@ -127,21 +132,22 @@ def _to_fit(job: Job, workers: Workers | None) -> Plan:
 def _worth_compiling(job: Job, task: Task, seconds_per_step: float) -> bool:
     if job.recipe.compile != "auto":
         return job.recipe.compile == "always"
-    n_examples = task.examples([job.runs[0].repeat], seed=job.seed)["train"].n_examples
-    steps = job.recipe.epochs * math.ceil(n_examples / job.recipe.batch_size)
+    # One plan serves all groups of a sweep: the longest of them decides.
+    longest = max(job.runs, key=lambda run: run.config.recipe.epochs)
+    steps = prepare(replace(job, runs=(longest,), how="loop"), task).n_steps
     return seconds_per_step * steps * len(job.runs) > _COMPILE_FROM_SECONDS
 
 
 def _alike(job: Job, task: Task) -> list[list[int]]:
-    """Positions of the runs that can share a stack: config values such as dropout may change what a module is made of."""
-    found: dict[tuple, list[int]] = {}
-    shapes: dict[str, tuple] = {}
+    """Positions of the runs that can share a stack: of one recipe, settings per run aside, and modules of one shape."""
+    groups: dict[tuple, list[int]] = {}
+    of_config: dict[str, tuple] = {}
     for at, run in enumerate(job.runs):
-        if run.config.setting not in shapes:
-            options = {} if run.config.dropout is None else {"dropout": run.config.dropout}
-            shapes[run.config.setting] = tuple(signature(job.factory.build(0, **options)).items())
-        found.setdefault(shapes[run.config.setting], []).append(at)
-    return list(found.values())
+        if run.config.label not in of_config:
+            module = job.factory.build(0, **run.config.options)
+            of_config[run.config.label] = (run.config.alike, *signature(module).items())
+        groups.setdefault(of_config[run.config.label], []).append(at)
+    return list(groups.values())
 
 
 def _parts(placement: str, alike: list[list[int]], workers: Workers | None) -> list[list[int]]:
@@ -202,40 +208,62 @@ def _pick(runs: Sequence[RunId], at: Sequence[int]) -> tuple[RunId, ...]:
 
 
 def try_module(job: Job, task: Task) -> None:
-    """Build one module and pass examples through it, so that what is wrong with it is said before anything trains.
+    """Build one module per config and pass examples through it, so that what is wrong is said before anything trains.
 
     Raises:
         ShapeError: if the output is not what the task needs.
         RequestError: if the module cannot be built, is not the same when built again, or fails in its forward or
             backward pass.
     """
-    if job.factory.is_estimator:
-        try_estimator(job, task)
-        return
-    single = replace(job, how="loop", runs=job.runs[:1])
+    firsts = {run.config.label: run for run in reversed(job.runs)}
+    for run in reversed(firsts.values()):
+        one = replace(job, runs=(run,))
+        try_estimator(one, task) if job.factory.is_estimator else _try(one, task)
+
+
+def _try(job: Job, task: Task) -> None:
+    """Of one run."""
+    single = replace(job, how="loop")
     state, again = prepare(single, task), prepare(single, task)
     built = again.stack.state_dict()
     for name, tensor in state.stack.state_dict().items():
         same = (tensor == built[name]) | ((tensor != tensor) & (built[name] != built[name]))  # NaN is the same as NaN
         if not bool(same.all()):
             raise RequestError(
-                f"'{name.removeprefix('runs.')}' of {job.factory.name} differs between two modules built from "
-                "one seed; draw initial "
-                "values from PyTorch's generator only, so that a run can be repeated"
+                f"'{name.removeprefix('runs.')}' of {job.factory.name} differs between two modules built from one "
+                "seed; draw initial values from PyTorch's generator only, so that a run can be repeated"
             )
+    (view,) = state.stack.views()
+    if state.carries and not callable(getattr(view, "initial_state", None)):
+        raise RequestError(
+            f"{job.factory.name}: the task '{task.spec.kind}' carries a state from batch to batch; the module needs "
+            "initial_state(batch_size), which gives it at the beginning, a tuple of tensors"
+        )
+    batches = epoch_batches(state)
     state.stack.eval()
-    inputs, _ = state.parts["train"].span(0, 2)
-    output = state.stack.views()[0](*(value[0] for value in inputs))
-    task.check(output, len(inputs[0][0]))
+    train = state.parts["train"]
+    batch = train.span(0, 2 if not state.carries else batches[0].shape[1])
+    own, carry = of_run((batch, initial_carry(state, batch.valid.shape[1])), 0)
+    output = view(*own.inputs, *carry)
+    if state.carries:
+        if not isinstance(output, tuple | list) or len(output) != 2 or len(output[1]) != len(carry):
+            raise ShapeError(
+                f"{job.factory.name}: expected (output, state) with a state of {len(carry)} tensors, as "
+                f"initial_state gives it, got {type(output).__name__}"
+            )
+        output = output[0]
+    if isinstance(task, ChecksOutput):
+        task.check(output, own)
     # The smallest batch of an epoch: what fails on small ones only, such as batch norm on one example, fails here.
-    order, each = epoch_order(state), job.recipe.batch_size
-    n_examples = order.shape[1]
-    smallest = n_examples % each or min(each, n_examples)
+    rows = min(batches, key=lambda rows: rows.shape[1])
     state.stack.train()
+    batch = train.batch(rows)
     try:
-        _gradients(state, *state.parts["train"].batch(order[:, :smallest]))
+        state.epoch.carry = initial_carry(state, rows.shape[1])
+        _, (outputs, _) = gradients(state, batch)
+        task.metrics_of({name: value.cpu().numpy() for name, value in task.sums(outputs, batch).items()})
     except (RuntimeError, ValueError) as error:
         raise RequestError(
-            f"{job.factory.name} failed in training on a batch of {smallest} ({n_examples} examples in batches of "
-            f"{each}): {error}"
+            f"{job.factory.name} failed in training on a batch of {rows.shape[1]} ({train.n_examples} examples in "
+            f"batches of {job.recipe.batch_size}): {error}"
         ) from error

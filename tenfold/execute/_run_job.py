@@ -11,7 +11,18 @@ import torch
 
 from tenfold.execute._estimators import fit_runs
 from tenfold.tasks import Task
-from tenfold.train import Epoch, Job, Outcome, cpu_numerics, epoch_order, finish, fit, prepare, restore, step
+from tenfold.train import (
+    Epoch,
+    Job,
+    Outcome,
+    cpu_numerics,
+    epoch_batches,
+    evaluate_final,
+    prepare,
+    restore,
+    step,
+    train_epochs,
+)
 
 __all__ = ["run_job", "time_steps"]
 
@@ -28,8 +39,8 @@ def run_job(job: Job, task: Task) -> Iterator[Epoch | Outcome]:
         state = prepare(job, task)
         if job.checkpoint is not None and job.checkpoint.is_file():
             restore(state, job.checkpoint)
-        yield from fit(state, checkpoint=job.checkpoint, every_seconds=job.checkpoint_seconds)
-        yield finish(state, seconds=time.monotonic() - started)
+        yield from train_epochs(state, checkpoint=job.checkpoint, every_seconds=job.checkpoint_seconds)
+        yield evaluate_final(state, seconds=time.monotonic() - started)
 
 
 def _compiles(job: Job, task: Task) -> bool:
@@ -39,7 +50,7 @@ def _compiles(job: Job, task: Task) -> bool:
     state = prepare(job, task)
     state.stack.train()
     try:
-        step(state, epoch_order(state)[:, : job.recipe.batch_size])
+        step(state, epoch_batches(state)[0])
     except Exception:  # a compiler fails in many ways; without it there is nothing to lose but time
         return False
     return True
@@ -59,7 +70,7 @@ def time_steps(job: Job, task: Task, *, seconds: float = 0.25, at_least: int = 3
     with cpu_numerics(job.threads):
         state = prepare(job, task)
         state.stack.train()
-        rows = epoch_order(state)[:, : job.recipe.batch_size]
+        rows = epoch_batches(state)[0]
         if state.stack.recorded:  # not part of what a step costs
             step(state, rows)
 

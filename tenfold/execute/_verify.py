@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from tenfold.execute._estimators import fit_runs
 from tenfold.execute._plan import Plan
-from tenfold.tasks import Task
-from tenfold.train import Job, cpu_numerics, prepare
-from tenfold.train._reference import train_alone
-from tenfold.train._state import epoch_order, step
+from tenfold.tasks import Carries, Task
+from tenfold.train import Job, cpu_numerics, epoch_batches, prepare, step, test, train_alone
+from tenfold.train._state import EpochSoFar, RunId
 
 __all__ = ["verify", "verify_fit"]
 
@@ -45,8 +45,7 @@ def verify(
     group = next(group for group in plan.groups if 0 in group)
     precise = replace(
         job,
-        recipe=job.recipe.model_copy(update={"dtype": "float64"}),
-        runs=tuple(job.runs[at] for at in group),
+        runs=tuple(_in_double(job.runs[at]) for at in group),
         how=plan.how,
         compiled=plan.compiled,
     )
@@ -62,14 +61,7 @@ def verify(
             ),
             default=0.0,
         )
-        alone.eval()
-        examples = task.examples([job.runs[0].repeat], seed=job.seed, settings=[job.runs[0].config.data])["test"]
-        examples = examples.to(torch.device(job.device), getattr(torch, job.recipe.dtype))
-        inputs, targets = examples.span(0, examples.n_examples)
-        with torch.no_grad():
-            output = alone(*(value[0] for value in inputs))
-        outputs = output[None] if isinstance(output, Tensor) else tuple(part[None] for part in output)
-        again = task.score(outputs, targets)
+        again = _test_alone(alone.eval(), job, task)
     apart = {name: abs(float(again[name][0]) - scores[name]) for name in again if name in scores}
     return {"weights_float64": double, "weights": largest, "scores": apart, "steps_float64": steps}
 
@@ -90,7 +82,7 @@ def verify_fit(
     """
     with cpu_numerics(1):
         again = fit_runs(replace(job, runs=job.runs[:1], checkpoint=None), task)
-    kept = {name: value for name, value in again.predictions.items() if name not in ("setting", "repeat")}
+    kept = {name: value for name, value in again.predictions.items() if name not in ("variant", "repeat")}
     largest = max(
         _apart(torch.from_numpy(value[0].astype(np.float64)), torch.from_numpy(predictions[name][0].astype(np.float64)))
         for name, value in kept.items()
@@ -105,18 +97,36 @@ def _apart(one: Tensor, other: Tensor) -> float:
     return float(torch.where(same, 0.0, (one - other).abs()).nan_to_num(nan=math.inf).max()) if one.numel() else 0.0
 
 
+def _test_alone(module: Any, job: Job, task: Task) -> dict[str, np.ndarray]:
+    """Test scores of the first run of a job, from its module; shape (1,) each."""
+
+    def predict(*inputs: Tensor) -> Any:
+        return tree_map(lambda value: value[None], module(*(value[0] for value in inputs)))
+
+    def carry(batch_size: int) -> tuple[Tensor, ...]:
+        return tuple(value[None] for value in module.initial_state(batch_size)) if isinstance(task, Carries) else ()
+
+    splits = task.splits([job.runs[0].repeat], seed=job.seed, configs=[job.runs[0].config])
+    device, dtype = torch.device(job.device), getattr(torch, job.recipe.dtype)
+    return test(predict, task, {part: split.to(device, dtype) for part, split in splits.items()}, carry=carry).scores
+
+
+def _in_double(run: RunId) -> RunId:
+    config = run.config
+    return replace(run, config=replace(config, recipe=config.recipe.changed({"dtype": "float64"})))
+
+
 def _double(job: Job, task: Task, run: int) -> tuple[int, float]:
     """Steps made, and the largest difference after them."""
     state = prepare(job, task)
     state.stack.train()
     steps = min(_STEPS, state.n_steps)
     while state.steps_done < steps:
-        order = epoch_order(state)
-        for start in range(0, order.shape[1], job.recipe.batch_size):
-            step(state, order[:, start : start + job.recipe.batch_size])
+        for rows in epoch_batches(state):
+            step(state, rows)
             if state.steps_done == steps:
                 break
-        state.epochs_done += 1
+        state.epoch, state.epochs_done = EpochSoFar(), state.epochs_done + 1
     together = dict(state.stack.module(run).named_parameters())
     alone = dict(train_alone(job, task, run, max_steps=steps).named_parameters())
     return steps, max((_apart(alone[name].detach(), together[name].detach()) for name in together), default=0.0)

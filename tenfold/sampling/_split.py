@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +14,8 @@ from tenfold.sampling._sources import Inputs, Source
 
 __all__ = ["Batch", "Part", "Split"]
 
-Part = Literal["train", "validation", "test"]
+Part = str
+""""train", "validation", "test"; other names are further test sets, evaluated at the end only."""
 
 # Examples of a run in one forward pass of an evaluation: measured best or nearly so for dense, convolutional and
 # recurrent networks on a CPU.

@@ -10,6 +10,7 @@ from tenfold.tasks._contract import Hyper as Hyper
 from tenfold.tasks._contract import Task as Task
 from tenfold.tasks._contract import TaskInfo as TaskInfo
 from tenfold.tasks._contract import TaskSpec as TaskSpec
+from tenfold.tasks._find import find_task as find_task
 from tenfold.tasks._settings import ImageSettings as ImageSettings
 from tenfold.tasks._settings import TaskSettings as TaskSettings
 from tenfold.tasks.classify_sequences import ClassifySequences as ClassifySequences
@@ -39,4 +40,5 @@ __all__ = [
     "TaskInfo",
     "TaskSettings",
     "TaskSpec",
+    "find_task",
 ]

@@ -101,12 +101,12 @@ class Hyper:
 
 
 class Task(Protocol):
-    """A task of a study. The loss is written for ONE run; ``sums`` and ``predictions`` get all runs at once, runs first."""
+    """A task of a study. The loss is written for ONE run; ``sums`` and ``predictions`` get all runs, runs first."""
 
     spec: ClassVar[TaskSpec]
     info: TaskInfo
 
-    def __init__(self, settings: Any, data: Any) -> None:
+    def __init__(self, settings: Any, data: Any, /) -> None:
         """``settings`` is the ``[task]`` table, ``data`` what ``settings.load_data`` gave."""
         ...
 

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tenfold.errors import RequestError, nearest
 from tenfold.own_files import import_own
-from tenfold.recipe import Recipe
-from tenfold.tasks._settings import TaskSettings
-from tenfold.tasks._task import Metric, Task
+from tenfold.tasks._contract import Task, TaskSpec
 
-__all__ = ["Spec", "find_task", "spec_of"]
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What is known of a task without its data."""
-
-    kind: str
-    settings: type[TaskSettings]
-    recipe: type[Recipe]
-    metrics: tuple[Metric, ...]
-
-
-def spec_of(task: type[Task]) -> Spec:
-    return Spec(task.kind, task.settings_type, task.recipe_type, task.metrics)
+__all__ = ["find_task"]
 
 
 def find_task(kind: str | type[Any], *, base: Path) -> type[Task]:
@@ -48,9 +31,9 @@ def find_task(kind: str | type[Any], *, base: Path) -> type[Task]:
     if not _is_task(found):
         name = getattr(found, "__qualname__", repr(found))
         raise RequestError(f"'{name}' is not a task: it lacks what tenfold.tasks.Task describes")
-    return found
+    return cast(type[Task], found)
 
 
 def _is_task(value: Any) -> bool:
     # The protocol itself has annotations only, so an imported one is not taken for a task.
-    return isinstance(value, type) and hasattr(value, "settings_type")
+    return isinstance(value, type) and isinstance(getattr(value, "spec", None), TaskSpec)

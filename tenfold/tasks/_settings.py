@@ -51,6 +51,4 @@ class ImageSettings(TaskSettings):
     unreadable: Literal["refuse", "skip"] = "refuse"
 
     def load_data(self, *, base: Path) -> datasets.Images | datasets.Pairs:
-        return datasets.load(
-            self.data, base=base, size=self.size, colour=self.colour, unreadable=self.unreadable
-        )
+        return datasets.load(self.data, base=base, size=self.size, colour=self.colour, unreadable=self.unreadable)

@@ -298,7 +298,7 @@ class ClassifySequences:
     def splits(
         self, repeats: Sequence[int], *, seed: int, configs: Sequence[Config] | None = None
     ) -> dict[Part, Split]:
-        chosen = [self._by(config) for config in configs or [None] * len(repeats)]
+        chosen = [self._by(config) for config in (configs or [None] * len(repeats))]
         rows = [self._rows(repeat, seed, by) for repeat, by in zip(repeats, chosen, strict=True)]
         preprocess = self._standardise([own["train"] for own in rows])
         weights = torch.stack([self._class_weights(own["train"]) for own in rows])

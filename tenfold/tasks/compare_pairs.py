@@ -109,7 +109,9 @@ class ComparePairs:
     def __init__(self, settings: PairSettings, images: datasets.Images | datasets.Pairs) -> None:
         self.settings, self._ready = settings, isinstance(images, datasets.Pairs)
         if isinstance(images, datasets.Images) and images.images.shape[1] != 1:
-            raise DataError(f"{images.name}: compare-pairs takes grey images, these have {images.images.shape[1]} channels")
+            raise DataError(
+                f"{images.name}: compare-pairs takes grey images, these have {images.images.shape[1]} channels"
+            )
         raw = images.pairs if isinstance(images, datasets.Pairs) else images.images[:, 0]
         items = square_items(images.name, raw, settings.size)
         self._source = TensorSource(torch.from_numpy(items))

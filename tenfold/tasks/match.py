@@ -206,7 +206,9 @@ class Match:
         s, images = self.settings, self._data
         parts = np.zeros((images.n_classes, 3), dtype=np.int64)
         np.add.at(parts, (images.labels, images.part), 1)
-        reserved = (parts[:, datasets.TEST] > 0) & (parts[:, datasets.TRAIN] == 0) & (parts[:, datasets.UNASSIGNED] == 0)
+        reserved = (
+            (parts[:, datasets.TEST] > 0) & (parts[:, datasets.TRAIN] == 0) & (parts[:, datasets.UNASSIGNED] == 0)
+        )
         reserved &= s.folds is None
         other = datasets.TRAIN if reserved.any() else datasets.UNASSIGNED
         return Splitter(
@@ -462,7 +464,9 @@ class Match:
             order, place = self._episode_ranks(output, classes)
             kept = {"episode_choice": order[..., 0].int(), "episode_place": place.int()}
             if groups is not None:
-                kept["episode_group"] = groups[classes.unflatten(1, (-1, *self._data.episodes.shape[1:]))[:, :, 1]].int()
+                kept["episode_group"] = groups[
+                    classes.unflatten(1, (-1, *self._data.episodes.shape[1:]))[:, :, 1]
+                ].int()
             return kept
         return {"pool": output.float(), "pool_class": classes.int()}
 
@@ -499,7 +503,9 @@ class Match:
         rows = test.index[0].view(self.settings.query_sets, -1).numpy()[chosen]
         rows = np.concatenate([rows[:, :1], np.take_along_axis(rows[:, 1:], order[chosen].astype(int), axis=1)], axis=1)
         (images,) = test.inputs_at(torch.from_numpy(rows)[None].flatten(1))
-        images = np.rint(images[0].unflatten(0, rows.shape).mean(2).numpy() * 255).astype(np.uint8)  # as the module sees
+        images = np.rint(images[0].unflatten(0, rows.shape).mean(2).numpy() * 255).astype(
+            np.uint8
+        )  # as the module sees
         return {
             "query": images[:, 0],
             "ranked": images[:, 1:],

@@ -4,34 +4,46 @@ from tenfold.train._checkpoint import restore as restore
 from tenfold.train._checkpoint import save_checkpoint as save_checkpoint
 from tenfold.train._cpu import cpu_numerics as cpu_numerics
 from tenfold.train._evaluate import evaluate as evaluate
+from tenfold.train._evaluate import test as test
 from tenfold.train._job import Job as Job
 from tenfold.train._job import prepare as prepare
+from tenfold.train._loop import OBJECTIVE as OBJECTIVE
 from tenfold.train._loop import Epoch as Epoch
 from tenfold.train._loop import Outcome as Outcome
-from tenfold.train._loop import finish as finish
-from tenfold.train._loop import fit as fit
+from tenfold.train._loop import evaluate_final as evaluate_final
+from tenfold.train._loop import peak_bytes as peak_bytes
+from tenfold.train._loop import train_epochs as train_epochs
 from tenfold.train._reference import train_alone as train_alone
 from tenfold.train._state import RunId as RunId
 from tenfold.train._state import State as State
-from tenfold.train._state import epoch_order as epoch_order
+from tenfold.train._state import epoch_batches as epoch_batches
+from tenfold.train._state import gradients as gradients
 from tenfold.train._state import init as init
+from tenfold.train._state import initial_carry as initial_carry
+from tenfold.train._state import of_run as of_run
 from tenfold.train._state import step as step
 
 __all__ = [
+    "OBJECTIVE",
     "Epoch",
     "Job",
     "Outcome",
     "RunId",
     "State",
     "cpu_numerics",
-    "epoch_order",
+    "epoch_batches",
     "evaluate",
-    "finish",
-    "fit",
+    "evaluate_final",
+    "gradients",
     "init",
+    "initial_carry",
+    "of_run",
+    "peak_bytes",
     "prepare",
     "restore",
     "save_checkpoint",
     "step",
+    "test",
     "train_alone",
+    "train_epochs",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from torch import Tensor
 
 from tenfold.errors import TrainingError
 from tenfold.files import atomic_write
-from tenfold.train._state import State, freeze
+from tenfold.train._state import EpochSoFar, State, freeze
 
 __all__ = ["restore", "save_checkpoint"]
 
-_VERSION = 2
+_VERSION = 3
 
 
 def save_checkpoint(state: State, path: Path) -> None:
@@ -26,12 +27,18 @@ def save_checkpoint(state: State, path: Path) -> None:
     for at, entry in state.optimiser.state_dict()["state"].items():
         tensors |= {f"optimizer.{at}.{name}": value for name, value in entry.items() if isinstance(value, Tensor)}
     tensors |= {f"best.{name}": tensor for name, tensor in (state.best or {}).items()}
+    so_far = state.epoch
+    tensors |= {f"epoch.sums.{name}": value for name, value in so_far.sums.items()}
+    tensors |= {f"epoch.carry.{at}": value for at, value in enumerate(so_far.carry)}
+    tensors |= {} if so_far.losses is None else {"epoch.losses": so_far.losses}
     tensors |= {"frozen": state.frozen, "best_loss": state.best_loss}
     if state.plateau is not None:
         tensors |= {f"plateau.{name}": getattr(state.plateau, name) for name in ("factors", "best", "waited")}
     facts = _identity(state) | {
         "steps_done": state.steps_done,
         "epochs_done": state.epochs_done,
+        "epoch_steps": so_far.steps,
+        "epoch_examples": so_far.examples,
         "diverged_at": state.diverged_at,
         "best_epoch": state.best_epoch,
         "history": state.history,
@@ -79,9 +86,20 @@ def restore(state: State, path: Path) -> None:
         for name in ("factors", "best", "waited"):
             setattr(state.plateau, name, tensors[f"plateau.{name}"])
     freeze(state, tensors["frozen"])
+    state.epoch = _restored_epoch(facts, tensors, state.gradient.device)
     state.steps_done, state.epochs_done = facts["steps_done"], facts["epochs_done"]
     state.diverged_at, state.best_epoch = facts["diverged_at"], facts["best_epoch"]
     state.history = facts["history"]
+
+
+def _restored_epoch(facts: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device) -> EpochSoFar:
+    of_epoch = {
+        name.removeprefix("epoch."): value.to(device) for name, value in tensors.items() if name.startswith("epoch.")
+    }
+    sums = {name.removeprefix("sums."): value for name, value in of_epoch.items() if name.startswith("sums.")}
+    n_carried = sum(name.startswith("carry.") for name in of_epoch)
+    carry = tuple(of_epoch[f"carry.{at}"] for at in range(n_carried))
+    return EpochSoFar(facts["epoch_steps"], facts["epoch_examples"], of_epoch.get("losses"), sums, carry)
 
 
 def _identity(state: State) -> dict[str, Any]:
@@ -90,8 +108,8 @@ def _identity(state: State) -> dict[str, Any]:
         "version": _VERSION,
         "model": state.model,
         "seed": state.seed,
-        "runs": [[run.config.setting, run.repeat] for run in state.runs],
-        "recipe": state.recipe.model_dump(mode="json"),
+        "runs": [[run.config.label, run.repeat] for run in state.runs],
+        "recipes": [run.config.recipe.model_dump(mode="json") for run in state.runs],
     }
 
 

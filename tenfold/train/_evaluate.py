@@ -1,31 +1,116 @@
-"""Outputs of all runs on a part of the data."""
+"""Trained runs on a part of the data: sums batch by batch, so that memory is that of one batch, whatever the part."""
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
-from tenfold.tasks import Part
-from tenfold.train._state import State, join_batches
+from tenfold.sampling import Batch, Inputs, Part, Split
+from tenfold.tasks import Carries, FinalMetrics, Task
+from tenfold.train._state import State, initial_carry
 
-__all__ = ["evaluate"]
-
-# Examples of a run in one forward pass: measured best or nearly so for dense, convolutional and recurrent networks
-# on a CPU.
-_CHUNK = 200
+__all__ = ["Tested", "added", "evaluate", "metrics_of", "test", "test_state"]
 
 
-def evaluate(state: State, part: Part) -> tuple[Any, dict[str, Tensor]]:
-    """Outputs (runs, examples, ...) and targets of a part, with the stack in evaluation mode."""
-    examples = state.parts[part]
+class Tested(NamedTuple):
+    """What the test sets gave.
+
+    Attributes:
+        scores: metric -> float64, shape (runs,).
+        predictions: what the record keeps, runs first.
+        sound: which runs' outputs are finite throughout: bool, shape (runs,).
+    """
+
+    scores: dict[str, np.ndarray]
+    predictions: dict[str, np.ndarray]
+    sound: Tensor
+
+
+def evaluate(state: State, part: Part) -> dict[str, np.ndarray]:
+    """Metrics of a part that add up over batches: shape (runs,) each."""
+    sums: dict[str, Tensor] = {}
+    with _evaluating(state) as carry:
+        for outputs, batch in _outputs(state.stack, state.task, state.parts[part], carry):
+            sums = added(sums, state.task.sums(outputs, batch))
+    return metrics_of(state.task, sums)
+
+
+def test_state(state: State) -> Tested:
+    """``test`` of the runs of a state."""
+    with _evaluating(state) as carry:
+        return test(state.stack, state.task, state.parts, carry=carry)
+
+
+def test(
+    predict: Callable[..., Any], task: Task, parts: Mapping[Part, Split], *, carry: Callable[[int], Inputs]
+) -> Tested:
+    """Scores and predictions on all test sets: every part but training and validation.
+
+    Args:
+        predict: inputs of all runs (runs, batch, ...), and the carried state, to outputs.
+        task, parts: of the same runs.
+        carry: batch size -> carried state before the first batch, empty where none is carried.
+    """
+    sums: dict[str, Tensor] = {}
+    kept: dict[str, list[Tensor]] = {}
+    sound = torch.ones(parts["test"].n_runs, dtype=torch.bool)
+    for part, split in parts.items():
+        if part in ("train", "validation"):
+            continue
+        for outputs, batch in _outputs(predict, task, split, carry):
+            sums = added(sums, task.sums(outputs, batch))
+            for name, value in task.predictions(outputs, batch).items():
+                kept.setdefault(name, []).append(value.cpu())
+            finite = [torch.isfinite(leaf).flatten(1).all(dim=1).cpu() for leaf in tree_leaves(outputs)]
+            sound &= torch.stack(finite).all(dim=0)
+    predictions = {name: torch.cat(pieces, dim=1).numpy() for name, pieces in kept.items()}
+    scores = metrics_of(task, sums)
+    if isinstance(task, FinalMetrics):
+        final = task.final_metrics(predictions)
+        scores |= {name: np.asarray(values, dtype=np.float64) for name, values in final.items()}
+    return Tested(scores, predictions, sound)
+
+
+def _outputs(
+    predict: Callable[..., Any], task: Task, split: Split, carry: Callable[[int], Inputs]
+) -> Iterator[tuple[Any, Batch]]:
+    """Outputs of all runs, runs first, and the batch that they belong to."""
+    carries, carried = isinstance(task, Carries), None
+    for start, stop in split.spans():
+        batch = split.span(start, stop)
+        carried = carry(stop - start) if carried is None else carried
+        with torch.no_grad():
+            outputs = predict(*batch.inputs, *carried)
+        if carries:
+            outputs, carried = outputs
+        yield outputs, batch
+
+
+@contextlib.contextmanager
+def _evaluating(state: State) -> Iterator[Callable[[int], Inputs]]:
+    """The stack in evaluation mode; gives the carried state at the beginning."""
     was_training = state.stack.training
     state.stack.eval()
-    outputs = []
-    with torch.no_grad():
-        for start in range(0, examples.n_examples, _CHUNK):
-            stop = min(start + _CHUNK, examples.n_examples)
-            outputs.append(state.stack(*examples.span(start, stop)[0]))
-    state.stack.train(was_training)
-    return join_batches(outputs), examples.targets
+    try:
+        yield lambda batch_size: initial_carry(state, batch_size)
+    finally:
+        state.stack.train(was_training)
+
+
+def added(sums: Mapping[str, Tensor], more: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Sums of two stretches of batches; one may lack names of the other."""
+    return dict(sums) | {name: sums[name] + value if name in sums else value for name, value in more.items()}
+
+
+def metrics_of(task: Task, sums: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """The task's metrics from its sums: float64, shape (runs,) each."""
+    arrays = {name: value.cpu().numpy() for name, value in sums.items()}
+    with np.errstate(divide="ignore", invalid="ignore"):  # a part may have no example of some kind
+        found = task.metrics_of(arrays)
+    return {name: np.asarray(values, dtype=np.float64) for name, values in found.items()}

@@ -23,8 +23,7 @@ class Job:
 
     Args:
         model: name in the study.
-        factory: builds its modules.
-        recipe: how to train.
+        factory: builds its modules, with the options of a run's config.
         runs: config and repeat of each run.
         seed: the study's.
         how, compiled: see Stack.
@@ -37,7 +36,6 @@ class Job:
 
     model: str
     factory: ModelFactory
-    recipe: Recipe
     runs: tuple[RunId, ...]
     seed: int
     how: How
@@ -48,6 +46,11 @@ class Job:
     checkpoint: Path | None = None
     checkpoint_seconds: float = 10.0
 
+    @property
+    def recipe(self) -> Recipe:
+        """That of the first run: all runs of a stack share it, but for settings per run."""
+        return self.runs[0].config.recipe
+
     def of_runs(self, runs: tuple[RunId, ...]) -> Job:
         return replace(self, runs=runs)
 
@@ -56,13 +59,12 @@ def prepare(job: Job, task: Task) -> State:
     """The state at the start of a job."""
 
     def build(config: Config, seed: int) -> nn.Module:
-        return job.factory.build(seed, **({} if config.dropout is None else {"dropout": config.dropout}))
+        return job.factory.build(seed, **config.options)
 
     return init(
         build,
         job.runs,
         task=task,
-        recipe=job.recipe,
         model=job.model,
         seed=job.seed,
         how=job.how,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,13 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tenfold.metrics import Metric
+from tenfold.tasks import Diagnoses
 from tenfold.train._checkpoint import save_checkpoint
-from tenfold.train._evaluate import evaluate
-from tenfold.train._state import State, epoch_order, freeze, join_batches, step
+from tenfold.train._evaluate import added, evaluate, metrics_of, test_state
+from tenfold.train._state import EpochSoFar, State, epoch_batches, freeze, step
 
-__all__ = ["Epoch", "Outcome", "finish", "fit"]
+__all__ = ["OBJECTIVE", "Epoch", "Outcome", "evaluate_final", "train_epochs"]
 
 Scores = dict[str, dict[str, list[float]]]  # part -> metric -> runs
+
+OBJECTIVE = Metric("objective", "Training loss", "", higher_is_better=False)
+"""What is minimised, on the training part, after every epoch: every task has it beside its own metrics."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Epoch:
 
     Args:
         epoch: 1 first.
-        scores: part -> metric -> one value a run. Training scores are taken while the weights change and dropout is on.
+        scores: part -> metric -> one value per run. Training scores are taken while the weights change and dropout is on.
         seconds: spent training and evaluating in this process so far.
     """
 
@@ -48,7 +53,7 @@ class Outcome:
         epochs: trained by each run until it was frozen.
         best_epoch: whose weights a run keeps; None for the last.
         messages: why a run diverged, "" otherwise.
-        predictions, weights: to be kept in the record.
+        predictions, weights, preprocessing: to be kept in the record.
         seconds: of training and evaluating, all runs together.
         peak_bytes: most memory that the process (on a GPU: the device) has held so far; None where the system does
             not say.
@@ -61,11 +66,12 @@ class Outcome:
     messages: list[str]
     predictions: dict[str, np.ndarray]
     weights: dict[str, np.ndarray]
+    preprocessing: dict[str, np.ndarray]
     seconds: float
     peak_bytes: int | None
 
 
-def fit(state: State, *, checkpoint: Path | None = None, every_seconds: float = 10.0) -> Iterator[Epoch]:
+def train_epochs(state: State, *, checkpoint: Path | None = None, every_seconds: float = 10.0) -> Iterator[Epoch]:
     """Train ``state`` to the end of its budget, an epoch a step of the iterator.
 
     A state that was restored from a checkpoint first yields the epochs it has behind it, so that whoever keeps
@@ -73,46 +79,49 @@ def fit(state: State, *, checkpoint: Path | None = None, every_seconds: float = 
 
     Args:
         state: from ``init``, possibly restored.
-        checkpoint: where to save the state, at most every ``every_seconds``.
+        checkpoint: where to save the state, at most every ``every_seconds``, also in the middle of an epoch.
         every_seconds: 0 saves after every epoch.
     """
     for done, scores in enumerate(state.history):
         yield Epoch(done + 1, scores, 0.0)
     started = saved = time.monotonic()
-    while state.epochs_done < state.recipe.epochs and not bool(state.frozen.all()):
-        scores = _one_epoch(state)
-        state.history.append(scores)
-        yield Epoch(state.epochs_done, scores, time.monotonic() - started)
-        if checkpoint is not None and time.monotonic() - saved >= every_seconds:
+
+    def save_if_due(*, epoch_done: bool = False) -> None:
+        nonlocal saved
+        due = time.monotonic() - saved >= every_seconds if every_seconds else epoch_done
+        if checkpoint is not None and due:
             save_checkpoint(state, checkpoint)
             saved = time.monotonic()
 
+    while state.epochs_done < state.recipe.epochs and not bool(state.frozen.all()):
+        scores = _one_epoch(state, save_if_due)
+        state.history.append(scores)
+        yield Epoch(state.epochs_done, scores, time.monotonic() - started)
+        save_if_due(epoch_done=True)
 
-def _one_epoch(state: State) -> Scores:
+
+def _one_epoch(state: State, after_step: Callable[[], None]) -> Scores:
     state.stack.train()
-    order = epoch_order(state)
-    losses: Tensor | None = None
-    outputs = []
-    for start in range(0, order.shape[1], state.recipe.batch_size):
-        rows = order[:, start : start + state.recipe.batch_size]
-        batch_losses, batch_outputs = step(state, rows)
-        weighted = batch_losses * rows.shape[1]
-        losses = weighted if losses is None else losses + weighted
-        outputs.append(batch_outputs)
+    for rows in epoch_batches(state)[state.epoch.steps :]:
+        losses, sums = step(state, rows)
+        so_far, weighted = state.epoch, losses * rows.shape[1]
+        so_far.losses = weighted if so_far.losses is None else so_far.losses + weighted
+        so_far.sums = added(so_far.sums, sums)
+        so_far.examples += rows.shape[1]
+        so_far.steps += 1
+        after_step()
+    losses, sums, examples = state.epoch.losses, state.epoch.sums, state.epoch.examples
     assert losses is not None
-    state.epochs_done += 1
+    state.epoch, state.epochs_done = EpochSoFar(), state.epochs_done + 1
     # A stopped run goes through the forward pass with the others, which moves its batch-norm statistics.
     _return_to_best(state, state.frozen)
-    targets = state.parts["train"].targets_of(order)
-    scores: dict[str, dict[str, Tensor]] = {"train": state.task.measure(join_batches(outputs), targets)}
-    if any(metric.name == "objective" for metric in state.task.metrics):  # a loss that is no metric by itself
-        scores["train"]["objective"] = losses / order.shape[1]
+    scores = {"train": metrics_of(state.task, sums) | {OBJECTIVE.name: (losses / examples).double().cpu().numpy()}}
     for part in ("validation", "test"):
         if part in state.parts:
-            scores[part] = state.task.measure(*evaluate(state, part))
+            scores[part] = evaluate(state, part)
     _find_diverged(state, losses)
     if "validation" in scores:
-        _look_at_validation(state, scores["validation"]["loss"].double().cpu())
+        _look_at_validation(state, torch.from_numpy(scores["validation"][state.task.spec.monitor]))
     return {part: {name: value.tolist() for name, value in values.items()} for part, values in scores.items()}
 
 
@@ -161,23 +170,20 @@ def _return_to_best(state: State, which: Tensor) -> None:
             tensor[chosen] = state.best[name][chosen]
 
 
-def finish(state: State, *, seconds: float) -> Outcome:
+def evaluate_final(state: State, *, seconds: float) -> Outcome:
     """Score the runs on the test part, once, with the weights they keep."""
     if state.recipe.patience is not None:
         _return_to_best(state, torch.ones_like(state.frozen))
-    outputs, targets = evaluate(state, "test")
-    scores = {name: np.array(values, dtype=np.float64) for name, values in state.task.score(outputs, targets).items()}
+    scores, predictions, sound = test_state(state)
     # Finite weights can still give a NaN, on examples of the test part only or through batch-norm statistics.
-    lost = ~_finite(outputs)
-    diverged = [at is not None or bool(bad) for at, bad in zip(state.diverged_at, lost, strict=True)]
-    for values in scores.values():
-        values[diverged] = math.nan
+    diverged = [at is not None or not bool(fine) for at, fine in zip(state.diverged_at, sound, strict=True)]
+    scores = {name: np.where(diverged, math.nan, values) for name, values in scores.items()}
     stopped = [state.recipe.patience is not None and bool(frozen) for frozen in state.frozen]
     status: list[Any] = [
         "diverged" if bad else "stopped" if early else "finished" for bad, early in zip(diverged, stopped, strict=True)
     ]
     patience = state.recipe.patience or 0
-    weights = _persistent(state)
+    preprocess = state.parts["test"].preprocess
     return Outcome(
         scores=scores,
         status=status,
@@ -186,32 +192,23 @@ def finish(state: State, *, seconds: float) -> Outcome:
             for at, best, early in zip(state.diverged_at, state.best_epoch, stopped, strict=True)
         ],
         best_epoch=[best if state.recipe.patience is not None and best else None for best in state.best_epoch],
-        messages=[_why(at, bool(bad)) for at, bad in zip(state.diverged_at, lost, strict=True)],
-        predictions=state.task.predictions(outputs, targets)
-        | _diagnosed(state)
-        | {
-            "setting": np.array([run.config.setting for run in state.runs], dtype=np.str_),
-            "repeat": np.array([run.repeat for run in state.runs]),
-        },
-        weights=weights,
+        messages=[_why(at, not bool(fine)) for at, fine in zip(state.diverged_at, sound, strict=True)],
+        predictions=predictions | _diagnosed(state),
+        weights=_persistent(state),
+        preprocessing={} if preprocess is None else preprocess.arrays(),
         seconds=seconds,
-        peak_bytes=_peak_bytes(state.gradient.device),
+        peak_bytes=peak_bytes(state.gradient.device),
     )
 
 
 def _diagnosed(state: State) -> dict[str, np.ndarray]:
+    if not isinstance(state.task, Diagnoses):
+        return {}
     was_training = state.stack.training
     state.stack.eval()
     found = state.task.diagnose(state.stack, state.parts["test"])
     state.stack.train(was_training)
     return found
-
-
-def _finite(outputs: Any) -> Tensor:
-    """Which runs' outputs are finite throughout: bool, shape (runs,)."""
-    if isinstance(outputs, Tensor):
-        return torch.isfinite(outputs).flatten(1).all(dim=1).cpu()
-    return torch.stack([_finite(part) for part in outputs]).all(dim=0)
 
 
 def _why(diverged_at: int | None, lost: bool) -> str:
@@ -220,7 +217,7 @@ def _why(diverged_at: int | None, lost: bool) -> str:
     return "outputs on the test part are not finite" if lost else ""
 
 
-def _peak_bytes(device: torch.device) -> int | None:
+def peak_bytes(device: torch.device) -> int | None:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":

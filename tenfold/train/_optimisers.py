@@ -1,4 +1,4 @@
-"""torch.optim over the rows of a stack: one long vector a run, one parameter group a config."""
+"""torch.optim over the rows of a stack: one long vector per run, one parameter group for equal settings."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tenfold.recipe import Config, Recipe
+from tenfold.recipe import Recipe
 
 __all__ = ["make_optimiser", "set_rates"]
 
 
-def make_optimiser(rows: Sequence[nn.Parameter], configs: Sequence[Config], recipe: Recipe) -> torch.optim.Optimizer:
-    """PyTorch's own optimiser with a parameter group for each different config.
+def make_optimiser(rows: Sequence[nn.Parameter], recipes: Sequence[Recipe]) -> torch.optim.Optimizer:
+    """PyTorch's own optimiser with a parameter group for all runs of equal settings.
 
-    Elementwise update rules do not care how a run's parameters are cut into tensors, so a run updated as one vector
-    is updated as
-    its separate tensors would be; and PyTorch's fused kernels then do a whole step of a run in one pass over memory.
+    Elementwise update rules do not care how the parameters of a run are cut into tensors, so a run updated as one
+    vector is updated as its separate tensors would be; and PyTorch's fused kernels then do a whole step of a run in one
+    pass over memory.
 
     Args:
         rows: R vectors, views of the stack's memory.
-        configs: R configs.
-        recipe: names the optimiser.
+        recipes: R recipes, which name the same optimiser.
     """
+    recipe = recipes[0]
     groups: dict[tuple, dict] = {}
-    for run, (row, config) in enumerate(zip(rows, configs, strict=True)):
-        # Under a plateau schedule the rates of equal configs part later on.
-        alike = (config.lr, config.momentum, config.weight_decay, run if recipe.schedule == "plateau" else 0)
-        group = groups.setdefault(alike, {"params": [], "runs": [], "base_lr": config.lr})
+    for run, (row, own) in enumerate(zip(rows, recipes, strict=True)):
+        # Under a plateau schedule the rates of equal recipes part later on.
+        alike = (own.lr, own.momentum, own.weight_decay, run if recipe.schedule == "plateau" else 0)
+        group = groups.setdefault(alike, {"params": [], "runs": [], "base_lr": own.lr})
         group["params"].append(row)
         group["runs"].append(run)
-        group.update(lr=config.lr, weight_decay=config.weight_decay)
+        group.update(lr=own.lr, weight_decay=own.weight_decay)
         if recipe.optimizer in ("sgd", "rmsprop"):
-            group["momentum"] = config.momentum
+            group["momentum"] = own.momentum
     parameters = list(groups.values())
     if recipe.optimizer == "sgd":
         # Its constructor looks at this momentum where Nesterov's is asked for; every group has its own.
-        return torch.optim.SGD(parameters, momentum=configs[0].momentum, nesterov=recipe.nesterov, fused=True)
+        return torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True)
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, fused=True)
     if recipe.optimizer == "adamw":

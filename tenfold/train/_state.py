@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from tenfold.recipe import Config, Recipe
+from tenfold.sampling import Batch, Inputs, Part, Split, augmented
 from tenfold.seeds import derive, generator
 from tenfold.stack import How, Stack
-from tenfold.tasks import Examples, Inputs, Part, Task
-from tenfold.train._augment import augmented
+from tenfold.tasks import Carries, Hyper, Task
 from tenfold.train._optimisers import make_optimiser, set_rates
 from tenfold.train._schedules import Plateau, factor
 
@@ -28,15 +28,34 @@ Build = Callable[[Config, int], nn.Module]
 # Recording a step (0.1 to 0.5 s) is paid back after so many steps, about.
 _RECORD_FROM_STEPS = 300
 # A part of the data is laid out run by run where it takes no more than this.
-_GATHER_BYTES = 2**28
+_LAID_OUT_BYTES = 2**28
 
 
 @dataclass(frozen=True)
 class RunId:
-    """One run of a model: its config values and its repeat."""
+    """One run of a model: its config and its repeat."""
 
     config: Config
     repeat: int
+
+
+@dataclass
+class EpochSoFar:
+    """What the steps of an epoch that has not ended have given.
+
+    Args:
+        steps: taken.
+        examples: of each run.
+        losses: sum over examples of the training loss, (runs,); None before the first step.
+        sums: of the task, (runs, ...) each.
+        carry: the state that the next step begins with, runs first.
+    """
+
+    steps: int = 0
+    examples: int = 0
+    losses: Tensor | None = None
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    carry: Inputs = ()
 
 
 @dataclass
@@ -45,18 +64,20 @@ class State:
 
     stack: Stack
     runs: tuple[RunId, ...]
-    recipe: Recipe
+    recipe: Recipe  # what the runs share of theirs
     task: Task
-    parts: dict[Part, Examples]
+    parts: dict[Part, Split]
     optimiser: torch.optim.Optimizer
     rows: list[nn.Parameter]
     gradient: Tensor  # (runs, parameters)
-    loss_values: dict[str, Tensor]  # by name, (runs, ...): see Task.loss
+    loss_values: dict[str, Tensor]  # by name, (runs, ...): see tenfold.tasks.Hyper
     augment_keys: Tensor  # (runs,)
     model: str
     seed: int
     n_steps: int
     steps_per_epoch: int
+    not_recorded: str  # why the steps are not recorded and replayed; "" where they are
+    epoch: EpochSoFar = field(default_factory=EpochSoFar)
     steps_done: int = 0
     epochs_done: int = 0
     frozen: Tensor = field(default_factory=lambda: torch.zeros(0))  # (runs,) bool: stopped or diverged
@@ -68,8 +89,9 @@ class State:
     history: list[dict[str, dict[str, list[float]]]] = field(default_factory=list)  # epoch -> part -> metric -> runs
 
     def __post_init__(self) -> None:
+        self.carries = isinstance(self.task, Carries)
         # One object for all steps: a compiled stack keeps what it compiled by it.
-        self.loss_and_output = partial(_loss_and_output, self.task, self.recipe)
+        self.loss_and_output = partial(_loss_and_output, self.task, self.recipe, self.carries)
 
     @property
     def n_runs(self) -> int:
@@ -81,7 +103,6 @@ def init(
     runs: Sequence[RunId],
     *,
     task: Task,
-    recipe: Recipe,
     model: str,
     seed: int,
     how: How,
@@ -93,28 +114,26 @@ def init(
 
     Args:
         build: makes the module of one run from its config and the seed of its initial weights.
-        runs: config and repeat of each.
+        runs: config and repeat of each; their recipes differ in settings per run only (``Config.alike``).
         task: data, loss, metrics.
-        recipe: budget and optimiser.
         model: name in the study, part of every seed.
         seed: the study's.
         how, compiled, recorded: see Stack; recorded None for where it pays.
         device: where to train.
     """
+    runs, recipe = tuple(runs), runs[0].config.recipe
     dtype = getattr(torch, recipe.dtype)
-    runs = tuple(runs)
-    parts: dict[Part, Examples] = {}
-    for part, examples in task.examples(
-        [run.repeat for run in runs], seed=seed, settings=[run.config.data for run in runs]
-    ).items():
-        examples = examples.to(device, dtype)
-        parts[part] = examples.gathered() if examples.gathered_bytes <= _GATHER_BYTES else examples
-    steps_per_epoch = math.ceil(parts["train"].n_examples / recipe.batch_size)
+    splits = task.splits([run.repeat for run in runs], seed=seed, configs=[run.config for run in runs])
+    parts = {part: split.to(device, dtype).laid_out(most_bytes=_LAID_OUT_BYTES) for part, split in splits.items()}
+    steps_per_epoch = len(_batches_of_run(task, parts["train"].of_run(0), recipe, seed, runs[0].repeat, 0))
     n_steps = recipe.epochs * steps_per_epoch
-    if recorded is None:
-        recorded = n_steps >= _RECORD_FROM_STEPS
-    # A loss of someone else's may do more than tensor operations, which a recording would not repeat.
-    recorded = recorded and type(task).__module__.startswith("tenfold.")
+    not_recorded = ""
+    if not type(task).__module__.startswith("tenfold."):
+        # A recording would not repeat what such a loss does beside tensor operations.
+        not_recorded = f"the loss of '{type(task).__name__}' is Python of its own, which a recording would not repeat"
+    elif n_steps < _RECORD_FROM_STEPS and recorded is None:
+        not_recorded = f"{n_steps} steps are too few for it to pay"
+    recorded = not not_recorded and recorded is not False
     modules = [build(run.config, derive(seed, model, run.repeat, "weights")) for run in runs]
     keys = [derive(seed, model, run.repeat, "dropout") for run in runs]
     stack = Stack(modules, keys=keys, how=how, compiled=compiled, recorded=recorded).to(device=device, dtype=dtype)
@@ -130,15 +149,16 @@ def init(
         recipe=recipe,
         task=task,
         parts=parts,
-        optimiser=make_optimiser(rows, [run.config for run in runs], recipe),
+        optimiser=make_optimiser(rows, [run.config.recipe for run in runs]),
         rows=rows,
         gradient=gradient,
-        loss_values=_loss_values(recipe, runs, seed=seed, model=model, dtype=dtype, device=device),
+        loss_values=_loss_values(runs, seed=seed, model=model, dtype=dtype, device=device),
         augment_keys=torch.tensor(augment_keys, device=device),
         model=model,
         seed=seed,
         n_steps=n_steps,
         steps_per_epoch=steps_per_epoch,
+        not_recorded=not_recorded or stack.not_recorded,
         frozen=torch.zeros(len(runs), dtype=torch.bool),
         diverged_at=[None] * len(runs),
         best_loss=torch.full((len(runs),), math.inf, dtype=torch.float64),
@@ -150,10 +170,10 @@ def init(
 
 
 def _loss_values(
-    recipe: Recipe, runs: Sequence[RunId], *, seed: int, model: str, dtype: torch.dtype, device: torch.device
+    runs: Sequence[RunId], *, seed: int, model: str, dtype: torch.dtype, device: torch.device
 ) -> dict[str, Tensor]:
-    """What the loss of every run takes beside outputs and targets, runs first."""
-    settings = [recipe.loss_settings(run.config) for run in runs]
+    """What the loss of every run takes beside output and batch, runs first."""
+    settings = [run.config.loss for run in runs]
     values = {name: torch.tensor([each[name] for each in settings], dtype=dtype, device=device) for name in settings[0]}
     keys = [derive(seed, model, run.repeat, "loss") for run in runs]
     return values | {
@@ -162,39 +182,59 @@ def _loss_values(
     }
 
 
-def epoch_order(state: State) -> Tensor:
-    """Which training examples the coming epoch goes through, (runs, examples): of seed, repeat and epoch only."""
-    targets = state.parts["train"].targets
-    orders = [
-        state.task.order(
-            {name: value[at] for name, value in targets.items()},
-            state.recipe,
-            generator(state.seed, run.repeat, "order", state.epochs_done),
-        )
+# -- batches ----------------------------------------------------------------------------------------------------------
+
+
+def epoch_batches(state: State) -> list[Tensor]:
+    """Training examples of each step of the coming epoch, (runs, batch) each: of seed, repeat and epoch only."""
+    train = state.parts["train"]
+    of_runs = [
+        _batches_of_run(state.task, train.of_run(at), state.recipe, state.seed, run.repeat, state.epochs_done)
         for at, run in enumerate(state.runs)
     ]
-    return torch.stack(orders).to(state.gradient.device)
+    sizes = [len(rows) for rows in of_runs[0]]
+    assert all([len(rows) for rows in batches] == sizes for batches in of_runs), "runs of a stack take equal batches"
+    every = torch.stack([torch.cat(list(batches)) for batches in of_runs]).to(state.gradient.device)
+    return list(every.split(sizes, dim=1))
 
 
-def step(state: State, rows: Tensor) -> tuple[Tensor, Any]:
+def _batches_of_run(task: Task, split: Split, recipe: Recipe, seed: int, repeat: int, epoch: int) -> Sequence[Tensor]:
+    return task.batches(split, recipe, generator(seed, repeat, "order", epoch))
+
+
+def initial_carry(state: State, batch_size: int) -> Inputs:
+    """The carried state of all runs before the first batch, (runs, ...) each; empty where none is carried."""
+    if not state.carries:
+        return ()
+    views: list[Any] = list(state.stack.views())
+    of_runs: list[Inputs] = [view.initial_state(batch_size) for view in views]
+    return tuple(torch.stack([carry[at] for carry in of_runs]) for at in range(len(of_runs[0])))
+
+
+# -- one step ---------------------------------------------------------------------------------------------------------
+
+
+def step(state: State, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """One optimiser step of every run that is not frozen.
 
     Args:
-        state: advanced in place.
+        state: advanced in place, but for ``state.epoch``, of which only the carried state moves on.
         rows: int64, shape (runs, batch): which training examples.
     Returns:
-        (Tensor, outputs): the loss of every run, shape (runs,), and the module outputs, runs first; both detached.
+        (Tensor, dict): the loss of every run, shape (runs,), and the task's sums, runs first; detached.
     """
-    inputs, targets = state.parts["train"].batch(rows)
-    inputs = augmented(inputs, state.recipe, state.augment_keys, state.steps_done, state.parts["train"])
+    split = state.parts["train"]
+    batch = augmented(split.batch(rows), state.recipe, state.augment_keys, state.steps_done, split)
     state.loss_values["step"].fill_(state.steps_done)
-    losses, outputs = _gradients(state, inputs, targets)
+    if state.carries and not state.epoch.carry:
+        state.epoch.carry = initial_carry(state, rows.shape[1])
+    losses, (outputs, state.epoch.carry) = gradients(state, batch)
     _clip(state)
     common = factor(state.steps_done, state.n_steps, state.steps_per_epoch, state.recipe)
     set_rates(state.optimiser, common, None if state.plateau is None else state.plateau.factors)
     state.optimiser.step()
     state.steps_done += 1
-    return losses, outputs
+    return losses, state.task.sums(outputs, batch)
 
 
 def freeze(state: State, which: Tensor) -> None:
@@ -205,19 +245,29 @@ def freeze(state: State, which: Tensor) -> None:
 
 
 def _loss_and_output(
-    task: Task, recipe: Recipe, output: Any, targets: dict[str, Tensor], values: dict[str, Tensor]
-) -> tuple[Tensor, Any]:
-    return task.loss(output, targets, values, recipe), output
+    task: Task, recipe: Recipe, carries: bool, output: Any, batch: Batch, values: dict[str, Tensor]
+) -> tuple[Tensor, tuple[Any, Inputs]]:
+    """Of one run: its loss; its output and the state that it carries on."""
+    carry: Inputs = ()
+    if carries:
+        output, carry = output
+    return task.loss(output, batch, hyper_of(recipe, values)), (output, tuple(carry))
 
 
-def _gradients(state: State, inputs: Inputs, targets: dict[str, Tensor]) -> tuple[Tensor, Any]:
-    """Fill ``state.gradient`` with the gradient of every run's loss."""
+def hyper_of(recipe: Recipe, values: dict[str, Tensor]) -> Hyper:
+    """What the loss of one run takes beside output and batch."""
+    own = {name: value for name, value in values.items() if name not in ("key", "step")}
+    return Hyper(recipe, own, values["key"], values["step"])
+
+
+def gradients(state: State, batch: Batch) -> tuple[Tensor, tuple[Any, Inputs]]:
+    """Fill ``state.gradient`` with the gradient of every run's loss; losses, outputs and carried state, detached."""
     if state.stack.how == "loop":
-        return _gradients_in_a_loop(state, inputs, targets)
-
-    losses, outputs, grads = state.stack.gradients(state.loss_and_output, inputs, (targets, state.loss_values))
+        return _gradients_in_a_loop(state, batch)
+    inputs = (*batch.inputs, *state.epoch.carry)
+    losses, rest, grads = state.stack.gradients(state.loss_and_output, inputs, (batch, state.loss_values))
     _lay_side_by_side(grads, state.gradient)
-    return losses, outputs
+    return losses, rest
 
 
 def _lay_side_by_side(tensors: Sequence[Tensor], rows: Tensor) -> None:
@@ -233,21 +283,25 @@ def _lay_side_by_side(tensors: Sequence[Tensor], rows: Tensor) -> None:
         start += size
 
 
-def _gradients_in_a_loop(state: State, inputs: Inputs, targets: dict[str, Tensor]) -> tuple[Tensor, Any]:
-    losses, outputs = [], []
-    for run, config in enumerate(state.stack.views()):
+def _gradients_in_a_loop(state: State, batch: Batch) -> tuple[Tensor, tuple[Any, Inputs]]:
+    losses, rests = [], []
+    for run, view in enumerate(state.stack.views()):
+        own, values, carry = of_run((batch, state.loss_values, state.epoch.carry), run)
         with seeded_forward(state.seed, state.model, state.runs[run].repeat, state.steps_done):
-            output = config(*(value[run] for value in inputs))
-        its = {name: value[run] for name, value in targets.items()}
-        values = {name: value[run] for name, value in state.loss_values.items()}
-        loss = state.task.loss(output, its, values, state.recipe)
-        parameters = [parameter for parameter in config.parameters() if parameter.requires_grad]
+            output = view(*own.inputs, *carry)
+        loss, rest = state.loss_and_output(output, own, values)
+        parameters = [parameter for parameter in view.parameters() if parameter.requires_grad]
         if parameters and not state.frozen[run]:
             grads = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
             _lay_side_by_side(grads, state.gradient[run])
         losses.append(loss.detach())
-        outputs.append(tree_map(Tensor.detach, output))
-    return torch.stack(losses), stack_outputs(outputs)
+        rests.append(tree_map(Tensor.detach, rest))
+    return torch.stack(losses), tree_map(lambda *of_runs: torch.stack(of_runs), *rests)
+
+
+def of_run(tree: Any, run: int) -> Any:
+    """Tensors (runs, ...) in any tree, those of one run."""
+    return tree_map(lambda value: value[run], tree)
 
 
 @contextlib.contextmanager
@@ -269,24 +323,10 @@ def seeded_forward(seed: int, model: str, repeat: int, step: int) -> Iterator[No
 
 def _clip(state: State) -> None:
     """Scale each run's gradient to its largest norm; the numbers of torch.nn.utils.clip_grad_norm_."""
-    limits = [run.config.clip for run in state.runs]
+    limits = [run.config.recipe.clip for run in state.runs]
     if all(limit is None for limit in limits):
         return
     limit = torch.tensor([math.inf if value is None else value for value in limits], dtype=torch.float64)
     limit = limit.to(state.gradient.device, state.gradient.dtype)
     norm = state.gradient.norm(dim=1)
     state.gradient.mul_((limit / (norm + 1e-6)).clamp(max=1.0)[:, None])
-
-
-def stack_outputs(outputs: list[Any]) -> Any:
-    """Outputs of single runs with the runs as a new first axis."""
-    if isinstance(outputs[0], Tensor):
-        return torch.stack(outputs)
-    return tuple(stack_outputs([output[i] for output in outputs]) for i in range(len(outputs[0])))
-
-
-def join_batches(outputs: list[Any]) -> Any:
-    """Outputs (runs, batch, ...) of consecutive batches as one along the batch axis."""
-    if isinstance(outputs[0], Tensor):
-        return torch.cat(outputs, dim=1)
-    return tuple(join_batches([output[i] for output in outputs]) for i in range(len(outputs[0])))
