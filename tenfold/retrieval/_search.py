@@ -133,7 +133,7 @@ def _search_rows(queries: np.ndarray, references: np.ndarray, best: _Best, *, si
 def _rough_keys(queries: np.ndarray, part: np.ndarray, similarity: str) -> tuple[np.ndarray, np.ndarray]:
     """Keys in the order of the scores but for rounding: the score, or minus the squared distance; and the margin.
 
-    The margin, one number a query, bounds the difference between a key and the one that belongs to the exact score.
+    The margin, one number per query, bounds the difference between a key and the one that belongs to the exact score.
     A sum of d products is off by at most d * eps / 2 times the lengths, in whichever order it is added up (Higham,
     Accuracy and Stability of Numerical Algorithms, 2002, section 3.1); the factor 4 leaves room for both sides,
     for the square root, and for taking the centre away.
