@@ -17,7 +17,7 @@ _BACKENDS = ("exact", "faiss")
 _PAIRS_AT_ONCE = 1 << 20
 """Queries times references whose scores are held at once: 8 MiB of float64."""
 _LEAST_QUERIES = 128
-"""With fewer at once than these, preparing the references anew for each few would take longer than comparing them."""
+"""With fewer at once than these, preparing the references again for each few would take longer than comparing them."""
 _DEFAULT_BLOCK = 2048
 _VALUES_IN_BLOCK = 1 << 21
 """Numbers in a block of references, 16 MiB of float64: embeddings of many dimensions come in smaller blocks."""
