@@ -1,8 +1,8 @@
 """Data: known sets with their address, checksum and licence, and the files and folders of a user.
 
-``load`` gives a name, an ``.npz`` file or a folder of images back as ``Images`` or ``Pairs``; ``load_recordings`` gives
-signals over time as ``Recordings``. All are NumPy arrays, checked. Drawing pairs, windows and splits from them is the
-business of a task. Nothing here imports torch.
+``load`` reads a known set, an ``.npz`` file or a folder of images as ``Images`` or ``Pairs``; ``load_recordings`` reads
+signals over time as ``Recordings``. All are checked NumPy arrays. Tasks draw pairs, windows and splits from them.
+Nothing here imports torch.
 """
 
 from tenfold.datasets._average import average_down

@@ -1,4 +1,4 @@
-"""Files inside a downloaded zip archive; all that can be wrong with one becomes a DataError."""
+"""Files inside a downloaded zip archive; every problem becomes a DataError."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["matches", "opened", "read_numbers"]
 
 @contextmanager
 def opened(path: Path, *, name: str) -> Iterator[zipfile.ZipFile]:
-    """The archive of the data set ``name``; what is wrong with it or with a file in it becomes a DataError."""
+    """The archive of the data set ``name``; a problem with it or a file in it becomes a DataError."""
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
@@ -50,7 +50,7 @@ def read_numbers(
         header: the first line is not numbers.
         delimiter: between columns; None is any white space.
     Raises:
-        DataError: if a value is no finite number, or a line has another number of columns.
+        DataError: if a value is not a finite number, or a line has another number of columns.
     """
     try:
         lines = archive.read(inside).decode("ascii").splitlines()[int(header) :]

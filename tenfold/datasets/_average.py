@@ -13,11 +13,12 @@ def average_down(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     """Each pixel of the result is the mean of the area that it covers in the original.
 
     Where height and width are multiples of the new size this is the plain block mean; otherwise a pixel that lies
-    across a border counts in proportion to its area on each side. Integers are summed in whole numbers: the result is
-    the same to the last bit whichever images are averaged together. Values go from 0..255 to 0..1.
+    across a border counts in proportion to its area on each side. Integers are summed as integers: the result is the
+    same to the last bit whichever images are averaged together. Values go from 0..255 to 0..1.
 
     Args:
-        images: shape (..., height, width); integers 0..255, floats 0..1, or booleans.
+        images: shape (..., height, width), with any leading axes, such as (n, channels); integers 0..255, floats
+            0..1, or booleans.
         size: new height and width; one number for both.
     Returns:
         float32 in 0..1, shape (..., new height, new width).
@@ -49,7 +50,7 @@ def sides_of(size: int | tuple[int, int]) -> tuple[int, int]:
     """Height and width; one number stands for both."""
     sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(sides) != 2 or not all(isinstance(side, (int, np.integer)) and side >= 1 for side in sides):
-        raise ShapeError(f"size must be one or two whole numbers from 1; got {size!r}")
+        raise ShapeError(f"size must be one or two integers from 1; got {size!r}")
     return int(sides[0]), int(sides[1])
 
 
@@ -83,8 +84,8 @@ def _checked_scale(images: np.ndarray) -> int:
 def _average_across(images: np.ndarray, height: int, width: int, *, full: int) -> np.ndarray:
     """``average_down`` to a size with borders inside pixels; ``full`` is full brightness."""
     old_height, old_width = images.shape[-2:]
-    whole = full * old_height * old_width  # the sum of a white image, with areas in whole numbers
-    # Below 2 ** 24 float32 holds every whole number: no sum is rounded, in whatever order a matrix product adds.
+    whole = full * old_height * old_width  # the sum of a white image, with areas as integers
+    # Below 2 ** 24 float32 holds every integer: no sum is rounded, in whatever order a matrix product adds.
     dtype = np.float32 if images.dtype.kind != "f" and whole < 2**24 else np.float64
     rows, columns = _overlaps(old_height, height).astype(dtype), _overlaps(old_width, width).astype(dtype).T
     flat = images.reshape(-1, old_height, old_width)
@@ -101,7 +102,7 @@ def _average_across(images: np.ndarray, height: int, width: int, *, full: int) -
 def _overlaps(old: int, new: int) -> np.ndarray:
     """How much of each new pixel each old one covers along one axis, shape (new, old), in units of 1 / (old * new).
 
-    In these units all borders are whole numbers, and every row adds up to ``old``.
+    In these units all borders are integers, and every row adds up to ``old``.
     """
     new_start = np.arange(new)[:, None] * old
     old_start = np.arange(old)[None, :] * new

@@ -35,7 +35,7 @@ def cache_folder() -> Path:
 
 
 def available(dataset: str | Dataset) -> str:
-    """Whether a known set is at hand, in words.
+    """Whether a known set is available, in words.
 
     Returns:
         "built in", "prepared in PATH" or "to download, N MB".
@@ -60,7 +60,7 @@ def fetch(dataset: str | Dataset, *, report: Callable[[str], None] = say) -> Pat
         RequestError: if there is no set of that name.
         DataError: if ``TENFOLD_DATA`` is set to something that is not a folder, or the files are not what they should
             be.
-        DownloadError: if a file cannot be had, its checksum is wrong, or the cache cannot be written.
+        DownloadError: if a file cannot be downloaded, its checksum is wrong, or the cache cannot be written.
     """
     dataset = _known(dataset)
     if path := _prepared(dataset):
@@ -73,13 +73,13 @@ def fetch(dataset: str | Dataset, *, report: Callable[[str], None] = say) -> Pat
         data = dataset.made_of(download(dataset, downloads))
         write_npz(data, path)
     except (OSError, DataError) as problem:
-        # Another process may have finished the same set meanwhile and removed the downloads from under us.
+        # Another process may have finished the same set meanwhile and removed the downloads.
         if path.is_file():
             shutil.rmtree(downloads, ignore_errors=True)
             return path
         if isinstance(problem, OSError) and not isinstance(problem, DownloadError):
             raise no_room(problem, path.parent, 2 * dataset.download_bytes) from problem
-        # Whole files stay, so that the next attempt goes on from them; an empty folder would only puzzle.
+        # Complete files stay for the next attempt; an empty folder is of no use.
         with contextlib.suppress(OSError):
             downloads.rmdir()
         if isinstance(problem, DataError) and not all(file.sha256 for file in dataset.files):
@@ -93,7 +93,7 @@ def fetch(dataset: str | Dataset, *, report: Callable[[str], None] = say) -> Pat
 
 
 def load_known(dataset: Dataset, *, report: Callable[[str], None] = say) -> Images | Recordings:
-    """A known set in memory. A built-in one is made anew each time, unless ``TENFOLD_DATA`` holds a prepared file."""
+    """A known set in memory. A built-in one is built each time, unless ``TENFOLD_DATA`` holds a prepared file."""
     path = _prepared(dataset)
     if path is None:
         if dataset.built_in:

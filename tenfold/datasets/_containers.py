@@ -26,11 +26,11 @@ class Images:
         images: shape (n, channels, height, width), uint8; 1 channel is grey, 3 are red, green and blue.
         labels: shape (n,), int64, from 0 to n_classes - 1.
         part: shape (n,), uint8: TRAIN, TEST or UNASSIGNED.
-        class_names: one name a class; their order is the order of the labels.
+        class_names: one name per class; their order is the order of the labels.
         groups: the group of each class, such as the alphabet of a character: shape (n_classes,), int64, from 0 to
             len(group_names) - 1; None where classes have no groups.
-        group_names: one name a group; empty where ``groups`` is None.
-        episodes: published tests of recognition from one example a class, as rows of ``images``: shape (episodes, 2,
+        group_names: one name per group; empty where ``groups`` is None.
+        episodes: published tests of recognition from one example per class, as rows of ``images``: shape (episodes, 2,
             ways), int64. [e, 0] are the examples, one of each of ``ways`` classes; [e, 1] the queries, each of one of
             these classes. None where there are none.
         name, source, licence, citation: where the data come from, as text.
@@ -95,7 +95,7 @@ class Pairs:
         targets: shape (n,), int64, 0 or 1.
         labels: class of each of the two images, shape (n, 2), int64; None where it is not known.
         part: shape (n,), uint8: TRAIN, TEST or UNASSIGNED.
-        class_names: one name a class; empty where labels is None.
+        class_names: one name per class; empty where labels is None.
         name, source, licence, citation, notes: as in ``Images``.
     Raises:
         DataError: if shapes or types do not fit, or a target, label or part is out of range.
@@ -132,7 +132,7 @@ class Pairs:
 
     @property
     def fingerprint(self) -> str:
-        """Sha256 of what is trained on: equal for two sets with the same pairs, targets, labels, parts and classes."""
+        """Sha256 of what is trained and tested on: pairs, targets, labels, parts and classes."""
         labels = () if self.labels is None else (self.labels,)
         return fingerprint_of(self.pairs, self.targets, self.part, *labels, *self.class_names)
 

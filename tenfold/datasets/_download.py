@@ -12,12 +12,12 @@ from tenfold.errors import DownloadError
 __all__ = ["download", "no_room"]
 
 _TIMEOUT_SECONDS = 30
-# EFBIG is what a limit on file size gives; to the user it is the same trouble.
+# EFBIG is what a limit on file size gives; to the user it is the same problem.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def download(dataset: Dataset, folder: Path) -> dict[str, Path]:
-    """Bring every file of ``dataset`` into ``folder``; those known to be there and whole are not fetched again.
+    """Download every file of ``dataset`` into ``folder``; complete ones that are there are not fetched again.
 
     Returns:
         File name -> path.
@@ -28,7 +28,7 @@ def download(dataset: Dataset, folder: Path) -> dict[str, Path]:
     paths = {}
     for file in dataset.files:
         path = paths[file.name] = folder / Path(file.name).name
-        # A file without a checksum equals none: what is there may be what made the last attempt fail.
+        # Without a checksum, the file there may be the one that made the last attempt fail: fetch it again.
         if not (path.is_file() and _sha256(path) == file.sha256):
             _download_one(dataset, file, path)
     return paths
@@ -47,7 +47,7 @@ def no_room(problem: OSError, folder: Path, needed_bytes: int) -> DownloadError:
 
 
 def _download_one(dataset: Dataset, file: RemoteFile, path: Path) -> None:
-    """Try each mirror in turn; the file appears under its name only when its checksum is right."""
+    """Try each mirror in turn; the file gets its name only when its checksum is right."""
     tried = []
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -76,7 +76,7 @@ def _download_one(dataset: Dataset, file: RemoteFile, path: Path) -> None:
 
 
 def _get(url: str, path: Path) -> str | None:
-    """Download into ``path``; what went wrong with the network, or None. Trouble with the disk is raised."""
+    """Download into ``path``; what went wrong with the network, or None. A problem with the disk is raised."""
     import requests
     from pooch import HTTPDownloader
 

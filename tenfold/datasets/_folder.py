@@ -35,19 +35,19 @@ def read_folder(
 ) -> Images:
     """Every image of the folder, with the name of its sub-folder as its class.
 
-    Classes may be sorted into groups, one folder a group: the class is then called "group/class", and ``groups`` says
+    Classes may be sorted into groups, one folder per group: the class is then called "group/class", and ``groups`` says
     which group it is of. Classes and groups are in natural order (2 before 10). Transparent parts become white; a
-    camera's rotation mark is followed; of an animation the first frame counts. Hidden files and what operating systems
-    leave behind are passed over.
+    camera's rotation mark is followed; of an animation the first frame counts. Hidden files and those of the
+    operating system are ignored.
 
     Args:
-        folder: holds one sub-folder a class, or one a group with one sub-folder a class; or ``train`` and ``test``,
+        folder: holds one sub-folder per class, or one a group with one sub-folder per class; or ``train`` and ``test``,
             which hold such folders each, of the same classes, or of other classes throughout.
         size: height and width to bring images to where they differ among themselves: each is cut to that shape about
             its middle and resized with a smoothing filter. Not used where all have the same size.
         colour: True for 3 channels; False for grey; None for 3 if any image has colour, else 1. An image whose three
             channels are equal has no colour. In a set of 3 channels, those of such an image are equal.
-        unreadable: "refuse", or "skip" files that are no images, cut off, or larger than Pillow's limit; skipped
+        unreadable: "refuse", or "skip" files that are not images, are cut off, or larger than Pillow's limit; skipped
             files are counted in ``notes``.
     Returns:
         ``Images``; as ``name`` that of the folder.
@@ -158,7 +158,7 @@ def _halves(folder: Path) -> dict[Path, int]:
 def _is_grouped(folder: Path, tops: list[Path]) -> bool:
     """Whether the folders hold classes rather than images; they must be alike in this."""
     deep = [top for top in tops if any(entry.is_dir() for entry in _entries(top))]
-    # In a group, as beside the groups, a readme is usual and an image was most likely forgotten.
+    # In a group, and beside the groups, a readme is usual and an image is most likely a mistake.
     flat = [top for top in tops if _images_in(top) or (_entries(top) and top not in deep)]
     if deep and flat:
         first, second = flat[0].relative_to(folder), deep[0].relative_to(folder)
@@ -183,9 +183,9 @@ def _classes(half: Path, grouped: bool) -> dict[tuple[str, str], Path]:
 
 
 def _expect_same_or_other(classes: dict[Path, dict[tuple[str, str], Path]], names: dict[tuple[str, str], str]) -> None:
-    """Refuse parts that share some classes only: most likely a folder is missing or its name misspelt."""
+    """Refuse parts that share only some classes: most likely a folder is missing or misspelt."""
     if not set.intersection(*map(set, classes.values())):
-        return  # a test of recognition of classes that were not trained on
+        return  # a test on classes that were not trained on
     for half, found in classes.items():
         if missing := [names[each] for each in names if each not in found]:
             raise DataError(f"{half}: no folder for class {first_names(missing)}, which the other part has")
@@ -205,8 +205,8 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """The sub-folders, beside which there must be no image."""
-    # A readme or a licence beside the classes is usual; an image there was most likely forgotten.
+    """The sub-folders; an image beside them is refused."""
+    # A readme or licence beside the classes is usual; an image there is most likely a mistake.
     if stray := _images_in(folder):
         count = f"{len(stray)} image{'s' if len(stray) > 1 else ''}"
         raise DataError(f"{folder}: {count} outside any class: {first_names(stray)}; move into a folder for each class")
@@ -222,7 +222,7 @@ def _images_in(folder: Path) -> list[str]:
 
 
 def _try(file: Path, results: dict, problems: dict[Path, str], read: Callable[[Path], object]) -> None:
-    """Read one file; what is wrong with it goes into ``problems``."""
+    """Read one file; a problem goes into ``problems``."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -233,8 +233,8 @@ def _try(file: Path, results: dict, problems: dict[Path, str], read: Callable[[P
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         problems[file] = f"more than Pillow's limit of {Image.MAX_IMAGE_PIXELS or 0:,} pixels"
     except UnidentifiedImageError:
-        problems[file] = "empty" if file.stat().st_size == 0 else "no image that Pillow knows"
-    except Exception as problem:  # each of Pillow's forty formats has its own errors for damage
+        problems[file] = "empty" if file.stat().st_size == 0 else "not an image that Pillow can read"
+    except Exception as problem:  # Pillow's forty formats raise different errors for damage
         problems[file] = str(problem).replace(str(file), file.name) or type(problem).__name__
 
 

@@ -1,4 +1,4 @@
-"""``Layout``: how a person's own recordings lie in their folder; and the files that fit it."""
+"""``Layout``: how a user's recordings are stored in a folder; and the files that fit it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FIELDS = ("label", "group")
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How to read a folder of recordings. Every value can stand in a TOML file.
+    """How to read a folder of recordings. Every value can be given in a TOML file.
 
     Args:
         columns: names of the signal columns, in the order of the channels; None for every column of numbers that is
@@ -39,7 +39,7 @@ class Layout:
             for every .csv, .tsv, .txt, .parquet, .pq and .npz file, also in sub-folders.
         time: name of the column of time: numbers, or dates with times.
         time_unit: unit of a column of time that holds numbers: "s", "ms", "us" or "ns".
-        rate_hz: samples a second that are wanted; without ``time``, the rate that the files have.
+        rate_hz: samples per second that are wanted; without ``time``, the rate that the files have.
         gap_seconds: a longer interval between two rows cuts the recording; None for five samples' time.
         delimiter: one character between the fields of text files; a space stands for any number of spaces and tabs.
             None to find it in each file.
@@ -88,7 +88,7 @@ class Layout:
                 )
         if self.label is None and "label" not in named:
             raise RequestError(
-                "what is the class of a recording? Name its column (label = 'activity'), or where it stands in the "
+                "the class of a recording is not given: name its column (label = 'activity'), or its place in the "
                 "path (files = '{label}/{}.csv')"
             )
         if self.time is None and self.gap_seconds is not None:
@@ -97,7 +97,7 @@ class Layout:
             raise RequestError("missing='fill' must know how long a stretch lasts: give 'time' or 'rate_hz'")
 
     def _check_columns(self) -> None:
-        """Refuse columns without a name, and columns that are two things at once."""
+        """Refuse columns without a name, and columns with two roles."""
         roles = {"label": self.label, "group": self.group, "time": self.time}
         if self.columns is not None:
             if not self.columns:
@@ -151,7 +151,7 @@ class _Pattern:
         self.named: set[str] = set()
         texts, fields = re.split(r"\{[^{}]*\}", text.replace("\\", "/")), re.findall(r"\{([^{}]*)\}", text)
         if any("{" in piece or "}" in piece for piece in texts):
-            raise RequestError(f"files={text!r}: a brace without its other half")
+            raise RequestError(f"files={text!r}: a brace that is not closed or not opened")
         lazy = greedy = re.escape(texts[0])
         for field, after in zip(fields, texts[1:], strict=True):
             name, _, kind = field.partition(":")
@@ -190,7 +190,7 @@ class _Pattern:
 def find_files(folder: Path, layout: Layout) -> tuple[list[File], list[str]]:
     """The files of a folder that fit the layout, in natural order of their paths, and a note on those that do not.
 
-    Hidden files, and readme, licence, changelog and citation files are passed over.
+    Hidden files, and readme, licence, changelog and citation files are ignored.
 
     Raises:
         DataError: if there is no such folder or no such file, or a path fits in two ways.
@@ -224,4 +224,4 @@ def find_files(folder: Path, layout: Layout) -> tuple[list[File], list[str]]:
     if not others:
         return found, []
     count = "1 file does" if len(others) == 1 else f"{len(others)} files do"
-    return found, [f"{count} not fit files={pattern.text!r} and stayed out: {first_names(others, most=3)}"]
+    return found, [f"{count} not fit files={pattern.text!r} and were left out: {first_names(others, most=3)}"]

@@ -89,7 +89,7 @@ def load_recordings(
 
     Args:
         name_or_path: a known name ("har-smartphone", "motionsense"); an `.npz` file with ``signals`` and ``labels``; a
-            folder of tables, one recording a file; or a ``Dataset``.
+            folder of tables, one recording per file; or a ``Dataset``.
         base: the folder that a relative path starts from; the working directory if None.
         layout: only for a folder: which columns to use, where label, group and rate are to be found, and what to do
             about gaps.
@@ -97,13 +97,13 @@ def load_recordings(
     Raises:
         DataError: if the data are missing, damaged or impossible, or are images or pairs; says where and which value.
         DownloadError: if a known set cannot be downloaded.
-        RequestError: if there is a layout, and no folder that it could be of.
+        RequestError: if there is a layout, and the data are not a folder.
     """
     found = _found(name_or_path, base)
     if layout is not None and (isinstance(found, Dataset) or not found.is_dir()):
         raise RequestError(
-            f"layout: it says how to read the tables of a folder, and '{name_or_path}' is none: leave it out, or name "
-            "the folder"
+            f"layout: it says how to read the tables of a folder, and '{name_or_path}' is not a folder: leave it out, "
+            "or name the folder"
         )
     if isinstance(found, Dataset):
         data = load_known(_of_kind(found, Recordings), report=report)
@@ -121,7 +121,7 @@ def load_recordings(
 
 
 def _found(name_or_path: str | Path | Dataset, base: str | Path | None) -> Dataset | Path:
-    """The known set that is asked for, or the file or folder, which is there."""
+    """The known set that is asked for, or the file or folder, which exists."""
     if isinstance(name_or_path, Dataset):
         return name_or_path
     for dataset in DATASETS:
@@ -137,7 +137,7 @@ def _found(name_or_path: str | Path | Dataset, base: str | Path | None) -> Datas
 
 
 def _of_kind(dataset: Dataset, kind: type[Images] | type[Recordings]) -> Dataset:
-    """The set, if it is of the kind that is asked for: said before anything is downloaded."""
+    """The set, if it is of the kind that is asked for. Checked before anything is downloaded."""
     if dataset.kind is not kind:
         raise _wrong_kind(dataset.name, dataset.kind)
     return dataset
@@ -171,7 +171,7 @@ def _unreadable(name: str | Path, problem: OSError | RuntimeError) -> DataError:
 
 
 def _missing(asked: str, path: Path) -> str:
-    """The message for what is neither a known name nor there, with the nearest of both."""
+    """The message for a name that is neither a known set nor a file or folder, with the nearest of both."""
     known = [dataset.name for dataset in DATASETS]
     if not path.parent.is_dir():
         return f"no data set '{asked}', and no folder '{path.parent}'; known sets: {', '.join(known)}"

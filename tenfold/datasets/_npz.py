@@ -44,7 +44,7 @@ _TEXTS = ("name", "source", "licence", "citation")
 _OPTIONAL = ("part", "class_names", "notes", "format", *_TEXTS)
 _GROUPS = ("groups", "group_names")
 _OF_RECORDINGS = ("starts", "lengths", "channels", "rate_hz")
-# The first array of a kind tells it apart; the first two must be there.
+# The first array of a kind identifies it; the first two are required.
 _KEYS = {
     Images: ("images", "labels", *_OPTIONAL, *_GROUPS, "episodes"),
     Pairs: ("pairs", "targets", "labels", *_OPTIONAL),
@@ -108,7 +108,7 @@ def read_npz(path: Path) -> Images | Pairs | Recordings:
 def save(data: Images | Pairs | Recordings, path: str | Path) -> Path:
     """Write a data set as one compressed `.npz` that ``load`` and ``TENFOLD_DATA`` understand.
 
-    The file appears whole or not at all.
+    The file is written completely or not at all.
 
     Raises:
         DataError: if the folder cannot be written or the disk is full.
@@ -124,7 +124,7 @@ def save(data: Images | Pairs | Recordings, path: str | Path) -> Path:
 
 
 def write_npz(data: Images | Pairs | Recordings, path: Path) -> None:
-    """As ``save``, but an OSError stays one: the caller knows what the user can do about it."""
+    """As ``save``, but an OSError is not converted: the caller knows what the user can do about it."""
     arrays: dict[str, np.ndarray] = {"format": np.array(FORMAT)}
     for field in fields(data):
         value = getattr(data, field.name)
@@ -132,7 +132,7 @@ def write_npz(data: Images | Pairs | Recordings, path: Path) -> None:
         if isinstance(value, np.ndarray) or value:
             arrays[field.name] = np.asarray(value)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not tempfile: its files can be read by their owner alone, and moving them would keep that in a shared folder.
+    # Not tempfile: its files are readable by their owner only, and would stay so in a shared folder.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as file:
@@ -206,7 +206,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         raise DataError(f"{path}: its arrays do not fit in memory ({problem})") from problem
     except OSError as problem:
         raise DataError(f"{path}: cannot be read ({problem.strerror or problem})") from problem
-    except Exception as problem:  # zip, zlib, lzma and the .npy header each have their own errors for damage
+    except Exception as problem:  # zip, zlib, lzma and the .npy header raise different errors for damage
         if isinstance(problem, ValueError) and "pickle" in str(problem):
             raise DataError(
                 f"{path}: holds Python objects (pickle), which could run any code when read and are never loaded; "
@@ -228,7 +228,7 @@ def _what_instead(start: bytes) -> str:
 
 
 def _kind(where: str, arrays: Mapping[str, np.ndarray]) -> type[Images] | type[Pairs] | type[Recordings]:
-    """Images, Pairs or Recordings, told from the names of the arrays alone."""
+    """Images, Pairs or Recordings, by the names of the arrays alone."""
     present = ", ".join(sorted(arrays)) or "nothing"
     first = [keys[0] for keys in _KEYS.values() if keys[0] in arrays]
     if len(first) > 1:

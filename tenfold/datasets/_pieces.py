@@ -35,7 +35,7 @@ class Rows:
 
 @dataclass
 class Tally:
-    """What happened to rows on the way, counted."""
+    """What happened to rows while reading, counted."""
 
     rows: int = 0
     gaps: int = 0
@@ -55,8 +55,8 @@ class Pieces:
     Args:
         layout: says what is missing, too long a gap, and so on.
         n_channels: columns of the signals.
-        rate_hz: samples a second of all pieces; 0 where it is not known, which needs rows without time.
-        block_rows: rows of a piece that are worked on at once.
+        rate_hz: samples per second of all pieces; 0 where it is not known, which needs rows without time.
+        block_rows: rows of a piece that are processed at once.
     """
 
     def __init__(self, layout: Layout, n_channels: int, rate_hz: float, *, block_rows: int = _BLOCK_ROWS) -> None:
@@ -72,7 +72,7 @@ class Pieces:
     # -- a file --
 
     def begin(self, own_hz: float) -> None:
-        """A new file, with its own samples a second; 0 where they are not known."""
+        """A new file, with its own samples per second; 0 where they are not known."""
         self._own_hz = own_hz
         self._longest_gap = self._layout.gap_seconds or (_GAP_SAMPLES / own_hz if own_hz else np.inf)
         self._label = self._group = -1
@@ -86,11 +86,11 @@ class Pieces:
         self._resampler: Resampler | None = None
 
     def mark(self) -> tuple[Any, ...]:
-        """Where things stand, for ``back``."""
+        """The present state, for ``back``."""
         return self._signals.rows, len(self._found), deepcopy(self.tally)
 
     def back(self, mark: tuple[Any, ...]) -> None:
-        """Forget all that came after ``mark``."""
+        """Discard everything after ``mark``."""
         self._signals.rows, count, self.tally = mark
         del self._found[count:]
 
@@ -99,7 +99,7 @@ class Pieces:
         layout, tally = self._layout, self.tally
         values, labels, groups, time = rows.values, rows.labels, rows.groups, rows.time
         tally.rows += len(values)
-        # A row without label or group, or without time where that is to be cut, parts what is before and after it.
+        # A row without label or group, or without time where that is to be cut, separates what is before and after it.
         hole = (labels < 0) | (groups < 0)
         tally.without_label += int(hole.sum())
         gone = hole
@@ -161,7 +161,7 @@ class Pieces:
         time = np.concatenate(times) if times else None
         self._pending, self._n_pending, self._process_at = [], 0, self._block_rows
         if not last:
-            # Up to a row with every value. It is an end of straight lines to both sides, and so waits with the rest.
+            # Up to a row with every value: lines to both sides may end there, so it waits with the rest.
             whole = np.flatnonzero(~np.isnan(values).any(axis=1))
             end = int(whole[-1]) if len(whole) else 0
             self._pending = [(values[end:], None if time is None else time[end:])]

@@ -24,12 +24,12 @@ class Recordings:
         lengths: number of rows of each piece: shape (n,), int64, at least 1.
         labels: shape (n,), int64, from 0 to n_classes - 1.
         part: shape (n,), uint8: TRAIN, TEST or UNASSIGNED.
-        class_names: one name a class; their order is the order of the labels.
-        channels: one name a channel.
+        class_names: one name per class; their order is the order of the labels.
+        channels: one name per channel.
         groups: the group of each piece, such as the person: shape (n,), int64, from 0 to len(group_names) - 1; None
             where pieces have no groups.
-        group_names: one name a group; empty where ``groups`` is None.
-        rate_hz: samples a second; 0 where it is not known.
+        group_names: one name per group; empty where ``groups`` is None.
+        rate_hz: samples per second; 0 where it is not known.
         name, source, licence, citation: where the data come from, as text.
         notes: what a reader of the results should know, such as files that were skipped or gaps that were cut out.
     Raises:
@@ -88,7 +88,7 @@ class Recordings:
 
     @property
     def fingerprint(self) -> str:
-        """Sha256 of what is learnt and tested."""
+        """Sha256 of what is trained and tested on."""
         groups = marks_of_groups(self.groups, self.group_names)
         arrays = (self.signals, self.starts, self.lengths, self.labels, self.part, np.array([self.rate_hz]))
         return fingerprint_of(*arrays, *self.class_names, "channels", *self.channels, *groups)

@@ -1,5 +1,7 @@
-"""Signals on a regular grid of time: rates, short stretches of missing values, resampling. Block by block, so that a
-recording of any length needs little memory."""
+"""Signals on a regular grid of time: rates, short stretches of missing values, resampling.
+
+Block by block, so that a recording of any length needs little memory.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,13 @@ __all__ = ["Resampler", "fill_missing", "is_regular", "rate_of"]
 _ROWS_FOR_THE_RATE = 100_000
 _RATE_TOLERANCE = 0.01
 _CLOCK_TOLERANCE = 0.25  # of a sample: times rounded to milliseconds stay as they are up to 250 Hz, a lost row does not
-_AVERAGE_FROM = 1.5  # times fewer samples: what would turn up as a wrong, lower frequency is averaged away first
+_AVERAGE_FROM = 1.5  # times fewer samples: what would appear as a wrong, lower frequency is averaged away first
 _CHECK_ROWS = 4096
 _LOBES = 10  # of the filter, on each side
 
 
 def rate_of(time: np.ndarray) -> float | None:
-    """Samples a second of a column of time, shape (rows,), in seconds; None where time never goes on.
+    """Samples a second of a column of time, shape (rows,), in seconds; None where time never increases.
 
     The inverse of the mean of those intervals that are within half of the median: gaps and lost rows do not count, and
     times rounded to milliseconds do not shift it, as they do the median. Six digits, from the first 100 000 intervals.
@@ -32,7 +34,7 @@ def rate_of(time: np.ndarray) -> float | None:
     steps = steps[steps > 0]  # False for NaN too
     if not len(steps):
         return None
-    usual = np.sort(steps)[(len(steps) - 1) // 2]  # of an even number the lower one: an interval that there is
+    usual = np.sort(steps)[(len(steps) - 1) // 2]  # of an even number the lower one: an interval that occurs
     near = steps[(steps > 0.5 * usual) & (steps < 1.5 * usual)]
     return float(f"{1 / near.mean():.6g}")
 
@@ -91,17 +93,17 @@ class Resampler:
 
     Rows that ``is_regular`` finds at the rate pass unchanged. Others are interpolated linearly at the time of the first
     row, 1 / rate later and so on, up to the last row. Where that leaves 1.5 times fewer samples or more, they are
-    averaged first, so that fast parts do not turn up as slow ones: interpolated at the smallest multiple of the rate
-    that is not below their own, then by a filter without delay, a sinc of ten lobes a side that cuts at half the rate
-    wanted, in a Kaiser window (beta 5), as ``scipy.signal.resample_poly`` has it. At the ends the signal goes on as its
-    mirror image about the last value.
+    averaged first, so that fast parts do not appear as slow ones (aliasing): interpolated at the smallest multiple of
+    the rate that is not below their own, then by a filter without delay, a sinc of ten lobes per side that cuts at half
+    the rate wanted, in a Kaiser window (beta 5), as ``scipy.signal.resample_poly`` has it. At the ends the signal is
+    continued by its mirror image about the last value.
 
-    Whether rows are regular is asked for 4096 at a time, from the first. Once they are not, all later ones are
-    interpolated; the grid then goes on from the last row that passed. Where blocks end makes no difference.
+    Rows are checked for regularity 4096 at a time, from the first. Once they are not regular, all later ones are
+    interpolated; the grid then continues from the last row that passed. Where blocks end makes no difference.
 
     Args:
-        rate_hz: samples a second wanted.
-        own_hz: samples a second of the rows, about.
+        rate_hz: samples per second wanted.
+        own_hz: samples per second of the rows, about.
     """
 
     def __init__(self, rate_hz: float, own_hz: float) -> None:

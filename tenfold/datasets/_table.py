@@ -28,7 +28,7 @@ class Table(ABC):
         path: the file.
         names: of all columns, in the order of the file; empty where a column has none.
         numeric: for each column whether it holds numbers, judged from its first values; None where those are missing.
-        remarks: what was found out about the file's form that a reader should know.
+        remarks: what was detected about the file's form that a reader should know.
     """
 
     path: Path

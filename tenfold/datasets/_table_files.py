@@ -22,7 +22,7 @@ __all__ = ["open_table"]
 
 
 def open_table(path: Path, *, delimiter: str | None = None) -> Table:
-    """A table from a file, told by the ending of its name; any other than .parquet, .pq and .npz is text.
+    """A table from a file, by the ending of its name; any other than .parquet, .pq and .npz is text.
 
     Raises:
         Unreadable: if the file is empty, holds no rows, is damaged, or is not what its ending says.
@@ -93,8 +93,10 @@ def _first_line(problem: Exception) -> str:
 
 
 class _NpzTable(Table):
-    """Arrays of one length are columns; one of shape (rows, n) is n columns name_0, name_1, ...; a single value holds
-    for all rows."""
+    """Arrays of one length as columns.
+
+    One of shape (rows, n) is n columns name_0, name_1, ...; a single value is that of all rows.
+    """
 
     def __init__(self, path: Path, head: bytes) -> None:
         self.path = path
@@ -135,7 +137,7 @@ class _NpzTable(Table):
         try:
             with self.path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 array = archive[key]
-        except Exception as problem:  # zip, zlib, lzma and the .npy header each have their own errors for damage
+        except Exception as problem:  # zip, zlib, lzma and the .npy header raise different errors for damage
             if isinstance(problem, ValueError) and "pickle" in str(problem):
                 raise Unreadable(
                     f"{self.path}: '{key}' holds Python objects (pickle), which could run any code when read and are "

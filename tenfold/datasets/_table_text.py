@@ -1,4 +1,4 @@
-"""Tables as text (CSV): encoding, names, delimiter and decimal mark are found out from the beginning of a file."""
+"""Tables as text (CSV): encoding, names, delimiter and decimal mark are detected from the beginning of a file."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class TextTable(Table):
         return range(len(self.names))
 
     def _are_numbers(self, fields: list[str]) -> bool | None:
-        """At least half: a single wrong value in a column of numbers is to be found, not to hide the column."""
+        """At least half: one wrong value in a column of numbers must be reported, not make it a column of text."""
         values = [field.strip().replace(self._decimal, ".") for field in fields if field.strip() not in _NO_VALUE]
         return 2 * sum(bool(NUMBER.fullmatch(value)) for value in values) >= len(values) if values else None
 
@@ -81,7 +81,7 @@ class TextTable(Table):
         import pandas as pd
 
         used = {name: str(self.names.index(name)) for name in (*numbers, *texts)}
-        more = str(len(self.names))  # pandas passes over fields beyond the header; this column catches them
+        more = str(len(self.names))  # pandas ignores fields beyond the header; this column catches them
         if self._delimiter == " ":
             separator, first = r"\s+", " ".join(map(str, range(len(self.names) + 1)))
         else:
@@ -118,7 +118,7 @@ class TextTable(Table):
             raise Unreadable(f"{self.path}: damaged after row {first_row} ({problem})") from problem
 
     def place(self, row: int) -> str:
-        """The line of a row; found only now, since counting lines on the way would slow every file down."""
+        """The line of a row. Counted only for a message: counting while reading would slow every file down."""
         delimiter = self._delimiter
         with self.path.open(encoding=self._encoding, errors="replace", newline=None) as file:
             for _ in range(self._header + 1):
@@ -157,7 +157,7 @@ def _decoded(path: Path, head: bytes) -> tuple[str, str]:
     try:
         text = io.TextIOWrapper(io.BytesIO(head), encoding=encoding, newline="").read()
     except UnicodeDecodeError as problem:
-        # A character of several bytes may be cut at the end; anything else is no UTF-8.
+        # A character of several bytes may be cut at the end; anything else is not UTF-8.
         cut = len(head) == HEAD_BYTES and problem.start >= len(head) - 4
         encoding = encoding if cut else "cp1252"
         text = head.decode(encoding, "replace")

@@ -26,7 +26,7 @@ _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 @dataclass
 class Names:
-    """Numbers names in the order in which they turn up.
+    """Numbers names in the order in which they occur.
 
     Example:
         >>> names = Names()
@@ -60,7 +60,7 @@ class Names:
 
 
 def _name(value: object) -> str | None:
-    """A label as text: whole numbers without the .0 that a missing value elsewhere in the column gives them."""
+    """A label as text: integers without the .0 that a missing value elsewhere in the column gives them."""
     text = str(value).strip()
     whole = re.fullmatch(r"([+-]?\d+)\.0+", text)
     return (whole[1] if whole else text) or None
@@ -101,7 +101,7 @@ def seconds_of(table: Table, column: pd.Series, *, unit: str, first_row: int) ->
     """A column of time as float64, shape (rows,), seconds from any beginning; NaN where missing.
 
     Raises:
-        Unreadable: for text that is no time, with its place, or a number that cannot be a time in this unit.
+        Unreadable: for text that is not a time, with its place, or a number that cannot be a time in this unit.
     """
     import pandas as pd
 
@@ -159,7 +159,9 @@ def _dates(table: Table, column: pd.Series, first_row: int) -> np.ndarray:
     forms: tuple[dict[str, Any], ...] = ({"format": "ISO8601"}, {}, {"dayfirst": True})
     for options in forms:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it looks at each value by itself, and that days may come first
+            warnings.simplefilter(
+                "ignore"
+            )  # pandas warns that values are parsed one by one, and that days may come first
             parsed = pd.to_datetime(column, errors="coerce", utc=True, **options)
         bad = np.flatnonzero(parsed.isna() & column.notna())
         if len(bad) < len(wrong):

@@ -1,4 +1,4 @@
-"""Read a folder of a person's own recordings: tables as text (CSV), Parquet or NPZ, one row a sample."""
+"""Read a folder of a user's recordings: tables as text (CSV), Parquet or NPZ, one row per sample."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def read_recordings(path: Path, layout: Layout | None = None) -> Recordings:
         filled, cut and resampled.
     Raises:
         DataError: for a folder without files, a file that cannot be read, a column that is missing (with the nearest
-            name) or there twice, text in a column of numbers (with its line), missing values where they are refused,
+            name) or present twice, text in a column of numbers (with its line), missing values where they are refused,
             rates that differ by more than 2 % where ``rate_hz`` does not say which is wanted, or a time that cannot be
             one.
         RequestError: for a Parquet file where pyarrow is not installed; without a layout.
@@ -89,7 +89,7 @@ def read_recordings(path: Path, layout: Layout | None = None) -> Recordings:
 
 
 class _Reading:
-    """One reading of a folder: what all its files share, and what was found on the way."""
+    """One reading of a folder: what all files share, and what was found while reading."""
 
     def __init__(self, folder: Path, layout: Layout) -> None:
         self.folder, self.layout = folder, layout
@@ -118,7 +118,7 @@ class _Reading:
         """The files that can be read, and the median of their rates.
 
         Raises:
-            DataError: if rates differ by more than 2 %, or time goes on in no file.
+            DataError: if rates differ by more than 2 %, or time increases in no file.
         """
         rates: dict[File, float | None] = {}
         for file in files:
@@ -135,11 +135,11 @@ class _Reading:
         if not rates:
             raise DataError(f"{self.folder}: {self.said_problems()}; no other file is there")
         if not known:
-            raise DataError(f"{self.folder}: time '{self.layout.time}' never goes on, so no rate can be told from it")
+            raise DataError(f"{self.folder}: time '{self.layout.time}' never increases, so it gives no rate")
         (low, slowest), (high, fastest) = known[0], known[-1]
         if high > _RATES_DIFFER * low:
             raise DataError(
-                f"{self.folder}: rates differ: {low:g} samples a second in '{slowest.relative_to(self.folder)}', "
+                f"{self.folder}: rates differ: {low:g} samples per second in '{slowest.relative_to(self.folder)}', "
                 f"{high:g} in '{fastest.relative_to(self.folder)}'; give rate_hz to resample all to one"
             )
         return list(rates), float(f"{np.median([rate for rate, _ in known]):.6g}")
@@ -245,7 +245,7 @@ class _Reading:
     def _expect_rate(self, table: Table, own_hz: float, rate_hz: float) -> None:
         if own_hz and not own_hz / _MOST_TIMES_FEWER <= rate_hz <= own_hz * _MOST_TIMES_MORE:
             raise DataError(
-                f"{table.path}: by time '{self.layout.time}' it has {own_hz:g} samples a second, and {rate_hz:g} are "
+                f"{table.path}: by time '{self.layout.time}' it has {own_hz:g} samples per second, and {rate_hz:g} are "
                 "wanted; is time_unit right?"
             )
         gap = self.layout.gap_seconds
@@ -303,5 +303,5 @@ class _Reading:
         if tally.resampled:
             low, high = min(tally.resampled), max(tally.resampled)
             own = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-            say(len(tally.resampled), "file", f"resampled from {own} to {rate_hz:g} samples a second")
+            say(len(tally.resampled), "file", f"resampled from {own} to {rate_hz:g} samples per second")
         return notes

@@ -1,4 +1,4 @@
-"""From the arrays that people have to the arrays that tenfold uses, each value checked on the way."""
+"""From the arrays of a user to the arrays that tenfold uses, with every value checked."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def classes_of(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels as int64 from 0, and the names of the classes in their order.
 
-    With ``class_names`` the labels are integers that count into them. Without, whole numbers from 0 and texts are
+    With ``class_names`` the labels are integers that count into them. Without, integers from 0 and texts are
     sorted (texts with their numbers as numbers, so that "9" comes before "10") and numbered in that order.
     """
     numbers, names = _named(labels, class_names, "class", where=where, shape=shape)
@@ -128,33 +128,33 @@ def pieces_of(
                 f"{where}: 'starts' and 'lengths' are for 'signals' of shape (samples, channels); got {signals.shape}"
             )
         n, steps, channels = signals.shape
-        signals, its_lengths = signals.reshape(n * steps, channels), np.full(n, steps, np.int64)
+        signals, piece_lengths = signals.reshape(n * steps, channels), np.full(n, steps, np.int64)
     elif lengths is None:
         one = len(signals) == count  # rows are windows, it seems
         fix = "one channel needs signals[:, :, np.newaxis]" if one else "give 'lengths', one a piece"
         raise DataError(f"{where}: 'signals' of shape {signals.shape} without 'lengths' of the pieces; {fix}")
     else:
-        its_lengths = _counts(lengths, "lengths", 1, where=where)
-        if starts is None and its_lengths.sum() != len(signals):
+        piece_lengths = _counts(lengths, "lengths", 1, where=where)
+        if starts is None and piece_lengths.sum() != len(signals):
             raise DataError(
-                f"{where}: 'lengths' add up to {its_lengths.sum()}, but 'signals' has {len(signals)} rows; with "
+                f"{where}: 'lengths' add up to {piece_lengths.sum()}, but 'signals' has {len(signals)} rows; with "
                 "'starts', rows may be left out"
             )
-    one_by_one = np.cumsum(its_lengths) - its_lengths
-    its_starts = one_by_one if starts is None else _counts(starts, "starts", 0, where=where)
-    if not len(its_starts) == len(its_lengths) == count:
-        pieces = f"{len(its_starts)} starts and {len(its_lengths)} lengths of pieces"
+    one_by_one = np.cumsum(piece_lengths) - piece_lengths
+    piece_starts = one_by_one if starts is None else _counts(starts, "starts", 0, where=where)
+    if not len(piece_starts) == len(piece_lengths) == count:
+        pieces = f"{len(piece_starts)} starts and {len(piece_lengths)} lengths of pieces"
         raise DataError(f"{where}: each piece needs one label; got {pieces}, {count} labels")
-    return _signals_float32(signals, where=where), its_starts, its_lengths
+    return _signals_float32(signals, where=where), piece_starts, piece_lengths
 
 
 def channels_of(names: tuple[str, ...] | None, count: int, *, where: str) -> tuple[str, ...]:
-    """One name a channel: "0", "1", ... where there are none."""
+    """One name per channel: "0", "1", ... where there are none."""
     if names is None:
         return tuple(map(str, range(count)))
     if len(names) != count or len(set(names)) < count or "" in names:
         raise DataError(
-            f"{where}: 'channels' must be a name of its own for each of the {count} channels of 'signals'; got "
+            f"{where}: 'channels' must be {count} different names, one per channel of 'signals'; got "
             f"{', '.join(map(repr, names))}"
         )
     return names
@@ -208,11 +208,11 @@ def _named(
     else:
         raise DataError(
             f"{where}: '{what}' must be integers or text; got {labels.dtype} like {labels.flat[0]}; "
-            f"save {what}.astype(int) if they are whole numbers"
+            f"save {what}.astype(int) if they are integers"
         )
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{where}: each {of} needs a name of its own; '{twice}' is given more than once")
+        raise DataError(f"{where}: names must differ: the {of} name '{twice}' is given more than once")
     return numbers.astype(np.int64), tuple(names)
 
 
@@ -224,7 +224,7 @@ def targets_of(targets: np.ndarray, *, where: str) -> np.ndarray:
         )
     _refuse((targets != 0) & (targets != 1), targets, "'targets' must be 0 or 1", where=where)
     if targets.min() == targets.max():
-        raise DataError(f"{where}: every target is {int(targets[0])}; both 0 and 1 are needed to learn from")
+        raise DataError(f"{where}: every target is {int(targets[0])}; both 0 and 1 are needed to train on")
     return targets.astype(np.int64)
 
 
@@ -257,7 +257,7 @@ def _signals_float32(signals: np.ndarray, *, where: str) -> np.ndarray:
 
 
 def _counts(values: np.ndarray, what: str, least: int, *, where: str) -> np.ndarray:
-    """Whole numbers from ``least``, one a piece."""
+    """Integers from ``least``, one a piece."""
     if values.ndim != 1 or values.dtype.kind not in "iu" or len(values) == 0:
         raise DataError(
             f"{where}: '{what}' must be integers of shape (pieces,); got {values.dtype} of shape {values.shape}"

@@ -1,4 +1,4 @@
-"""What a known data set is: where it can be had, under what licence, and how its files become arrays."""
+"""What a known data set is: where to download it, under what licence, and how its files become arrays."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class RemoteFile:
 
     Args:
         name: file name, added to each mirror's address; may begin with folders of the mirror.
-        sha256: checksum, in hexadecimal; empty where nobody published one. The ``fingerprint`` of the set must then be
-            known, and the file is fetched anew at each attempt.
+        sha256: checksum, in hexadecimal; empty where none is published. The ``fingerprint`` of the set must then be
+            known, and the file is fetched again at each attempt.
         size_bytes: its size, for the message before the download.
     """
 
@@ -44,7 +44,7 @@ class Dataset:
         fingerprint: that of the right data, where it is known; anything else is then refused.
         kind: what ``build`` gives: ``Images``, or ``Recordings``. A wrong request is then refused before a download.
     Raises:
-        ValueError: if a file has no checksum and the set no fingerprint: nothing would tell a wrong download.
+        ValueError: if a file has no checksum and the set no fingerprint: a wrong download would not be noticed.
     """
 
     name: str

@@ -14,7 +14,7 @@ __all__ = ["DIGITS"]
 
 
 def _build(files: Mapping[str, Path]) -> Images:
-    # Imported here: scikit-learn takes more than a second, and `tenfold --help` needs none of it.
+    # Imported here: scikit-learn takes more than a second, and `tenfold --help` does not need it.
     from sklearn.datasets import load_digits
 
     pixels, labels = map(np.asarray, load_digits(return_X_y=True))

@@ -1,10 +1,10 @@
 """har-smartphone: six activities of 30 people with a phone at the waist, windows of 128 steps and 9 channels, 50 Hz.
 
 Made of the raw signals of HAPT v2.1, the successor of the often used "UCI HAR": the same people, activities and split.
-UCI HAR v1 has 7352 + 2947 windows, this has 7415 + 2996: its authors cut the labels anew.
+UCI HAR v1 has 7352 + 2947 windows, this has 7415 + 2996: its authors revised the labels.
 
-Not tried: the download itself, as this was written without a network. What was checked is a copy of the windows that
-others made of the same archive: see tests/data/test_har_smartphone.py.
+The download itself is not tested: this was written without a network. Tested is a copy of the windows that others made
+of the same archive: see tests/datasets/test_har_smartphone.py.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def windows_as_recordings(windows: np.ndarray, labels: np.ndarray, people: np.nd
     found, groups = np.unique(people[order], return_inverse=True)
     count = len(windows)
     trains = int((part == TRAIN).sum())
-    # No fingerprint would tell: see below. A note goes into every report.
+    # There is no fingerprint to check (see below), so a note goes into every report.
     other = (
         ()
         if (trains, count - trains) == _EXPECTED
@@ -148,8 +148,8 @@ HAR_SMARTPHONE = Dataset(
     "Using Smartphones, Neurocomputing 171, 2016",
     source="https://archive.ics.uci.edu/dataset/341",
     mirrors=("https://archive.ics.uci.edu/static/public/341/",),
-    # The sum that two projects independently record of this archive. No fingerprint: the filters end in other last
-    # digits on other machines, and a value in ten thousand then rounds to its other neighbour.
+    # The checksum that two projects independently record of this archive. No fingerprint: the last digits of the
+    # filters differ between machines, and one value in ten thousand is then rounded to the other side.
     files=(
         RemoteFile(
             name=_ARCHIVE,

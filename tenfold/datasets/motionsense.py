@@ -31,7 +31,7 @@ _COLUMNS = tuple(f"{kind}.{axis}" for kind in ("userAcceleration", "rotationRate
 # In g, rad/s and g. The files have six digits, far below the noise of the sensors; this is exact in float32.
 _RESOLUTION = np.repeat([1 / 1024, 1 / 512, 1 / 2048], 3)
 _ARCHIVE = "A_DeviceMotion_data.zip"
-# Folders may be in front. What macOS adds to archives begins with "._", which is no "sub_".
+# Folders may be in front. What macOS adds to archives begins with "._", which is not "sub_".
 _RECORDING = re.compile(rf"(?:^|/)({'|'.join(_CLASSES)})_([0-9]+)/sub_([0-9]+)\.csv$")
 
 
@@ -94,7 +94,7 @@ MOTIONSENSE = Dataset(
         "https://raw.githubusercontent.com/mmalekzadeh/motion-sense/master/data/",
         "https://github.com/mmalekzadeh/motion-sense/raw/master/data/",
     ),
-    # Nobody publishes a sum or size of the archive: the fingerprint below covers what is in it.
+    # Neither checksum nor size of the archive is published: the fingerprint below covers its content.
     files=(RemoteFile(name=_ARCHIVE, sha256="", size_bytes=65_000_000),),  # about
     fingerprint="569cae31cb727d184dc1cc3185121c85a37d577e449a3afa8025304e9029e73a",
 )

@@ -35,11 +35,13 @@ def _build(files: Mapping[str, Path]) -> Images:
     classes = list(dict.fromkeys((alphabet, character) for _, alphabet, character, _, _ in drawings))
     alphabets = list(dict.fromkeys(alphabet for alphabet, _ in classes))
     label_of = {each: label for label, each in enumerate(classes)}
-    images = np.empty((len(drawings), 1, _SIDE, _SIDE), np.uint8)  # filled in place: twice 358 MB would be much
+    images = np.empty(
+        (len(drawings), 1, _SIDE, _SIDE), np.uint8
+    )  # filled in place: a second copy would take another 358 MB
     for name, part in _PARTS.items():
         with opened(files[name], name="omniglot") as archive:
-            for row, (its_part, *_, inside) in enumerate(drawings):
-                if its_part == part:
+            for row, (part_of_row, *_, inside) in enumerate(drawings):
+                if part_of_row == part:
                     images[row, 0] = _ink(archive, inside)
     part = np.array([part for part, *_ in drawings], np.uint8)
     return Images(
@@ -61,7 +63,7 @@ def _episodes(path: Path, row_of: Mapping[bytes, int]) -> np.ndarray:
         for found in sorted(_found(path, _OF_A_RUN), key=lambda found: found.groups()):
             row = row_of.get(_bits(_ink(archive, found.string)))
             if row is None:
-                raise DataError(f"omniglot: {found.string} of {path.name} is none of the evaluation drawings")
+                raise DataError(f"omniglot: {found.string} of {path.name} is not among the evaluation drawings")
             runs.setdefault(found[1], {"training": [], "test": []})[found[2]].append(row)
     if len({len(half) for halves in runs.values() for half in halves.values()}) > 1:
         raise DataError(f"omniglot: {path.name}: the runs differ in their numbers of images")
@@ -100,7 +102,7 @@ OMNIGLOT = Dataset(
         "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/",
         "https://github.com/brendenlake/omniglot/raw/master/python/",
     ),
-    # Sizes and sums as in TensorFlow Datasets. Nobody publishes a sum of the runs: the fingerprint below covers them.
+    # Sizes and checksums as in TensorFlow Datasets. The runs have no published one: the fingerprint covers them.
     files=(
         RemoteFile(
             name="images_background.zip",

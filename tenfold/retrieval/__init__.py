@@ -1,6 +1,6 @@
 """Retrieval: find what is nearest by its embedding, and say how well that works.
 
-``search`` finds nearest neighbours exactly and in bounded memory; the scores of metric learning judge the order found;
+``search`` finds nearest neighbours exactly and in bounded memory; the scores of metric learning judge the order;
 ``episode_ranks`` does the same for many small episodes at once; ``Matcher`` is for use after training: add examples,
 then match an image. Embeddings are NumPy arrays or torch tensors; importing this loads no torch.
 """

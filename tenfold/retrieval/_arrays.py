@@ -1,4 +1,4 @@
-"""From what people hand over to checked NumPy arrays."""
+"""From what users pass to checked NumPy arrays."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tenfold.errors import DataError, RequestError, ShapeError
 __all__ = ["as_array", "checked_count", "embeddings_of", "labels_of", "refuse_other_lengths"]
 
 _ROWS_AT_ONCE = 1 << 20
-"""Values looked at in one go by the check for NaN, so that it needs no mask as large as the array."""
+"""Values checked for NaN at once, so that the mask is smaller than the array."""
 
 
 def as_array(values: Any) -> np.ndarray:
-    """A NumPy array of anything array-like; a torch tensor is taken off its graph and its device."""
-    # Whoever hands over a tensor has imported torch; looking it up, not importing it, keeps NumPy users free of it.
+    """A NumPy array of anything array-like; a torch tensor is detached and copied to the CPU."""
+    # Whoever passes a tensor has imported torch. Looked up, not imported: NumPy users do not need it.
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(values, torch.Tensor):
         values = values.detach().cpu()
@@ -33,7 +33,7 @@ def embeddings_of(values: Any, *, name: str) -> np.ndarray:
 
     Raises:
         ShapeError: if there are not two axes, or d is 0.
-        DataError: if the values are no real numbers, or one is NaN or infinite.
+        DataError: if the values are not real numbers, or one is NaN or infinite.
     """
     array = as_array(values)
     if array.ndim != 2 or array.shape[1] == 0:
@@ -64,7 +64,7 @@ def labels_of(values: Any, *, name: str) -> np.ndarray:
         raise ShapeError(f"{name}: expected one label each, shape (n,); got shape {array.shape}")
     if array.size and array.dtype.kind not in "biuU":
         raise DataError(
-            f"{name}: labels must be integers or text; got {array.dtype}; whole numbers: labels.astype(int)"
+            f"{name}: labels must be integers or text; got {array.dtype}; for integers use labels.astype(int)"
         )
     return array
 
@@ -74,11 +74,11 @@ def refuse_other_lengths(**arrays: np.ndarray) -> None:
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         said = ", ".join(f"{length} {name}" for name, length in lengths.items())
-        raise ShapeError(f"expected as many of each, one for one; got {said}")
+        raise ShapeError(f"expected the same number of each; got {said}")
 
 
 def checked_count(value: Any, *, name: str) -> int:
-    """A whole number from 1."""
+    """An integer from 1."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise RequestError(f"{name} must be a whole number from 1; got {value!r}")
+        raise RequestError(f"{name} must be an integer from 1; got {value!r}")
     return int(value)

@@ -1,4 +1,4 @@
-"""Many small searches at once: in each episode, the examples by likeness to a query, and where the right one is."""
+"""Many small searches at once: in each episode, the examples by similarity to a query, and where the right one is."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def episode_ranks(
 ) -> EpisodeRanks:
     """The order of the examples of an episode for each of its queries, and the place of the right one.
 
-    Never in favour of a network that tells nothing apart: the right example goes after all that score the same, and an
-    example whose score is NaN or infinite goes last, after the others if it is the right one. A run that collapsed to
-    one point or diverged to NaN has every right example in the last place. Scores are computed in float64, pair by
-    pair, so that equal embeddings have equal scores; among other equals the smaller index goes first.
+    Ties never favour a network: the right example goes after all that score the same, and an example whose score is
+    NaN or infinite goes last, after the others if it is the right one. A run whose embeddings are constant or NaN has
+    every right example in the last place. Scores are computed in float64, pair by pair, so that equal embeddings have
+    equal scores; among other equals the smaller index goes first.
 
     Args:
         query_embeddings: shape (..., queries, d), any leading axes, such as (runs, episodes); a tensor or an array.
@@ -52,7 +52,7 @@ def episode_ranks(
         queries are one. Nothing of it is differentiable.
     Raises:
         ShapeError: if shapes do not fit, or there is no example.
-        DataError: if ``right`` holds no integers or an index out of range, or embeddings are no real numbers.
+        DataError: if ``right`` holds no integers or an index out of range, or embeddings are not real numbers.
         RequestError: for an unknown similarity.
     Example:
         >>> examples = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])

@@ -1,4 +1,4 @@
-"""Candidates from faiss (Douze et al. 2024, "The Faiss library"), made exact. Used only on request."""
+"""Proposals from faiss (Douze et al. 2024, "The Faiss library"), made exact. Used only on request."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from tenfold.errors import RequestError
 from tenfold.retrieval._similarity import pair_scores, prepared
 
-__all__ = ["Candidates", "search_with_faiss"]
+__all__ = ["Proposals", "search_with_faiss"]
 
 _EPS = float(np.finfo(np.float32).eps)
 _SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
 _QUERIES_AT_ONCE = 1024
 
 
-class Candidates(NamedTuple):
+class Proposals(NamedTuple):
     """The best k of each query, and whether rounding to float32 cannot have cost a better one.
 
     Attributes:
@@ -30,7 +30,7 @@ class Candidates(NamedTuple):
     certain: np.ndarray
 
 
-def search_with_faiss(queries: np.ndarray, references: np.ndarray, *, k: int, similarity: str) -> Candidates:
+def search_with_faiss(queries: np.ndarray, references: np.ndarray, *, k: int, similarity: str) -> Proposals:
     """faiss' flat index proposes more than k of them; scores and order are those of ``search``.
 
     Raises:
@@ -38,7 +38,7 @@ def search_with_faiss(queries: np.ndarray, references: np.ndarray, *, k: int, si
     """
     faiss = _faiss()
     n_queries, (n_references, d) = len(queries), references.shape
-    # Beyond k, so that rounding seldom decides who is proposed.
+    # More than k, so that rounding seldom decides which are proposed.
     wide = min(n_references, 2 * k + 16)
     centre = references.mean(axis=0, dtype=np.float64) if similarity == "euclidean" else np.zeros(d)
     narrow = np.empty((n_references, d), np.float32)
@@ -61,8 +61,8 @@ def search_with_faiss(queries: np.ndarray, references: np.ndarray, *, k: int, si
         order = np.argsort(-exact, axis=1, kind="stable")[:, :k]  # by index among equals: they are sorted by it
         here = slice(start, start + len(part))
         indices[here], scores[here] = np.take_along_axis(proposed, order, 1), np.take_along_axis(exact, order, 1)
-        # Who was not proposed has a rough score no better than the worst proposed one; with the rounding of both, is
-        # that still worse than the k-th?
+        # A reference not proposed has a rough score no better than the worst proposed one. With the rounding of both,
+        # is that still worse than the k-th?
         lengths = np.sqrt(np.square(part - centre).sum(axis=1))
         spread = (lengths + longest) ** 2 if similarity == "euclidean" else lengths * longest
         margin = 8 * (d + 8) * (_EPS * spread + _SMALLEST * (1 + lengths + longest))
@@ -70,7 +70,7 @@ def search_with_faiss(queries: np.ndarray, references: np.ndarray, *, k: int, si
         kth = scores[here, -1]
         kth = -np.square(kth) if similarity == "euclidean" else kth
         certain[here] = valid & ((wide == n_references) | (kth - margin > worst))
-    return Candidates(indices, scores, certain)
+    return Proposals(indices, scores, certain)
 
 
 def _exact_scores(queries: np.ndarray, references: np.ndarray, proposed: np.ndarray, similarity: str) -> np.ndarray:

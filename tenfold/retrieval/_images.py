@@ -86,10 +86,10 @@ def _from_file(path: Path, channels: int, where: str) -> np.ndarray:
     except FileNotFoundError as problem:
         raise DataError(f"{where}: there is no such file") from problem
     except UnidentifiedImageError as problem:
-        raise DataError(f"{where}: no image that Pillow knows") from problem
+        raise DataError(f"{where}: not an image that Pillow can read") from problem
     except MemoryError:
         raise
-    except Exception as problem:  # each of Pillow's forty formats has its own errors for damage
+    except Exception as problem:  # Pillow's forty formats raise different errors for damage
         said = getattr(problem, "strerror", None) or problem or type(problem).__name__
         raise DataError(f"{where}: cannot be read as an image ({said})") from problem
 

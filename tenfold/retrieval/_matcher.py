@@ -1,4 +1,4 @@
-"""Match by example: what a person uses once a network is trained."""
+"""Match by example: label an image by the most similar of a few examples, once a network is trained."""
 
 from __future__ import annotations
 
@@ -110,11 +110,11 @@ class Matcher:
         """Add one or several examples of a label; if one of them is wrong, none is added.
 
         Args:
-            label: text; a whole number is taken as its text.
+            label: text; an integer is taken as its text.
             image_or_images: a path, a Pillow image, an array (height, width), or with 1 or 3 channels first or last, of
                 integers 0..255 or floats 0..1; or a list of those.
         Raises:
-            RequestError: if the label or an image is none.
+            RequestError: if the label is neither text nor an integer, or an image is not an image.
             DataError: if a file or a pixel is wrong, or an embedding is NaN.
             ShapeError: if an image or what ``embed`` gives has a wrong shape.
         """
@@ -151,7 +151,7 @@ class Matcher:
             image: as for ``add``, one.
             k: how many labels, from 1 to the number of labels.
         Raises:
-            RequestError: if there are no examples, k is above the number of labels, or the image is none.
+            RequestError: if there are no examples, k is above the number of labels, or the image is not an image.
             DataError: if a file or a pixel is wrong, or the embedding is NaN.
             ShapeError: if the image or what ``embed`` gives has a wrong shape.
         """
@@ -175,7 +175,7 @@ class Matcher:
         return list(matches.values())
 
     def save(self, path: str | Path) -> Path:
-        """Write labels and embeddings, not the network, as one .npz file, which appears whole or not at all.
+        """Write labels and embeddings, not the network, as one .npz file, which is written completely or not at all.
 
         Raises:
             RequestError: if the path does not end in .npz.
@@ -205,8 +205,8 @@ class Matcher:
     def load(cls, path: str | Path, embed: Callable[..., Any]) -> Matcher:
         """Read what ``save`` wrote; ``embed`` must be the network that the examples were added with.
 
-        Another network is found out by the embedding of a test pattern, which is in the file: comparing the embeddings
-        of two networks gives scores that mean nothing.
+        Another network is detected by the embedding of a test pattern, which is in the file: scores between the
+        embeddings of two networks would be meaningless.
 
         Raises:
             DataError: if the file is missing, damaged, of another version, or was made with another network.
@@ -223,7 +223,7 @@ class Matcher:
         return matcher
 
     def _embed(self, images: list[Any], names: list[str]) -> tuple[np.ndarray, tuple[int, int]]:
-        """Embeddings of images as people have them, float64 of shape (n, d); and the height and width of the images."""
+        """Embeddings of images in any form, float64 of shape (n, d); and the height and width of the images."""
         shape, parts = self._shape, []
         for start in range(0, len(images), _IMAGES_AT_ONCE):
             pixels = []
@@ -259,11 +259,11 @@ class Matcher:
             embeddings = as_array(_run(self._embed_images, pixels))
         except (TenfoldError, MemoryError):
             raise
-        except Exception as problem:  # whatever a network raises for images that it cannot take
+        except Exception as problem:  # a network may raise anything for images that it cannot take
             raise RequestError(f"embed cannot take images of shape {pixels.shape}: {problem}") from problem
         if embeddings.ndim != 2 or len(embeddings) != len(pixels) or embeddings.shape[1] == 0:
             raise ShapeError(
-                f"embed must give one embedding an image, shape ({len(pixels)}, d); got shape {embeddings.shape}"
+                f"embed must give one embedding per image, shape ({len(pixels)}, d); got shape {embeddings.shape}"
             )
         if embeddings.dtype.kind not in "biuf":
             raise DataError(f"embed must give real numbers; got {embeddings.dtype}")
@@ -289,7 +289,7 @@ class Matcher:
 
 def _run(embed: Callable[..., Any], pixels: np.ndarray) -> Any:
     """A function is called with the array; a network in evaluation mode, with a tensor on its device."""
-    torch = sys.modules.get("torch")  # whoever has a network has imported it
+    torch = sys.modules.get("torch")  # a network exists only where torch was imported
     if torch is None or not isinstance(embed, torch.nn.Module):
         return embed(pixels)
     first = next(embed.parameters(), None)
@@ -308,19 +308,19 @@ def _checked_label(label: Any) -> str:
     if isinstance(label, (int, np.integer)) and not isinstance(label, bool):
         label = str(int(label))
     if not isinstance(label, str) or not label:
-        raise RequestError(f"a label must be text or a whole number, and not empty; got {label!r}")
+        raise RequestError(f"a label must be text or an integer, and not empty; got {label!r}")
     if "\0" in label:  # NumPy drops it from the end of a text
         raise RequestError(f"a label must not hold the character of code 0; got {label!r}")
     return str(label)
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file that ``save`` wrote, checked so far that nothing later can fail on them."""
+    """The arrays of a file that ``save`` wrote, checked so that nothing later can fail on them."""
     try:
         # Opened here, because np.load leaves a damaged file open when it opens one itself.
         with path.open("rb") as file:
             if not zipfile.is_zipfile(file):
-                raise DataError(f"{path}: no .npz file, or cut off; expected one written by Matcher.save")
+                raise DataError(f"{path}: not an .npz file, or cut off; expected one written by Matcher.save")
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
                 arrays = {key: archive[key] for key in archive.files}
@@ -328,7 +328,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise
     except OSError as problem:
         raise DataError(f"{path}: cannot be read ({problem.strerror or problem})") from problem
-    except Exception as problem:  # zip, zlib and the .npy header each have their own errors for damage
+    except Exception as problem:  # zip, zlib and the .npy header raise different errors for damage
         raise DataError(f"{path}: damaged or cut off ({problem})") from problem
     missing = [key for key in _KEYS if key not in arrays]
     if missing:
@@ -343,7 +343,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _contradiction(arrays: dict[str, np.ndarray]) -> str | None:
-    """What in the arrays ``save`` cannot have written, if anything."""
+    """What in the arrays cannot be from ``save``, or None."""
     kinds = {"similarity": "U", "size": "iu", "channels": "iu", "shape": "iu", "labels": "U", "label_of": "iu"}
     kinds |= {"embeddings": "f"}
     axes = {"similarity": 0, "size": 0, "channels": 0, "shape": 1, "labels": 1, "label_of": 1, "embeddings": 2}

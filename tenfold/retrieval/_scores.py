@@ -1,4 +1,4 @@
-"""How good an order of references is, under the names that pytorch-metric-learning uses.
+"""How good a ranking of references is, under the names that pytorch-metric-learning uses.
 
 Each score looks at one row of references a query, best first, and at which of them are relevant: have its label. R is
 the number of relevant references of a query; a query with none is left out and counted.
@@ -61,7 +61,7 @@ def order_of(distances: Any, *, k: int | None = None) -> np.ndarray:
         int64, shape (queries, k).
     Raises:
         ShapeError: if there are not two axes.
-        DataError: if a distance is NaN or no real number.
+        DataError: if a distance is NaN or not a real number.
         RequestError: if k is impossible.
     Example:
         >>> order_of([[0.3, 0.1, 0.3]])
@@ -207,7 +207,7 @@ def retrieval_scores(
     block: int | None = None,
     backend: str = "exact",
 ) -> dict[str, RetrievalScore]:
-    """Search and all scores in one go, as pytorch-metric-learning's AccuracyCalculator with ``k="max_bin_count"``.
+    """Search and all scores in one call, as pytorch-metric-learning's AccuracyCalculator with ``k="max_bin_count"``.
 
     Args:
         queries: embeddings, shape (queries, d).
@@ -304,7 +304,7 @@ def _checked_order(order: Any, n_references: int) -> np.ndarray:
 def _codes(query_labels: np.ndarray, reference_labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Labels of both as numbers from 0."""
     texts = {labels.dtype.kind == "U" for labels in (query_labels, reference_labels) if labels.size}
-    if len(texts) > 1:  # NumPy would make text of the numbers without a word
+    if len(texts) > 1:  # NumPy would convert the numbers to text without a warning
         raise DataError("query_labels and reference_labels must be of one kind; got text and numbers")
     _, codes = np.unique(np.concatenate([query_labels, reference_labels]), return_inverse=True)
     return codes[: len(query_labels)], codes[len(query_labels) :]

@@ -17,7 +17,7 @@ _BACKENDS = ("exact", "faiss")
 _PAIRS_AT_ONCE = 1 << 20
 """Queries times references whose scores are held at once: 8 MiB of float64."""
 _LEAST_QUERIES = 128
-"""With fewer at once than these, preparing the references anew for each few would take longer than comparing them."""
+"""With fewer at once than these, preparing the references again for each few would take longer than comparing them."""
 _DEFAULT_BLOCK = 2048
 _VALUES_IN_BLOCK = 1 << 21
 """Numbers in a block of references, 16 MiB of float64: embeddings of many dimensions come in smaller blocks."""
@@ -133,7 +133,7 @@ def _search_rows(queries: np.ndarray, references: np.ndarray, best: _Best, *, si
 def _rough_keys(queries: np.ndarray, part: np.ndarray, similarity: str) -> tuple[np.ndarray, np.ndarray]:
     """Keys in the order of the scores but for rounding: the score, or minus the squared distance; and the margin.
 
-    The margin, one number a query, bounds the difference between a key and the one that belongs to the exact score.
+    The margin, one number per query, bounds the difference between a key and the one that belongs to the exact score.
     A sum of d products is off by at most d * eps / 2 times the lengths, in whichever order it is added up (Higham,
     Accuracy and Stability of Numerical Algorithms, 2002, section 3.1); the factor 4 leaves room for both sides,
     for the square root, and for taking the centre away.

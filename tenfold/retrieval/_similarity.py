@@ -1,4 +1,4 @@
-"""How alike two embeddings are. A score is higher the more alike they are, whichever similarity it is."""
+"""How similar two embeddings are. For every similarity, a higher score means more similar."""
 
 from __future__ import annotations
 

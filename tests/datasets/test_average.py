@@ -89,7 +89,7 @@ def test_105_to_28_is_exact() -> None:
 
 
 def test_large_images_are_exact_too() -> None:
-    """Sums above 2 ** 24, where float32 skips whole numbers; sides without a common factor, so that none cancels."""
+    """Sums above 2 ** 24, where float32 skips integers; sides without a common factor, so that none cancels."""
     image = np.random.default_rng(0).integers(200, 256, (4001, 51), dtype=np.uint8)
     fine = image.repeat(7, axis=0).repeat(5, axis=1).astype(np.int64)
     exact = fine.reshape(7, 4001, 5, 51).sum(axis=(1, 3)) / (255 * 4001 * 51)
@@ -98,7 +98,7 @@ def test_large_images_are_exact_too() -> None:
 
 @settings(max_examples=20)
 @given(images_and_size(), st.integers(0, 2))
-def test_whole_numbers_do_not_depend_on_their_neighbours(case: tuple[np.ndarray, tuple[int, int]], row: int) -> None:
+def test_integers_do_not_depend_on_their_neighbours(case: tuple[np.ndarray, tuple[int, int]], row: int) -> None:
     images, size = case
     row %= len(images)
     np.testing.assert_array_equal(average_down(images, size)[row], average_down(images[row], size))
@@ -143,7 +143,7 @@ def test_enlarging_is_refused(size: int | tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [0, -1, (4,), (1, 2, 3), 2.5, "4"])
 def test_impossible_sizes(size: object) -> None:
-    with pytest.raises(ShapeError, match="size must be one or two whole numbers from 1; got"):
+    with pytest.raises(ShapeError, match="size must be one or two integers from 1; got"):
         average_down(np.zeros((2, 8, 8)), size)
 
 

@@ -139,7 +139,7 @@ def test_cutting_is_about_the_middle(folder: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, -3, (4,), (4, 0), (4, 5, 6), 2.5])
 def test_impossible_sizes(folder: Path, size: object) -> None:
-    with pytest.raises(RequestError, match="size must be one or two whole numbers from 1; got"):
+    with pytest.raises(RequestError, match="size must be one or two integers from 1; got"):
         load(folder, size=size)
 
 
@@ -255,7 +255,7 @@ def test_unreadable_files_are_named_and_counted(folder: Path) -> None:
     message = refused(folder)
     assert "7 unreadable files" in message
     assert "'9/empty.png': empty" in message
-    assert "'10/notes.txt': no image that Pillow knows" in message
+    assert "'10/notes.txt': not an image that Pillow can read" in message
     assert "and 4 more" in message
     assert "unreadable='skip'" in message
     data = load(folder, unreadable="skip")

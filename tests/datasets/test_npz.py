@@ -448,7 +448,7 @@ def test_impossible_labels(write) -> None:
     message = refused(write(images=IMAGES, labels=LABELS, class_names=["a", "b"]))
     assert "there are 2 class names, so 'labels' end at 1; row 2 holds 2" in message
     message = refused(write(images=IMAGES, labels=LABELS, class_names=["a", "b", "a"]))
-    assert "each class needs a name of its own; 'a' is given more than once" in message
+    assert "names must differ: the class name 'a' is given more than once" in message
     text = ["a", "b", "c"] * 2
     assert "must be integers; got text like 'a'" in refused(write(images=IMAGES, labels=text, class_names=["a", "b"]))
     assert "'class_names' must be one row of text" in refused(
@@ -495,7 +495,7 @@ def test_groups_are_numbered_as_labels_are(write) -> None:
     named = load(write(**GROUPED | {"groups": [1, 1, 0]}, group_names=["a", "b", "no class"]))
     assert (named.groups.tolist(), named.group_names) == ([1, 1, 0], ("a", "b", "no class"))
     assert load(write(**GROUPED | {"groups": ["one"] * 3})).group_names == ("one",)
-    # One group a class, in the order of the classes, also where the labels themselves are text.
+    # One group per class, in the order of the classes, also where the labels themselves are text.
     texts = load(write(images=IMAGES, labels=["b", "c", "a"] * 2, groups=["of a", "of b", "of c"]))
     assert texts.class_names == ("a", "b", "c")
     assert texts.groups.tolist() == [0, 1, 2]
@@ -519,7 +519,7 @@ def test_impossible_groups(write) -> None:
     message = refused(write(**GROUPED | {"groups": [0, 1, 2]}, group_names=["x", "y"]))
     assert "there are 2 group names, so 'groups' end at 1; row 2 holds 2" in message
     message = refused(write(**GROUPED | {"groups": [0, 1, 1]}, group_names=["x", "x"]))
-    assert "each group needs a name of its own; 'x' is given more than once" in message
+    assert "names must differ: the group name 'x' is given more than once" in message
     message = refused(write(images=IMAGES, labels=LABELS, group_names=["x", "y"]))
     assert "'group_names' without 'groups'" in message
     assert "'group_names' must be one row of text" in refused(write(**GROUPED, group_names=[1, 2]))

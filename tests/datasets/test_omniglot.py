@@ -158,7 +158,10 @@ def with_a_stranger(files: dict[str, bytes]) -> dict[str, bytes]:
         (FILES[RUNS][:-300], "all_runs.zip is damaged or something else"),
         (FILES[BACKGROUND], "all_runs.zip holds no file like"),
         (archive(without_last(runs())), "the runs differ in their numbers of images"),
-        (archive(with_a_stranger(runs())), "run09/test/item02.png of all_runs.zip is none of the evaluation drawings"),
+        (
+            archive(with_a_stranger(runs())),
+            "run09/test/item02.png of all_runs.zip is not among the evaluation drawings",
+        ),
         (
             archive({**runs(), "run09/test/item01.png": png(INK[0][:50])}),
             "item01.png is 50 x 105 pixels, not 105 x 105",

@@ -222,7 +222,7 @@ GOOD = {"signals": ROWS, "labels": LABELS, "lengths": LENGTHS}
         ({**GOOD, "signals": ROWS + 1j}, "'signals' must be numbers; got complex64"),
         ({**GOOD, "labels": [1, 1, 1, 1]}, "at least two classes are needed; every label is '1'"),
         ({**GOOD, "labels": [0.0, 1.0, 0.0, 1.0]}, "'labels' must be integers or text"),
-        ({**GOOD, "channels": ["x", "y"]}, "'channels' must be a name of its own for each of the 3 channels"),
+        ({**GOOD, "channels": ["x", "y"]}, "'channels' must be 3 different names, one per channel of 'signals'"),
         ({**GOOD, "channels": ["x", "y", "x"]}, "got 'x', 'y', 'x'"),
         ({**GOOD, "channels": ["x", "y", ""]}, "got 'x', 'y', ''"),
         ({**GOOD, "channels": [0, 1, 2]}, "'channels' must be one row of text; got int64"),
@@ -331,7 +331,9 @@ def test_a_folder_of_tables_is_read_by_its_layout(tmp_path: Path) -> None:
     )
     save(full(), tmp_path / "mine.npz")
     for other in (tmp_path / "mine.npz", "har-smartphone"):
-        with pytest.raises(RequestError, match=r"layout: it says how to read the tables of a folder, and '.*' is none"):
+        with pytest.raises(
+            RequestError, match=r"layout: it says how to read the tables of a folder, and '.*' is not a folder"
+        ):
             load_recordings(other, layout=layout)
 
 

@@ -104,7 +104,7 @@ def test_label_and_group_from_the_path(tmp_path: Path) -> None:
         ("walk", "bob", [10]),  # 9 before 10
         ("walk", "bob", [11]),
     ]
-    assert data.notes == ("1 file does not fit files='{group}/{label}_{:d}.csv' and stayed out: 'people.csv'",)
+    assert data.notes == ("1 file does not fit files='{group}/{label}_{:d}.csv' and were left out: 'people.csv'",)
 
 
 def test_the_order_of_columns_and_channels(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_an_irregular_clock_is_resampled_without_a_rate_too(tmp_path: Path) -> N
     data = read(tmp_path, time="t")
     assert data.rate_hz == 50
     np.testing.assert_allclose(data.signals[:, 0], 3 * np.arange(200) / 50, atol=1e-5)
-    assert data.notes == ("1 file resampled from 50 to 50 samples a second",)
+    assert data.notes == ("1 file resampled from 50 to 50 samples per second",)
 
 
 def test_gaps_cut(tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_rates_that_differ_are_refused_with_both_files(tmp_path: Path) -> None:
     for name, rate in (("a", 50), ("b", 50.5), ("c", 51.2)):
         timed(tmp_path / f"{name}.csv", np.arange(100) / rate)
     message = refused(tmp_path, time="t")
-    assert "rates differ: 50 samples a second in 'a.csv', 51.2 in 'c.csv'; give rate_hz" in message
+    assert "rates differ: 50 samples per second in 'a.csv', 51.2 in 'c.csv'; give rate_hz" in message
     assert read(tmp_path, time="t", rate_hz=50).lengths.tolist() == [100, 100, 97]
     (tmp_path / "c.csv").unlink()
     assert read(tmp_path, time="t").rate_hz == 50.25
@@ -379,17 +379,17 @@ def test_times_that_cannot_be(tmp_path: Path) -> None:
     table(tmp_path / "a.csv", {"t": [1700000000000, 1700000000020], "x": [1, 2], "act": "ww"})
     assert "line 2: time 't' would be 1.7e+12 seconds; say its unit: time_unit = 'ms'" in refused(tmp_path, time="t")
     table(tmp_path / "a.csv", {"t": [0, 20, 40], "x": [1, 2, 3], "act": "www"})
-    assert "has 0.05 samples a second, and 50 are wanted; is time_unit right?" in refused(
+    assert "has 0.05 samples per second, and 50 are wanted; is time_unit right?" in refused(
         tmp_path, time="t", rate_hz=50
     )
     message = refused(tmp_path, time="t", rate_hz=50, time_unit="ns")
-    assert "has 5e+07 samples a second, and 50 are wanted; is time_unit right?" in message
+    assert "has 5e+07 samples per second, and 50 are wanted; is time_unit right?" in message
     table(tmp_path / "a.csv", {"t": [0, 0.1, "later"], "x": [1, 2, 3], "act": "www"})
     assert "line 4: column 't' holds 'later'; expected a number" in refused(tmp_path, time="t")
     table(tmp_path / "a.csv", {"t": ["2024-01-01 10:00", "2024-01-01 10:01", "later"], "x": [1, 2, 3], "act": "www"})
     assert "line 4: time 't' holds 'later'; expected seconds or a date" in refused(tmp_path, time="t")
     table(tmp_path / "a.csv", {"t": [1, 1], "x": [1, 2], "act": "ww"})
-    assert "time 't' never goes on" in refused(tmp_path, time="t")
+    assert "time 't' never increases, so it gives no rate" in refused(tmp_path, time="t")
 
 
 # -- missing values ---------------------------------------------------------------------------------------------------
@@ -763,8 +763,8 @@ def test_one_class_is_for_the_task_to_judge(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "what is the class of a recording? Name its column"),
-        ({"files": "{group}/{}.csv"}, "what is the class of a recording?"),
+        ({}, "the class of a recording is not given: name its column"),
+        ({"files": "{group}/{}.csv"}, "the class of a recording is not given"),
         ({"label": "act", "files": "{label}.csv"}, "the label is named twice: by the column 'act' and by {label}"),
         ({"label": "act", "group": "p", "files": "{group}.csv"}, "the group is named twice"),
         ({"label": "act", "missing": "fil"}, r"missing must be one of .* got 'fil' (did you mean 'fill'?)"),
@@ -783,7 +783,7 @@ def test_one_class_is_for_the_task_to_judge(tmp_path: Path) -> None:
         ({"label": " "}, "label must be the name of a column; got ' '"),
         ({"files": "{lable}.csv"}, "unknown field {lable}"),
         ({"files": "{label:f}.csv"}, "unknown field {label:f}"),
-        ({"files": "{label.csv"}, "a brace without its other half"),
+        ({"files": "{label.csv"}, "a brace that is not closed or not opened"),
         ({"files": "{label}_*.csv"}, "write {} in place of *"),
     ],
 )
@@ -796,7 +796,7 @@ def test_impossible_layouts(options: dict, message: str) -> None:
 
 
 def test_no_layout_is_refused_with_what_it_needs(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="what is the class of a recording"):
+    with pytest.raises(RequestError, match="the class of a recording is not given"):
         read_recordings(tmp_path)
 
 

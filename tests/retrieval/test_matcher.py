@@ -291,7 +291,7 @@ def test_what_is_no_image(image: object, error: type, message: str) -> None:
 def test_files_that_are_no_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     matcher = Matcher(flat, size=2)
     (tmp_path / "text.png").write_text("hello")
-    with pytest.raises(DataError, match=r"text.png\): no image that Pillow knows"):
+    with pytest.raises(DataError, match=r"text.png\): not an image that Pillow can read"):
         matcher.add("a", tmp_path / "text.png")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)).save(tmp_path / "whole.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:1500])
@@ -357,7 +357,7 @@ def test_another_network_is_found_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("embed", "error", "message"),
     [
-        (lambda images: images, ShapeError, r"one embedding an image, shape \(1, d\); got shape \(1, 1, 2, 2\)"),
+        (lambda images: images, ShapeError, r"one embedding per image, shape \(1, d\); got shape \(1, 1, 2, 2\)"),
         (lambda images: np.zeros((2, 3)), ShapeError, r"shape \(1, d\); got shape \(2, 3\)"),
         (lambda images: np.zeros((1, 0)), ShapeError, r"got shape \(1, 0\)"),
         (lambda images: None, ShapeError, r"got shape \(\)"),
@@ -407,14 +407,14 @@ def test_messages() -> None:
     matcher.add("cat", picture(1, 0, 0, 0))
     with pytest.raises(RequestError, match="k must be at most the number of labels, 1; got 3"):
         matcher.match(picture(1, 0, 0, 0))
-    with pytest.raises(RequestError, match="k must be a whole number from 1; got 0"):
+    with pytest.raises(RequestError, match="k must be an integer from 1; got 0"):
         matcher.match(picture(1, 0, 0, 0), k=0)
     with pytest.raises(RequestError, match="match takes one image; got 2"):
         matcher.match([picture(1, 0, 0, 0)] * 2, k=1)
     with pytest.raises(RequestError, match=r"no label 'cta' to remove; did you mean 'cat'?"):
         matcher.remove("cta")
     for label in ("", None, 1.5, True, b"a"):
-        with pytest.raises(RequestError, match="a label must be text or a whole number, and not empty; got"):
+        with pytest.raises(RequestError, match="a label must be text or an integer, and not empty; got"):
             matcher.add(label, picture(1, 0, 0, 0))
     with pytest.raises(RequestError, match="must not hold the character of code 0"):
         matcher.add("a\0", picture(1, 0, 0, 0))
@@ -422,7 +422,7 @@ def test_messages() -> None:
         Matcher("net")
     with pytest.raises(RequestError, match="unknown similarity 'cos'"):
         Matcher(flat, similarity="cos")
-    with pytest.raises(RequestError, match="size must be a whole number from 1; got 0"):
+    with pytest.raises(RequestError, match="size must be an integer from 1; got 0"):
         Matcher(flat, size=0)
     for channels in (0, 2, None, "3"):
         with pytest.raises(RequestError, match=r"channels must be 1 \(grey\) or 3 \(red, green, blue\); got"):
@@ -489,10 +489,10 @@ def test_files_that_are_refused(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for length in (0, 10, len(whole) // 2, len(whole) - 5):
         path.write_bytes(whole[:length])
-        with pytest.raises(DataError, match=r"no .npz file, or cut off"):
+        with pytest.raises(DataError, match=r"not an .npz file, or cut off"):
             Matcher.load(path, flat)
     path.write_bytes(pickle.dumps([1]))
-    with pytest.raises(DataError, match=r"no .npz file"):
+    with pytest.raises(DataError, match=r"not an .npz file"):
         Matcher.load(path, flat)
     path.write_bytes(whole[:200] + bytes([whole[200] ^ 255]) + whole[201:])
     with pytest.raises(DataError):

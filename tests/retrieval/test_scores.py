@@ -226,7 +226,7 @@ def test_order_of_sorts_by_distance_then_index() -> None:
         ([[0, 2]], [1], [1, 2], DataError, "there are 2 reference labels, so rows end at 1; query 0 holds 2"),
         ([[0, -1]], [1], [1, 2], DataError, "query 0 holds -1"),
         ([[0, 1], [1, 1]], [1, 1], [1, 2], DataError, "the row of query 1 holds a reference twice"),
-        ([[0, 1]], [1, 2], [1, 2], ShapeError, "one for one; got 1 rows of order, 2 query_labels"),
+        ([[0, 1]], [1, 2], [1, 2], ShapeError, "the same number of each; got 1 rows of order, 2 query_labels"),
         ([[0, 1]], [1.5], [1, 2], DataError, "query_labels: labels must be integers or text; got float64"),
         (
             [[0, 1]],
@@ -251,7 +251,7 @@ def test_too_few_columns() -> None:
             score([[0]], [1], [1, 1])
     with pytest.raises(RequestError, match="top_k_accuracy with k=3 needs 3 references"):
         top_k_accuracy([[0, 1]], [1], [1, 2], k=3)
-    with pytest.raises(RequestError, match="k must be a whole number from 1; got 0"):
+    with pytest.raises(RequestError, match="k must be an integer from 1; got 0"):
         top_k_accuracy([[0, 1]], [1], [1, 2], k=0)
 
 
