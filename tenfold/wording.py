@@ -52,7 +52,7 @@ def settings_text(settings: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> st
         >>> settings_text({"lr": 0.1, "hidden": [64, 32], "optimizer": "adam"})
         'lr=0.1, hidden=64/32, optimizer=adam'
         >>> settings_text([("nesterov", True), ("augment", {"rotate": 10.0, "shift": 2.0})])
-        'nesterov=true, augment={rotate=10, shift=2}'
+        'nesterov=true, augment={rotate = 10, shift = 2}'
     """
     pairs = settings.items() if isinstance(settings, Mapping) else settings
     return ", ".join(f"{name}={_value_text(value)}" for name, value in pairs)
@@ -60,7 +60,7 @@ def settings_text(settings: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> st
 
 def _value_text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return f"{{{settings_text(value)}}}"
+        return "{" + ", ".join(f"{name} = {_value_text(part)}" for name, part in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "/".join(map(_value_text, value))
     if isinstance(value, bool):

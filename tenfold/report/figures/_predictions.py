@@ -73,8 +73,8 @@ def sound_runs(results: Reader, kinds: str | tuple[str, ...], *names: str) -> It
             continue
         diverged = [run.repeat for run in results.runs if run.variant == variant and run.status == "diverged"]
         mine = ~np.isin(found["repeat"], diverged)
-        if "setting" in arrays:
-            mine &= arrays["setting"] == variant.setting
+        if "variant" in arrays:
+            mine &= arrays["variant"] == variant.index
         if mine.any():
             yield variant, {name: values[mine] for name, values in found.items()}
 
@@ -82,12 +82,12 @@ def sound_runs(results: Reader, kinds: str | tuple[str, ...], *names: str) -> It
 def in_order(results: Reader, variants: Iterable[Variant]) -> list[Variant]:
     """Variants from best to worst on the primary metric, those without a score last.
 
-    Where variants divide the data in several ways, all of the study's first come before all of its second.
+    Where variants have several protocols, all of the study's first protocol come before all of its second.
     """
-    place, way = places(results), results.divisions
-    ways = list(dict.fromkeys(way.values()))
+    place = places(results)
+    protocols = list(dict.fromkeys(results.protocols.values()))
     return sorted(
-        variants, key=lambda variant: (ways.index(way[variant.label]), place.get(variant.label, len(place) + 1))
+        variants, key=lambda variant: (protocols.index(variant.protocol), place.get(variant.label, len(place) + 1))
     )
 
 
@@ -97,8 +97,7 @@ def names_of(results: Reader, what: str, count: int) -> list[str]:
     Args:
         what: "class", "group" or "channel".
     """
-    note = results.note("names")
-    given = note.get(what) if isinstance(note, dict) else None
+    given = ((results.meta("task") or {}).get("labels") or {}).get(what)
     words = [str(word) for word in given[:count]] if isinstance(given, list) else []
     start = "" if what == "class" else f"{what} "
     return words + [f"{start}{number}" for number in range(len(words), count)]

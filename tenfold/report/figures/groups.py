@@ -53,9 +53,8 @@ def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
     for question in _QUESTIONS:
         found = list(islice(_answers(results, question), MOST_PANELS))
         if found:
-            # Under another split other groups are tested, in other ways.
-            way = results.divisions
-            same = [entry for entry in found if way[entry[0].label] == way[found[0][0].label]]
+            # Under another protocol other groups are tested, in other ways.
+            same = [entry for entry in found if entry[0].protocol == found[0][0].protocol]
             return _drawn(results, question, same, width)
     return None
 
