@@ -1,10 +1,8 @@
 """tenfold compares small neural networks honestly.
 
 A study is one task, several models and R repeats of each. All repeats of a model are trained at once, as one network
-with a leading ``runs``
-axis, each of them being the run that it would be alone. Statistics then say which differences are real, published
-figures are set
-beside the measured ones, and a report shows it.
+with a leading ``runs`` axis; each run computes what it would compute alone. Statistics then say which differences are
+real, published figures are shown next to the measured ones, and a report shows the results.
 
     import tenfold
 
@@ -13,7 +11,7 @@ beside the measured ones, and a report shows it.
     for verdict in results.compare("accuracy"):
         print(verdict.sentence)
 
-The engine by itself, in a loop of one's own: ``tenfold.Stack([make() for _ in range(10)])``.
+The engine alone, for your own training loop: ``tenfold.Stack([make() for _ in range(10)])``.
 """
 
 from __future__ import annotations
@@ -34,8 +32,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Where each public name lives. Imported when first used: `tenfold --help` and `import tenfold` stay fast, without
-# torch.
+# The module of each public name. Imported at first use: `tenfold --help` and `import tenfold` stay fast, without torch.
 _HOMES = {
     "Results": "tenfold.export",
     "Stack": "tenfold.stack",

@@ -1,4 +1,4 @@
-"""What a study ran on: versions, hardware, the code's commit."""
+"""The environment of a study: versions, hardware, the commit of the code."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def describe_environment(*, device: str) -> dict[str, Any]:
 
 
 def _commit() -> str:
-    """The commit of the checkout that tenfold runs from, with "+" where files differ from it; "" outside of one."""
+    """The commit of the checkout that tenfold runs from, with "+" if files differ from it; "" outside a checkout."""
     folder = Path(__file__).parent
     if not (folder.parent / ".git").exists():
         return ""

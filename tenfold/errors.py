@@ -1,4 +1,4 @@
-"""Every error that tenfold raises on purpose. Each says what was expected, what came and what to do."""
+"""Every error that tenfold raises on purpose. Each says what was expected, what was given and what to do."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class TenfoldError(Exception):
 
 
 class RequestError(TenfoldError, ValueError):
-    """What was asked for is wrong: nothing was started. Exit code 2."""
+    """The request is wrong; nothing was started. Exit code 2."""
 
     exit_code = 2
 
 
 class StudyError(RequestError):
-    """A study is wrong. Holds every problem found, not only the first.
+    """A study is wrong. The error holds every problem found, not only the first.
 
     Args:
         where: the study's name or file.
@@ -47,11 +47,11 @@ class StudyError(RequestError):
 
 
 class ShapeError(RequestError):
-    """An array or a module's output has another shape than the one expected."""
+    """An array or the output of a module does not have the expected shape."""
 
 
 class DataError(RequestError):
-    """A data file is missing, damaged, of the wrong shape or holds impossible values."""
+    """A data file is missing or damaged, has the wrong shape or holds impossible values."""
 
 
 class DownloadError(TenfoldError, OSError):
@@ -59,11 +59,11 @@ class DownloadError(TenfoldError, OSError):
 
 
 class RecordError(TenfoldError):
-    """A record folder is in use, damaged, of another study or of another schema version. Exit code 1."""
+    """A record folder is in use or damaged, or belongs to another study or schema version. Exit code 1."""
 
 
 class TrainingError(TenfoldError):
-    """Training could not go on. Exit code 1."""
+    """Training could not continue. Exit code 1."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and disk trouble said in words. Shared by all that write."""
+"""Atomic writing of files, and clear messages for disk errors. Shared by everything that writes."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _TEMPORARY = re.compile(r"^\..+\.tmp$")
 
 @contextlib.contextmanager
 def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a file for writing that appears at ``path`` whole, or not at all.
+    """Open a file for writing that appears at ``path`` complete, or not at all.
 
-    The bytes go to a temporary file in the same folder, which is synced to disk and renamed over ``path``
-    when the block ends without an error. Killed in the middle, the earlier file is still there.
+    The bytes go to a temporary file in the same folder, which is synced to disk and renamed to ``path`` when the block
+    ends without an error. If the process is killed before that, an earlier file at ``path`` is unchanged.
 
     Args:
-        path: where the file shall be; its folder is made when missing.
+        path: of the file; its folder is created if it is missing.
         mode: "wb" or "w" (UTF-8, line ends as given).
     Yields:
-        The open temporary file; its ``.name`` may be handed to code that wants to write by name.
+        The open temporary file; its ``.name`` may be given to code that writes to a path.
     Raises:
-        RecordError: the disk is full, the folder cannot be written, or another error of the file system.
+        RecordError: if the disk is full, the folder cannot be written, or the file system reports another error.
     Example:
         >>> import tempfile; folder = Path(tempfile.mkdtemp())
         >>> with atomic_write(folder / "a.txt", "w") as file: _ = file.write("whole")
@@ -45,7 +45,7 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
     encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
     with disk_trouble(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Not tempfile: its files are readable by their owner only, and this one stays.
+        # Not tempfile: its files are readable by the owner only, and this file is kept.
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         try:
             with temporary.open(mode.replace("w", "x"), encoding=encoding, newline=newline) as file:
@@ -61,7 +61,7 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
 
 
 def _sync(path: Path) -> None:
-    # By name and not by the yielded file: a writer by name may have replaced what that file points to.
+    # By path, not by the yielded file: code that writes to the path may have replaced the file.
     descriptor = os.open(path, os.O_RDWR)
     try:
         os.fsync(descriptor)
@@ -70,10 +70,10 @@ def _sync(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the renaming itself durable. Windows has no such call."""
+    """Make the renaming durable. Windows has no such call."""
     if os.name != "posix":
         return
-    with contextlib.suppress(OSError):  # some network file systems refuse; the rename is atomic all the same
+    with contextlib.suppress(OSError):  # some network file systems refuse; the rename is atomic anyway
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -91,29 +91,29 @@ def remove_leftovers(folder: Path) -> None:
 
 @contextlib.contextmanager
 def disk_trouble(path: Path) -> Iterator[None]:
-    """Turn an error of the file system or of SQLite into a RecordError that says what to do."""
+    """Raise an error of the file system or of SQLite as a RecordError that says what to do."""
     try:
         yield
     except RecordError:
         raise
     except OSError as error:
-        raise RecordError(_in_words(path, error)) from error
+        raise RecordError(_explained(path, error)) from error
     except sqlite3.Error as error:
-        raise RecordError(_database_in_words(path, error)) from error
+        raise RecordError(_database_explained(path, error)) from error
 
 
-def _in_words(path: Path, error: OSError) -> str:
+def _explained(path: Path, error: OSError) -> str:
     if error.errno in _FULL:
         return f"cannot write {path}: the disk is full. What was saved before is intact; free some space and run again."
     if error.errno in _CLOSED:
         return (
             f"cannot write {path}: {error.strerror or error}. "
-            "Choose a folder that can be written (--out DIR), or change its rights."
+            "Choose a folder that can be written (--out DIR), or change its permissions."
         )
     return f"cannot write {path}: {error.strerror or error}."
 
 
-def _database_in_words(path: Path, error: sqlite3.Error) -> str:
+def _database_explained(path: Path, error: sqlite3.Error) -> str:
     name = getattr(error, "sqlite_errorname", None) or ""
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
         return (
@@ -123,5 +123,7 @@ def _database_in_words(path: Path, error: sqlite3.Error) -> str:
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return f"cannot open {path} for writing ({error}). Choose a folder that can be written (--out DIR)."
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return f"{path} is held by another program ({error}). Close it and run again."
-    return f"{path} is damaged or no tenfold record ({error}). Restore it from a copy, or start again in a new folder."
+        return f"{path} is in use by another program ({error}). Close it and run again."
+    return (
+        f"{path} is damaged or not a tenfold record ({error}). Restore it from a copy, or start again in a new folder."
+    )

@@ -2,12 +2,11 @@
 
 Two kinds of numbers:
 
-* ``generator``: a PyTorch generator for what is drawn once or once an epoch (initial weights, splits, order).
-* ``uniform``: counter-based numbers for what is drawn inside a step (dropout masks, augmentation). They are a
-  pure function of (key, counter, position), made of integer arithmetic only, so that a run in a stack, a run alone
-  and a
-  run on another device get the same numbers. ``torch.func.vmap``'s own ``randomness="different"`` cannot give that:
-  its numbers depend on how many runs share the stack.
+* ``generator``: a PyTorch generator for what is drawn once or once per epoch (initial weights, splits, order).
+* ``uniform``: counter-based numbers for what is drawn inside a step (dropout masks, augmentation). They are a pure
+  function of (key, counter, position) and use integer arithmetic only, so that a run in a stack, a run alone and a run
+  on another device get the same numbers. ``torch.func.vmap``'s own ``randomness="different"`` cannot do this: its
+  numbers depend on how many runs share the stack.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def derive(seed: int, *address: str | int) -> int:
         >>> derive(0, "a", 1) == derive(0, "a1")
         False
     """
-    # Through index: a NumPy integer is the number that it is, and a float is refused.
+    # operator.index accepts NumPy integers and rejects floats.
     parts = [f"str:{part}" if isinstance(part, str) else f"int:{operator.index(part)}" for part in (seed, *address)]
     text = "\x1f".join(parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
@@ -51,7 +50,7 @@ def key_words(key: Tensor, calls: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         key: int64, any shape.
-        calls: int64, how often numbers were drawn under this key; broadcasts with ``key``.
+        calls: int64, how many times numbers were drawn with this key before; broadcasts with ``key``.
     Returns:
         (Tensor, Tensor): int32 words of the broadcast shape.
     """
@@ -68,13 +67,12 @@ def key_words(key: Tensor, calls: Tensor) -> tuple[Tensor, Tensor]:
 def hash_bits(first: Tensor, second: Tensor, count: int) -> Tensor:
     """``count`` hashed 32-bit words for the key words ``first`` and ``second``.
 
-    A murmur3-style mixer over the position with the second word added between its rounds (Appleby 2011): three
-    multiplications
-    and three xor-shifts an element, all in int32, which vectorise and fuse on every device.
+    A murmur3-style mixer over the position, with the second word added between its rounds (Appleby 2011): three
+    multiplications and three xor-shifts per element, all in int32, which vectorise and fuse on every device.
 
     Args:
         first, second: int32 key words, shape (...).
-        count: how many words for each key.
+        count: words per key.
     Returns:
         Tensor: int32, shape (..., count).
     """
@@ -92,7 +90,7 @@ def uniform(key: Tensor, calls: Tensor, count: int) -> Tensor:
 
     Args:
         key, calls: int64, shape (...); see ``key_words``.
-        count: how many numbers for each key.
+        count: numbers per key.
     Returns:
         Tensor: float32, shape (..., count).
     Example:

@@ -1,4 +1,4 @@
-"""What all commands share: every error is one message and an exit code, and a reader that has gone away is no error."""
+"""What all commands share: every error is one message and an exit code; a closed pipe is not an error."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from tenfold.errors import TenfoldError
 
 __all__ = ["Group", "check_stopped", "out", "say", "typed"]
 
-INTERRUPTED, TERMINATED = 130, 143  # 128 + the signal's number, as shells have it
+INTERRUPTED, TERMINATED = 130, 143  # 128 + the number of the signal, as in shells
 _DEBUG = "TENFOLD_DEBUG"
 _TYPED, _CHECK = "tenfold.typed", "tenfold.check"
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: treated like Ctrl-C, with an exit code of its own."""
+    """SIGTERM: treated like Ctrl-C, with a different exit code."""
 
 
 class Group(click.Group):
-    """Commands with exit codes: 0 done, 1 failed, 2 the request was wrong, 130 interrupted, 143 terminated."""
+    """Commands with exit codes: 0 done, 1 failed, 2 wrong request, 130 interrupted, 143 terminated."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_TYPED] = list(args)
         for stream in (sys.stdout, sys.stderr):
-            # A name that the terminal cannot show must not end a study of an hour.
+            # A name that the terminal cannot encode must not end a long study.
             with contextlib.suppress(AttributeError):
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         return super().parse_args(ctx, args)
@@ -59,12 +59,12 @@ class Group(click.Group):
 
 
 def typed(ctx: click.Context) -> list[str]:
-    """The arguments after ``tenfold`` as they were typed."""
+    """The arguments after ``tenfold``, as typed."""
     return list(ctx.meta.get(_TYPED, []))
 
 
 def check_stopped(ctx: click.Context) -> None:
-    """Raise if a signal has asked to stop, even where a library has swallowed what it raised."""
+    """Raise if a signal has asked to stop, even if a library has caught the exception that the signal raised."""
     ctx.meta[_CHECK]()
 
 
@@ -82,14 +82,14 @@ def _write(text: str, *, err: bool) -> None:
     try:
         click.echo(text, err=err)
     except BrokenPipeError:
-        # The reader has gone (| head). What is left goes nowhere, and the work goes on: no study is lost to a pipe.
+        # The reader has closed the pipe (| head). Further output is discarded and the study continues.
         stream = sys.stderr if err else sys.stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _unexpected(error: Exception) -> str:
-    """A fault of ours, or of a user's module: the message for people, the traceback in a file."""
-    head = f"Error: tenfold failed where it should not: {type(error).__name__}: {error}"
+    """An unexpected error, in tenfold or a user's module: a short message, with the traceback in a file."""
+    head = f"Error: unexpected failure in tenfold: {type(error).__name__}: {error}"
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="tenfold-error-", suffix=".txt", delete=False, encoding="utf-8"
@@ -102,10 +102,10 @@ def _unexpected(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[Callable[[], None]]:
-    """SIGINT and SIGTERM raise; the function given raises again what was swallowed.
+    """SIGINT and SIGTERM raise; the function that is yielded raises again an exception that was caught elsewhere.
 
-    An exception out of a signal may come up inside a bare ``except`` of a library (copyreg has one, which every
-    ``copy.deepcopy`` of a new class goes through), and be lost there. What trains for long asks now and then.
+    The exception of a signal may be raised inside a bare ``except`` of a library and be lost (copyreg has one, which
+    every ``copy.deepcopy`` of a new class passes through). So the training calls the function from time to time.
     """
     pending: list[KeyboardInterrupt] = []
 
@@ -120,8 +120,8 @@ def _stop_signals() -> Iterator[Callable[[], None]]:
     before: dict[int, Any] = {}
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # ignored for a job in the background of a script
-                # Not in the main thread: called from a program, whose signals are its own.
+            if signal.getsignal(number) is not signal.SIG_IGN:  # ignored in background jobs of a script
+                # ValueError outside the main thread: a program has called us and handles its own signals.
                 with contextlib.suppress(ValueError):
                     before[number] = signal.signal(number, stop)
         yield check

@@ -1,4 +1,4 @@
-"""What is seen on stderr while a study runs: one live line a model, or plain lines where stderr is no terminal."""
+"""Progress on stderr while a study runs: one live line per model, or plain lines if stderr is not a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Progress", "progress"]
 
 
 class Progress(Protocol):
-    """Watches a study; a context manager, since a live line has to be taken away at the end."""
+    """Shows the events of a study. A context manager, because a live line must be removed at the end."""
 
     def __call__(self, event: Event) -> None: ...
     def __enter__(self) -> Self: ...
@@ -34,7 +34,7 @@ def progress(metric: Metric) -> Progress:
 
 
 class _Plain:
-    """A line when a model starts, one when it is done, and one now and then between."""
+    """A line when a model starts, one when it is done, and one every ``every_seconds`` in between."""
 
     def __init__(self, metric: Metric, *, every_seconds: float = 30.0, clock: Callable[[], float] = time.monotonic):
         self.metric, self.every_seconds, self.clock = metric, every_seconds, clock
@@ -57,7 +57,7 @@ class _Plain:
             left = self.pace.seconds_left(event.epoch, self.epochs)
             if self.clock() - self.said >= self.every_seconds and event.epoch < self.epochs:
                 self.said = self.clock()
-                say(_underway(event, self.unit, self.epochs, self.metric, left))
+                say(_in_progress(event, self.unit, self.epochs, self.metric, left))
         elif isinstance(event, ModelDone):
             say(_done(event, self.metric))
         else:
@@ -65,7 +65,7 @@ class _Plain:
 
 
 class _Live:
-    """One line that moves for the model in training; the finished ones stay above it."""
+    """One live line for the model in training, with a fixed line for each finished model above it."""
 
     def __init__(self, metric: Metric) -> None:
         from rich.console import Console
@@ -130,13 +130,13 @@ class _Live:
 
 
 class _Pace:
-    """Time left, from the epochs seen: those that a checkpoint has brought took no time here."""
+    """Time left, estimated from the epochs seen here; epochs restored from a checkpoint took no time here."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock, self.first = clock, (0, 0.0)
 
     def seconds_left(self, epoch: int, epochs: int) -> float | None:
-        """None until two epochs are seen."""
+        """None before two epochs have been seen."""
         now = self.clock()
         if not self.first[0]:
             self.first = epoch, now
@@ -147,7 +147,7 @@ class _Pace:
 def _started(event: ModelStarted) -> str:
     plan = event.plan
     times = ", ".join(f"{name} {_milliseconds(value)}" for name, value in plan.milliseconds.items())
-    measured = f"; ms a run-step: {times}" if times else ""
+    measured = f"; ms per run-step: {times}" if times else ""
     runs = f"{event.n_runs} run{'s' if event.n_runs > 1 else ''}"
     if plan.placement == "fit":
         return f"{event.model}: {runs} to fit ({plan.reason})"
@@ -155,9 +155,9 @@ def _started(event: ModelStarted) -> str:
     return f"{event.model}: {runs}, {event.epochs} epochs, placement {how} ({plan.reason}{measured})"
 
 
-def _underway(event: EpochDone, unit: str, epochs: int, metric: Metric, left: float | None) -> str:
-    soon = "" if left is None else f", about {_duration(left)} left"
-    return f"{event.model}: {unit} {event.epoch} of {epochs}, {_score(event.scores, metric)}{soon}"
+def _in_progress(event: EpochDone, unit: str, epochs: int, metric: Metric, left: float | None) -> str:
+    remaining = "" if left is None else f", about {_duration(left)} left"
+    return f"{event.model}: {unit} {event.epoch} of {epochs}, {_score(event.scores, metric)}{remaining}"
 
 
 def _done(event: ModelDone, metric: Metric) -> str:
@@ -170,7 +170,7 @@ def _note(model: str, text: str) -> str:
 
 
 def _score(scores: np.ndarray, metric: Metric) -> str:
-    """Mean and deviation over the runs that have a score."""
+    """Mean and standard deviation over the runs that have a score."""
     values = scores[np.isfinite(scores)]
     if not values.size:
         return "no score"

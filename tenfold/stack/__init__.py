@@ -1,4 +1,4 @@
-"""The only place that knows the runs axis."""
+"""The stack: R modules as one with a leading ``runs`` axis. No other package adds this axis to a module."""
 
 from tenfold.stack._dropout import Dropout as Dropout
 from tenfold.stack._recurrent import GRU as GRU

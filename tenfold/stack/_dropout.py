@@ -14,8 +14,8 @@ class Dropout(nn.Module):
     """``nn.Dropout`` (and its 1d, 2d, 3d kinds) with counter-based masks; for one run.
 
     The key, the number of calls so far and the rate are buffers: under ``torch.func.vmap`` each run has its own, so
-    the rate can differ from run to run in one stack. The buffers are not part of the state dict: a run taken out of
-    the stack is the plain PyTorch module that it was.
+    the rate can differ between the runs of a stack. The buffers are not part of the state dict: a run taken out of the
+    stack is a plain PyTorch module again.
 
     Args:
         rate: probability of zeroing an element (or a channel), in [0, 1].
@@ -40,7 +40,7 @@ class Dropout(nn.Module):
             return inputs
         shape = inputs.shape
         if self.channel_axes:
-            # As torch.nn: (channels, length) and (channels, depth, height, width) are single examples, but
+            # As in torch.nn: (channels, length) and (channels, depth, height, width) are single examples, but
             # (n, channels, length) is a batch for Dropout2d too.
             single = self.channel_axes != 2 and inputs.dim() == self.channel_axes + 1
             kept_axes = 1 if single else 2

@@ -1,8 +1,8 @@
 """RNN, GRU and LSTM that work under ``torch.func.vmap``, where PyTorch's own have no batching rule.
 
 Parameter names, shapes, initial values and results are those of ``torch.nn.RNN``, ``GRU`` and ``LSTM``. Sequences of
-unequal lengths, which PyTorch's layers take as packed sequences, come here as a padded tensor and ``lengths``: how many
-steps a batch has left is not the same in every run of a stack.
+unequal lengths, which PyTorch's layers take as packed sequences, are a padded tensor and ``lengths`` here: how many
+sequences of a batch have not yet ended at a step is not the same in every run of a stack.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["GRU", "LSTM", "RNN", "from_torch"]
 
 
 class _Recurrent(nn.Module):
-    """Layers x directions of one cell kind. Takes over the parameters of a ``torch.nn`` layer, names included."""
+    """Layers x directions of one kind of cell. Uses the parameters of a ``torch.nn`` layer under the same names."""
 
     def __init__(self, like: nn.RNNBase) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class _Recurrent(nn.Module):
             raise RequestError(
                 f"proj_size={like.proj_size} of {type(like).__name__} is not supported in a stack; use 0"
             )
-        # Not the class's name, which may be a user's own; the mode is one of RNN_TANH, RNN_RELU, GRU, LSTM.
+        # Not the name of the class, which may be the user's own; the mode is RNN_TANH, RNN_RELU, GRU or LSTM.
         self.mode = like.mode
         self.kind = like.mode.split("_")[0]
         self.nonlinearity: str = getattr(like, "nonlinearity", "tanh")
@@ -41,11 +41,11 @@ class _Recurrent(nn.Module):
         self.proj_size = 0
         for name, parameter in like.named_parameters(recurse=False):
             self.register_parameter(name, parameter)
-        # Dropout between layers is a child so that its masks follow the same rule as all others.
+        # Dropout between layers is a submodule, so that its masks follow the same rule as all others.
         self.between = nn.Dropout(like.dropout)
 
     def flatten_parameters(self) -> None:
-        """Nothing: there for modules that call it on ``torch.nn``'s layers in their forward pass."""
+        """Does nothing. It exists for modules that call it on ``torch.nn``'s layers in their forward pass."""
 
     def _weights(self, layer: int, reverse: bool) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         suffix = f"_l{layer}{'_reverse' if reverse else ''}"
@@ -54,7 +54,7 @@ class _Recurrent(nn.Module):
         return parts[0], parts[1], parts[2], parts[3]
 
     def _check(self, inputs: Tensor, hidden: Tensor | None, cell: Tensor | None, lengths: Tensor | None) -> None:
-        """The shapes that torch.nn refuses; broadcasting would compute something from them."""
+        """Refuse the shapes that torch.nn refuses; broadcasting would compute wrong results from them."""
         if inputs.dim() not in (2, 3) or inputs.shape[-1] != self.input_size:
             batch = "batch, steps" if self.batch_first else "steps, batch"
             raise ShapeError(
@@ -94,23 +94,23 @@ class _Recurrent(nn.Module):
         for layer in range(self.num_layers):
             both = []
             for direction in range(directions):
-                at = layer * directions + direction
+                index = layer * directions + direction
                 outputs, h, c = scan(
                     self.mode,
                     inputs,
                     self._weights(layer, direction == 1),
-                    None if hidden is None else hidden[at],
-                    None if cell is None else cell[at],
+                    None if hidden is None else hidden[index],
+                    None if cell is None else cell[index],
                     valid,
                     reverse=direction == 1,
                 )
                 both.append(outputs)
                 last_hidden.append(h)
                 last_cell.append(c)
-            # Put together in the order in which the scan has them in memory and reads them again.
+            # Concatenated in the memory order in which the scan writes and reads them.
             inputs = both[0] if directions == 1 else torch.cat([outputs.mT for outputs in both], -2).mT
             if valid is not None:
-                inputs = inputs * valid.unsqueeze(-1)  # as padded again by torch.nn.utils.rnn
+                inputs = inputs * valid.unsqueeze(-1)  # zeros, as torch.nn.utils.rnn pads
             if layer < self.num_layers - 1:
                 inputs = self.between(inputs)
         hidden_n = torch.stack(last_hidden)
@@ -121,7 +121,7 @@ class _Recurrent(nn.Module):
 
 
 class RNN(_Recurrent):
-    """Elman network (tanh or ReLU); shapes, names and numbers of ``torch.nn.RNN``. Source: Elman 1990."""
+    """Elman network (tanh or ReLU); shapes, names and values of ``torch.nn.RNN``. Source: Elman 1990."""
 
     def forward(
         self, inputs: Tensor, hidden: Tensor | None = None, *, lengths: Tensor | None = None
@@ -131,7 +131,7 @@ class RNN(_Recurrent):
 
 
 class GRU(_Recurrent):
-    """Gated recurrent unit; shapes, names and numbers of ``torch.nn.GRU``. Source: Cho et al. 2014."""
+    """Gated recurrent unit; shapes, names and values of ``torch.nn.GRU``. Source: Cho et al. 2014."""
 
     def forward(
         self, inputs: Tensor, hidden: Tensor | None = None, *, lengths: Tensor | None = None
@@ -141,8 +141,9 @@ class GRU(_Recurrent):
 
 
 class LSTM(_Recurrent):
-    """Long short-term memory; shapes, names and numbers of ``torch.nn.LSTM``. Source: Hochreiter and Schmidhuber
-    1997.
+    """Long short-term memory; shapes, names and values of ``torch.nn.LSTM``.
+
+    Source: Hochreiter and Schmidhuber 1997.
     """
 
     def forward(
@@ -155,6 +156,6 @@ class LSTM(_Recurrent):
 
 
 def from_torch(layer: nn.RNNBase) -> RNN | GRU | LSTM:
-    """The stackable twin of a ``torch.nn`` recurrent layer, with the same parameters (shared, not copied)."""
+    """The stackable counterpart of a ``torch.nn`` recurrent layer, with the same parameters (shared, not copied)."""
     kind: Literal["RNN", "GRU", "LSTM"] = layer.mode.split("_")[0]  # type: ignore[assignment]
     return {"RNN": RNN, "GRU": GRU, "LSTM": LSTM}[kind](layer)

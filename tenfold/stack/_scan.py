@@ -1,13 +1,13 @@
 """One direction of one recurrent layer, all runs at once, with the backward pass written out.
 
-Autograd of the same steps makes a new tensor in every operation, keeps all of them, and adds up the gradient of the
+Autograd of the same steps allocates a new tensor in every operation, keeps all of them, and sums the gradient of the
 weights step by step. Here a step is one matrix product and a few operations in place.
 
-What a step multiplies lies in one block, features x batch: the hidden state before it, a row of ones for each bias, its
-inputs. The hidden state that it makes is written into the block of the next step. With the batch in the last axis every
-gate is one piece of memory, which an operation takes in one go.
+The inputs of a step's matrix product lie in one block, features x batch: the hidden state before the step, a row of
+ones for each bias, the inputs of the step. The hidden state after the step is written into the block of the next step.
+Because the batch is the last axis, every gate is contiguous in memory and is processed by one call.
 
-Axes: steps, views (the runs of a stack; 1 outside of one), features, batch. Source: Elman 1990; Gers, Schmidhuber,
+Axes: steps, views (the runs of a stack; 1 outside a stack), features, batch. Source: Elman 1990; Gers, Schmidhuber,
 Cummins 2000 (LSTM with forget gates); Cho et al. 2014 (GRU, in the form of ``torch.nn.GRU``); Werbos 1990
 (backpropagation through time).
 """
@@ -27,8 +27,9 @@ __all__ = ["scan"]
 
 aten = torch.ops.aten
 
-# Steps whose gradients of the weights are added up by themselves first: half the rounding of one long sum.
-_TOGETHER = 8
+# The gradients of the weights are summed over so many steps first, then over these sums: half the rounding error of one
+# long sum.
+_CHUNK = 8
 
 
 def scan(
@@ -41,9 +42,9 @@ def scan(
     *,
     reverse: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Hidden states after every step, the last hidden state, and the last cell state (of an LSTM).
+    """Hidden states after every step, the last hidden state, and the last cell state (LSTM only).
 
-    Written for one run; under ``torch.func.vmap`` it is one scan of all runs. Can be differentiated once.
+    Written for one run; under ``torch.func.vmap`` it is one scan of all runs. It can be differentiated once.
 
     Args:
         kind: RNN_TANH, RNN_RELU, GRU or LSTM.
@@ -51,8 +52,10 @@ def scan(
         weights: for the inputs (gates x hidden, features) and for the hidden state (gates x hidden, hidden), and the
             bias of each, shape (gates x hidden,), or None.
         hidden, cell: initial states, shape (batch, hidden); None for zeros.
-        valid: shape (steps, batch): states stay as they are where it is False. None for True throughout.
-        reverse: from the last step to the first.
+        valid: bool, shape (steps, batch): where it is False, states do not change. None: True everywhere.
+        reverse: go from the last step to the first.
+    Returns:
+        (Tensor, Tensor, Tensor | None): shapes (steps, batch, hidden), (batch, hidden), (batch, hidden).
     """
     mask = None if valid is None else valid.unsqueeze(-1)
     if torch.compiler.is_compiling():
@@ -67,11 +70,11 @@ def scan(
 
 
 class _Step(NamedTuple):
-    """Views of one step: (views, features, batch), of no features where a kind has no such part."""
+    """Views of one step: (views, features, batch), with 0 features where a kind has no such part."""
 
-    block: Tensor  # hidden state before the step, one; one, inputs
+    block: Tensor  # hidden state before the step, ones, ones, inputs
     output: Tensor  # hidden state after the step, in the next block
-    gate: Tensor  # products, and then what is made of them
+    gate: Tensor  # first the products, then the gates computed from them
     cell_before: Tensor
     cell: Tensor
     squashed: Tensor  # tanh of the cell state
@@ -88,25 +91,26 @@ class _Rule:
     """
 
     n_products = 1
-    n_gates = 0  # those of the products that are kept
+    n_gates = 0  # how many of the products are kept
     n_cells = 0
 
     def join(self, of_hidden: Tensor, of_inputs: Tensor) -> Tensor:
-        """The matrix of weights as ``torch.nn`` orders them, with their biases beside them."""
+        """The matrix, from the weights in ``torch.nn``'s order, each with a column for its bias."""
         return torch.cat([of_hidden, of_inputs], dim=2)
 
     def part(self, matrix: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        """The other way, for their gradients."""
+        """The reverse of ``join``, for gradients."""
         return matrix[..., : size + 1], matrix[..., size + 1 :]
 
     def forward(self, matrix: Tensor, step: _Step) -> None:
         raise NotImplementedError
 
     def backward(self, step: _Step, grad: Tensor, d_output: Tensor, d_cell: Tensor) -> tuple[Tensor | None, Tensor]:
-        """Writes the gradients of the products to ``grad``.
+        """Write the gradients of the products to ``grad``.
 
         Returns:
-            What the hidden state before the step gets beside them, and the gradient of the cell state before it.
+            The gradient of the hidden state before the step that does not pass through the products (None for none),
+            and the gradient of the cell state before the step.
         """
         raise NotImplementedError
 
@@ -125,7 +129,7 @@ class _Rnn(_Rule):
         self.relu = relu
 
     def forward(self, matrix: Tensor, step: _Step) -> None:
-        product = torch.bmm(matrix, step.block)  # not into the output, which lies between other rows: a copy more
+        product = torch.bmm(matrix, step.block)  # not out=step.output, whose rows are not contiguous: one more copy
         if self.relu:
             torch.clamp_min(product, 0, out=step.output)
         else:
@@ -140,19 +144,19 @@ class _Rnn(_Rule):
 
 
 class _Lstm(_Rule):
-    """Gates: input, forget, output, new. ``torch.nn`` has the new one third; here one call squashes the other three."""
+    """Gates: input, forget, output, new. ``torch.nn`` has new third; here one sigmoid call computes the other three."""
 
     n_products = n_gates = 4
     n_cells = 1
 
     def join(self, of_hidden: Tensor, of_inputs: Tensor) -> Tensor:
-        return self._exchange(super().join(of_hidden, of_inputs))
+        return self._swap_last_two(super().join(of_hidden, of_inputs))
 
     def part(self, matrix: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        return super().part(self._exchange(matrix), size)
+        return super().part(self._swap_last_two(matrix), size)
 
     @staticmethod
-    def _exchange(matrix: Tensor) -> Tensor:
+    def _swap_last_two(matrix: Tensor) -> Tensor:
         into, forget, third, fourth = matrix.chunk(4, 1)
         return torch.cat([into, forget, fourth, third], dim=1)
 
@@ -175,15 +179,15 @@ class _Lstm(_Rule):
         torch.mul(total, new, out=d_into)
         torch.mul(total, cell_before, out=d_forget)
         aten.tanh_backward.grad_input(total * into, new, grad_input=d_new)
-        its, of_its = (part[:, : -new.shape[1]] for part in (gate, grad))
-        aten.sigmoid_backward.grad_input(of_its, its, grad_input=of_its)
+        squashed_gates, d_gates = (part[:, : -new.shape[1]] for part in (gate, grad))
+        aten.sigmoid_backward.grad_input(d_gates, squashed_gates, grad_input=d_gates)
         return None, total.mul_(forget)
 
 
 class _Gru(_Rule):
     """Products: hidden part of the new state, reset, update, input part of the new state.
 
-    The first three read the hidden state and the last three the inputs; the corners of the matrix are zero, unread.
+    The first three use the hidden state, the last three the inputs; the unused corners of the matrix are zero.
     """
 
     n_products = n_gates = 4
@@ -218,8 +222,8 @@ class _Gru(_Rule):
         torch.mul(d_new, reset, out=d_product)
         torch.mul(d_new, product, out=d_reset)
         torch.mul(d_output, step.before - new, out=d_update)
-        its, of_its = (part[:, size : 3 * size] for part in (gate, grad))
-        aten.sigmoid_backward.grad_input(of_its, its, grad_input=of_its)
+        squashed_gates, d_gates = (part[:, size : 3 * size] for part in (gate, grad))
+        aten.sigmoid_backward.grad_input(d_gates, squashed_gates, grad_input=d_gates)
         return kept, d_cell
 
     def add_to_matrix(self, d_matrix: Tensor, grad: Tensor, block: Tensor, size: int) -> None:
@@ -240,9 +244,9 @@ _KINDS: dict[str, _Rule] = {"RNN_TANH": _Rnn(relu=False), "RNN_RELU": _Rnn(relu=
 
 
 class _Kept(NamedTuple):
-    """What the forward pass leaves for the backward pass: (views, steps, features, batch), the matrix apart.
+    """What the forward pass saves for the backward pass: (views, steps, features, batch), except for the matrix.
 
-    There is a block and a cell state more than there are steps: each step reads one and writes the next.
+    There is one more block and cell state than there are steps: each step reads one and writes the next.
     """
 
     matrix: Tensor
@@ -253,13 +257,13 @@ class _Kept(NamedTuple):
 
 
 def _places(n_steps: int, *, reverse: bool) -> tuple[slice, slice]:
-    """Where the steps read and where they write, of one place more than there are steps."""
+    """The blocks from which the steps read and those to which they write, out of ``n_steps + 1``."""
     first, second = slice(0, n_steps), slice(1, n_steps + 1)
     return (second, first) if reverse else (first, second)
 
 
 def _steps(kept: _Kept, size: int, *, reverse: bool) -> list[_Step]:
-    """In the order in which they are taken."""
+    """The steps in the order of computation."""
     read, written = _places(kept.blocks.shape[1] - 1, reverse=reverse)
     parts = (kept.blocks[:, read], kept.blocks[:, written, :size], kept.gates)
     parts += (kept.cells[:, read], kept.cells[:, written], kept.squashed)
@@ -268,7 +272,7 @@ def _steps(kept: _Kept, size: int, *, reverse: bool) -> list[_Step]:
 
 
 def _by_step(tensor: Tensor | None, n_steps: int, *, reverse: bool) -> tuple[Tensor | None, ...]:
-    """(views, steps, batch, n) as (views, n, batch) of each step, in the order in which they are taken."""
+    """(views, steps, batch, n) as (views, n, batch) of each step, in the order of computation."""
     views = (None,) * n_steps if tensor is None else tensor.mT.unbind(1)
     return views[::-1] if reverse else views
 
@@ -285,22 +289,22 @@ def _forward(
     cell: Tensor | None,
     mask: Tensor | None,
 ) -> tuple[Tensor, ...]:
-    """Outputs, last hidden state, last cell state, and what is kept."""
+    """Outputs, last hidden state, last cell state, and what the backward pass needs."""
     rule = _KINDS[kind]
     views, n_steps, batch, n_features = inputs.shape
     size = weight_hh.shape[-1]
 
-    def room(n_steps: int, n: int) -> Tensor:
-        return inputs.new_empty(n_steps, views, n, batch).transpose(0, 1)  # a step is one piece of memory
+    def empty(n_steps: int, n: int) -> Tensor:
+        return inputs.new_empty(n_steps, views, n, batch).transpose(0, 1)  # each step is contiguous
 
     zeros = torch.zeros_like(weight_hh[..., :1])
     columns = [zeros if bias is None else bias.unsqueeze(-1) for bias in (bias_hh, bias_ih)]
     kept = _Kept(
         rule.join(torch.cat([weight_hh, columns[0]], -1), torch.cat([columns[1], weight_ih], -1)),
-        room(n_steps + 1, size + 2 + n_features),
-        room(n_steps, rule.n_gates * size),
-        room(n_steps + 1, rule.n_cells * size),
-        room(n_steps, rule.n_cells * size),
+        empty(n_steps + 1, size + 2 + n_features),
+        empty(n_steps, rule.n_gates * size),
+        empty(n_steps + 1, rule.n_cells * size),
+        empty(n_steps, rule.n_cells * size),
     )
     read, written = _places(n_steps, reverse=reverse)
     kept.blocks[:, :, size : size + 2] = 1
@@ -310,7 +314,7 @@ def _forward(
         state.copy_(torch.zeros_like(state) if given is None else given.mT)
     for step, valid in zip(steps, _by_step(mask, n_steps, reverse=reverse), strict=True):
         rule.forward(kept.matrix, step)
-        if valid is not None:  # sequences that are over keep the state from before the step
+        if valid is not None:  # sequences that have ended keep their state
             torch.where(valid, step.output, step.before, out=step.output)
             torch.where(valid, step.cell, step.cell_before, out=step.cell)
     last = steps[-1]
@@ -335,7 +339,7 @@ def _backward(
     steps = _steps(parts, size, reverse=reverse)
     views, _, batch = steps[0].block.shape
     grad = matrix.new_empty(views, matrix.shape[1], batch)
-    d_matrix, d_some = torch.zeros_like(matrix), torch.zeros_like(matrix)
+    d_matrix, d_chunk = torch.zeros_like(matrix), torch.zeros_like(matrix)
     d_inputs = None
     if want_inputs:
         d_inputs = matrix.new_empty(len(steps), views, matrix.shape[-1] - size - 2, batch).transpose(0, 1).mT
@@ -353,16 +357,16 @@ def _backward(
             kept = torch.where(valid, 0 if kept is None else kept, of_hidden)
             of_before = torch.where(valid, of_before, of_cell)
         of_cell = of_before
-        rule.add_to_matrix(d_some, grad, step.block, size)
-        if done % _TOGETHER == 0 or done == len(steps):
-            d_matrix += d_some
-            d_some.zero_()
+        rule.add_to_matrix(d_chunk, grad, step.block, size)
+        if done % _CHUNK == 0 or done == len(steps):
+            d_matrix += d_chunk
+            d_chunk.zero_()
         if d_input is not None:
             rule.of_inputs(matrix, grad, size, d_input)
         of_hidden = rule.of_hidden(matrix, grad, size)
         if kept is not None:
             of_hidden += kept
-    hidden_part, input_part = rule.part(d_matrix, size)  # the last column of one and the first of the other: biases
+    hidden_part, input_part = rule.part(d_matrix, size)  # biases: the last and the first column
     weights = input_part[..., 1:], hidden_part[..., :size], input_part[..., 0], hidden_part[..., size]
     return d_inputs, *(part.contiguous() for part in weights), of_hidden.mT, of_cell.mT
 
@@ -383,13 +387,13 @@ def _plain(
     *,
     reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The same without views, in operations that make new tensors, which a compiler joins by itself.
+    """The same with operations that return new tensors, which a compiler fuses; without views.
 
-    torch.compile of torch 2.13 gives wrong numbers, without a word, for ``out=`` into a view.
+    torch.compile of torch 2.13 silently gives wrong numbers for ``out=`` into a view.
     """
     zeros = inputs.new_zeros(inputs.shape[1], weight_hh.shape[-1])
     hidden, cell = zeros if hidden is None else hidden, zeros if cell is None else cell
-    # Taken apart with unbind: the backward pass of inputs[t], step by step, is quadratic in time.
+    # unbind: the backward pass of indexing step by step, inputs[t], takes time quadratic in the number of steps.
     steps = F.linear(inputs, weight_ih, bias_ih).unbind(0)
     outputs: list[Tensor] = [zeros] * len(steps)
     for position in range(len(steps))[:: -1 if reverse else 1]:
@@ -414,8 +418,8 @@ def _plain(
 # -- autograd and vmap ------------------------------------------------------------------------------------------------
 
 
-def _all_lanes(function: Any, info: Any, in_dims: tuple, arguments: tuple) -> tuple[tuple, tuple]:
-    """The rule of vmap: its axis becomes more views."""
+def _all_runs(function: Any, info: Any, in_dims: tuple, arguments: tuple) -> tuple[tuple, tuple]:
+    """The batching rule for vmap: its axis is merged into the axis of views."""
 
     def merge(argument: Any, axis: int | None) -> Any:
         if not isinstance(argument, Tensor):
@@ -453,15 +457,15 @@ class _Scan(Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple, *arguments: Any) -> tuple[tuple, tuple]:
-        return _all_lanes(_Scan, info, in_dims, arguments)
+        return _all_runs(_Scan, info, in_dims, arguments)
 
 
 class _Backward(Function):
-    """A function of its own, so that it too works under vmap, as in ``vmap(grad(...))``."""
+    """The backward pass as a separate Function, so that it works under vmap too, as in ``vmap(grad(...))``."""
 
     @staticmethod
     def forward(kind: str, reverse: bool, want_inputs: bool, *tensors: Any) -> tuple:  # type: ignore[override]
-        # What comes after these is there for autograd alone, which would else take a second derivative for zero.
+        # The other tensors are arguments only so that autograd does not take a second derivative to be zero.
         return _backward(kind, reverse, want_inputs, *tensors[: 4 + len(_Kept._fields)])
 
     @staticmethod
@@ -474,4 +478,4 @@ class _Backward(Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple, *arguments: Any) -> tuple[tuple, tuple]:
-        return _all_lanes(_Backward, info, in_dims, arguments)
+        return _all_runs(_Backward, info, in_dims, arguments)

@@ -1,7 +1,7 @@
-"""Statistics of a study: arrays in, small frozen answers out. NumPy and SciPy only, never torch.
+"""Statistics of a study: arrays in, small frozen results out. NumPy and SciPy only, never torch.
 
-One model's scores of one metric are an array of shape (runs,), as fractions; two models are paired by repeat.
-Every statistic is one file here and one line below; ``docs/statistics.md`` says which is used when, and why.
+The scores of one model on one metric are an array of shape (runs,), as fractions; two models are paired by repeat.
+Every statistic is one file here and one line below; ``docs/statistics.md`` says which one is used when, and why.
 """
 
 from tenfold.stats._compare import PAIRED_TESTS as PAIRED_TESTS

@@ -1,4 +1,4 @@
-"""Two models, one metric, paired by repeat: the difference and everything that is said about it."""
+"""Two models, one metric, paired by repeat: the difference, its test, interval and effect size."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ PAIRED_TESTS: MappingProxyType[str, Callable[..., PairedTest]] = MappingProxyTyp
         "corrected-t": corrected_t_test,
     }
 )
-"""Every paired test by name; each takes differences (runs,), ``level`` and ``seed``, and gives a ``PairedTest``."""
+"""Every paired test by name; each takes differences (runs,), ``level`` and ``seed``, and returns a ``PairedTest``."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models by themselves, with nothing corrected for other pairs.
+    """The comparison of two models, not corrected for other pairs.
 
     Attributes:
-        n: repeats with a score of both.
+        n: repeats in which both have a score.
         difference: mean of first minus second, same unit as the scores; NaN without a common repeat.
-        std: deviation of that difference between repeats; NaN below 2.
+        std: standard deviation of that difference between repeats; NaN below 2 repeats.
         low, high: interval for the mean difference that belongs to the test (see ``PairedTest``).
         level: coverage of the interval.
         p: two-sided p-value.
         effect_size: Cohen's d_z with Hedges' correction, positive where first is higher.
-        superiority: share of repeats in which first is higher, a tie counting half.
+        superiority: fraction of repeats in which first is higher; a tie counts half.
         test: name of the test used.
-        notes: what a reader has to know, such as repeats left out.
+        notes: what a reader must know, such as repeats that are left out.
     """
 
     n: int
@@ -67,20 +67,20 @@ def compare_pair(
     level: float = 0.95,
     seed: int = 0,
 ) -> Comparison:
-    """Mean of ``first - second`` over repeats, with a test, its interval and the size of the effect.
+    """Mean of ``first - second`` over repeats, with a test, its interval and the effect size.
 
     Args:
         first, second: scores of two models, shape (runs,), same repeats in the same order; NaN for a missing score.
-        test: "permutation", "wilcoxon", "t" or "corrected-t". "auto" takes the permutation test for independent
-            repeats and the corrected resampled t test where ``test_over_train`` is given.
+        test: "permutation", "wilcoxon", "t" or "corrected-t". "auto" uses the permutation test for independent
+            repeats and the corrected resampled t test if ``test_over_train`` is given.
         test_over_train: n_test / n_train of one repeat where repeats share training data, else None.
         level: coverage of the interval, strictly between 0 and 1.
-        seed: for the flips drawn above 15 repeats.
+        seed: for the random sign flips above 15 repeats.
     Returns:
         Comparison; positive means ``first`` is higher.
     Raises:
         ShapeError: if the two differ in length, or either is not of shape (runs,).
-        RequestError: if the test is not known or does not fit the design, or the level is out of range.
+        RequestError: if the test is unknown or does not fit the resampling, or the level is out of range.
     Example:
         >>> answer = compare_pair([0.81, 0.80, 0.83, 0.79, 0.82, 0.80], [0.78, 0.79, 0.80, 0.77, 0.80, 0.79])
         >>> round(answer.difference, 3), answer.p, answer.superiority
@@ -93,8 +93,8 @@ def compare_pair(
     notes: tuple[str, ...] = ()
     if missing:
         notes = (
-            f"{missing} of {first.size} repeats have no score of both and are left out, which flatters a model whose "
-            "worst runs diverge.",
+            f"{missing} of {first.size} repeats lack a score of one or both models and are left out. This favours a "
+            "model whose worst runs diverge.",
         )
     ratio = {"test_over_train": test_over_train} if test == "corrected-t" else {}
     answer = PAIRED_TESTS[test](gaps, level=level, seed=seed, **ratio)
@@ -114,10 +114,10 @@ def compare_pair(
 
 
 def choose_test(test: str, test_over_train: float | None) -> str:
-    """The name of the test that a design gets.
+    """The name of the test to use for a kind of resampling.
 
     Raises:
-        RequestError: if the name is not known, or the test and the design do not fit each other.
+        RequestError: if the name is unknown, or the test does not fit the resampling.
     """
     if test == "auto":
         return "permutation" if test_over_train is None else "corrected-t"
@@ -125,7 +125,7 @@ def choose_test(test: str, test_over_train: float | None) -> str:
         raise RequestError(f"Unknown test '{test}': {nearest(test, [*PAIRED_TESTS, 'auto'])}")
     if test_over_train is not None and test != "corrected-t":
         raise RequestError(
-            f"test='{test}' takes repeats for independent, but test_over_train={test_over_train!r} says that they "
+            f"test='{test}' assumes independent repeats, but test_over_train={test_over_train!r} says that they "
             "share training data: use 'auto' or 'corrected-t'."
         )
     if test_over_train is None and test == "corrected-t":

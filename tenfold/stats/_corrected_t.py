@@ -13,16 +13,16 @@ from tenfold.stats._student import student_test
 def corrected_t_test(
     differences: NDArray[np.float64], *, test_over_train: float | None, level: float = 0.95, seed: int = 0
 ) -> PairedTest:
-    """Student's test with variance of the mean s^2 (1/n + n_test/n_train), n - 1 degrees of freedom.
+    """Student's test with variance of the mean s^2 (1/n + n_test/n_train) and n - 1 degrees of freedom.
 
-    Repeats that draw their training sets from one pool resemble each other: the plain variance s^2/n is then too
-    small, and two equal models are called different far too often. More repeats shrink only the first term.
+    Repeats that draw their training sets from one pool are correlated: the plain variance s^2/n is then too small, and
+    two equal models are called different far too often. More repeats reduce only the first term.
 
     Args:
         differences: first minus second, shape (runs,), none missing.
         test_over_train: n_test / n_train of one repeat, for K folds 1 / (K - 1).
         level: coverage of the interval, strictly between 0 and 1.
-        seed: not used; every paired test takes it.
+        seed: not used; an argument of every paired test.
     Returns:
         p and the matching interval.
     Raises:

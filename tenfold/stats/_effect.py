@@ -1,4 +1,4 @@
-"""How large a paired difference is, apart from how sure it is."""
+"""The size of a paired difference, independent of its significance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tenfold.stats._paired import as_pair, deviation, differences, present
 
 
 def effect_size(first: ArrayLike, second: ArrayLike) -> float:
-    """Mean difference in units of its own deviation between repeats (Cohen's d_z), corrected for few repeats.
+    """Mean difference divided by its standard deviation between repeats (Cohen's d_z), corrected for few repeats.
 
     Args:
         first, second: scores of two models, shape (runs,), same repeats in the same order; NaN for a missing one.
@@ -38,12 +38,12 @@ def effect_size(first: ArrayLike, second: ArrayLike) -> float:
 
 
 def superiority(first: ArrayLike, second: ArrayLike) -> float:
-    """Share of repeats in which ``first`` is higher, a tie counting half.
+    """Fraction of repeats in which ``first`` is higher; a tie counts half.
 
     Args:
         first, second: scores of two models, shape (runs,), same repeats in the same order; NaN for a missing one.
     Returns:
-        Between 0 and 1; NaN without a common repeat. For a loss, where lower is better, 1 minus this.
+        Between 0 and 1; NaN without a common repeat. For a loss, where lower is better, use 1 minus this.
     Raises:
         ShapeError: if the two differ in length, or either is not of shape (runs,).
     Example:

@@ -9,9 +9,9 @@ from tenfold.errors import ShapeError
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """Holm's step-down correction: the smallest p times m, the next times m - 1, and so on, never falling.
+    """Holm's step-down correction: the smallest p times m, the next times m - 1, and so on, never decreasing.
 
-    Valid however the tests hang together, and blind to it: with 45 pairs the smallest p must be 0.0011 or less.
+    Valid for any dependence between the tests, without using it: with 45 pairs the smallest p must be 0.0011 or less.
 
     Args:
         p: p-values, shape (tests,).

@@ -8,26 +8,27 @@ from numpy.typing import ArrayLike, NDArray
 from tenfold.errors import ShapeError
 from tenfold.stats._sign_flips import sign_flips
 
-_TIE = 1e-9  # statistics lie between 0 and sqrt(runs); closer than this they are equal but for rounding
+_TIE = 1e-9  # statistics lie between 0 and sqrt(runs); a smaller difference is rounding
 _BLOCK = 2_000_000  # numbers held at once
 
 
 def max_t(differences: ArrayLike, *, seed: int = 0) -> NDArray[np.float64]:
-    """Two-sided p-values of all columns, corrected so that any false call at all has the stated rate.
+    """Two-sided p-values of all columns, corrected to control the probability of any false positive.
 
-    The signs of a repeat are flipped for all pairs together, which keeps the way the pairs hang together; a pair's
-    corrected p is the share of flips in which the largest statistic, of this pair and all weaker ones, reaches its own.
-    The statistic is |sum d| / sqrt(sum d^2). For a fixed number of runs it rises with Student's |t|, so the order and
-    every p are those of the studentised test; but it has no division by zero: a constant difference gives the largest
-    possible value, sqrt(runs), and equal models are given 0. A column's plain p is ``max_t`` of that column alone.
+    The signs of a repeat are flipped for all pairs together, which keeps the dependence between pairs. The corrected p
+    of a pair is the fraction of flips in which the largest statistic of this pair and all weaker ones reaches the
+    observed statistic of the pair. The statistic is |sum d| / sqrt(sum d^2). For a fixed number of runs it increases
+    with Student's |t|, so the order and every p are those of the studentised test, but it never divides by zero: a
+    constant difference gives the largest possible value, sqrt(runs), and equal models give 0. The uncorrected p of a
+    column is ``max_t`` of that column alone.
 
     Args:
         differences: shape (runs, pairs), first minus second; NaN where a pair has no score in that run.
-        seed: for the flips drawn above 15 runs.
+        seed: for the random sign flips above 15 runs.
     Returns:
         Corrected p-values, shape (pairs,); none is below ``minimum_p(runs)``, whatever the number of pairs.
     Raises:
-        ShapeError: if the differences are not of shape (runs, pairs) with at least one of both.
+        ShapeError: if the shape of the differences is not (runs, pairs), with at least one of each.
     Example:
         >>> clear = [0.031, 0.028, 0.035, 0.030, 0.027, 0.033]
         >>> noise = [0.010, -0.012, 0.004, -0.003, 0.008, -0.006]
@@ -39,8 +40,8 @@ def max_t(differences: ArrayLike, *, seed: int = 0) -> NDArray[np.float64]:
     """
     array = np.asarray(differences, dtype=np.float64)
     if array.ndim != 2 or 0 in array.shape:
-        raise ShapeError(f"differences: expected shape (runs, pairs), one of each at least, got {array.shape}.")
-    array = np.nan_to_num(array)  # a missing difference counts for nothing in both sums
+        raise ShapeError(f"differences: expected shape (runs, pairs) with at least one of each, got {array.shape}.")
+    array = np.nan_to_num(array)  # a missing difference adds nothing to either sum
     norm = np.sqrt((array**2).sum(axis=0))
     scaled = array / np.where(norm > 0, norm, 1.0)
     observed = np.abs(scaled.sum(axis=0))

@@ -1,4 +1,4 @@
-"""What every paired statistic shares: checked scores, their differences, and the answer of a paired test."""
+"""What every paired statistic shares: checked scores, their differences, and the result of a paired test."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tenfold.errors import RequestError, ShapeError
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Answer of one paired test on one pair of models.
+    """Result of one paired test on one pair of models.
 
     Attributes:
         p: two-sided p-value, not corrected for other pairs.
-        low, high: interval for the mean difference that belongs to the test: it leaves out 0 exactly where
-            p <= 1 - level, except where ``notes`` say that another had to be given. NaN below 2 repeats.
-        notes: what a reader has to know about these numbers.
+        low, high: interval for the mean difference that belongs to the test: it excludes 0 exactly where
+            p <= 1 - level, except where ``notes`` say that another interval is given. NaN below 2 repeats.
+        notes: what a reader must know about these numbers.
     """
 
     p: float
@@ -29,10 +29,10 @@ class PairedTest:
 
 
 def as_scores(values: ArrayLike, *, name: str = "scores") -> NDArray[np.float64]:
-    """One score per run as floats; what is not finite (a diverged run) becomes NaN.
+    """One score per run as floats; a value that is not finite (of a diverged run) becomes NaN.
 
     Raises:
-        ShapeError: if the values are not numbers, not one-dimensional, or none at all.
+        ShapeError: if the values are not numbers or not one-dimensional, or there are none.
     """
     try:
         array = np.asarray(values, dtype=np.float64)
@@ -47,7 +47,7 @@ def as_scores(values: ArrayLike, *, name: str = "scores") -> NDArray[np.float64]
 
 
 def as_pair(first: ArrayLike, second: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Two models' scores, checked to have the same repeats in the same places; shapes (runs,) twice.
+    """The scores of two models, checked to have equally many repeats; shape (runs,) each.
 
     Raises:
         ShapeError: if either is not of shape (runs,), or the two differ in length.
@@ -65,7 +65,7 @@ def differences(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDAr
     """First minus second per repeat, NaN where either is missing; shape (runs,).
 
     Rounded to the 12th digit of the largest score: 0.81 - 0.80 and 0.79 - 0.78 are not the same floating point
-    number, and a tie that is not seen as a tie changes ranks, counts and a variance of zero.
+    number, and a tie that is not detected changes ranks, counts and a variance of zero.
     """
     scale = max(np.nanmax(np.abs(array), initial=0.0) for array in (first, second))
     grain = 1e-12 * scale if scale > 0 else 1.0
@@ -78,14 +78,14 @@ def present(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def deviation(values: NDArray[np.float64]) -> float:
-    """Sample deviation (n - 1); exactly 0 for equal values, where the formula leaves 1e-17, and NaN below 2."""
+    """Sample standard deviation (n - 1); exactly 0 for equal values (the formula gives 1e-17), NaN below 2 values."""
     if values.size < 2:
         return math.nan
     return float(values.std(ddof=1)) if np.ptp(values) > 0 else 0.0
 
 
 def error_rate(level: float) -> float:
-    """The share of errors a level allows, 1 - level, free of the dust that 1 - 0.95 leaves.
+    """The error rate that a level allows: 1 - level, without the rounding error of 1 - 0.95.
 
     Raises:
         RequestError: if the level is not strictly between 0 and 1.
@@ -100,7 +100,7 @@ def error_rate(level: float) -> float:
 
 
 def overlap(test_over_train: float | None) -> float:
-    """What shared training data adds to 1/runs in the variance of a mean; 0 for independent repeats.
+    """The term that shared training data adds to 1/runs in the variance of a mean; 0 for independent repeats.
 
     Raises:
         RequestError: if the ratio is not a positive finite number.

@@ -13,23 +13,23 @@ from tenfold.stats._sign_flips import minimum_p, sign_flips
 from tenfold.stats._student import NO_INTERVAL, student_test
 
 STUDENT_INSTEAD = (
-    "Too few repeats for an interval from the test itself: the one given is Student's, which leans on a normal "
-    "distribution and may leave out 0 where the test cannot."
+    "Too few repeats for an interval from the test itself: Student's interval is given, which assumes a normal "
+    "distribution and may exclude 0 where the test cannot."
 )
 
 
 def permutation_test(differences: NDArray[np.float64], *, level: float = 0.95, seed: int = 0) -> PairedTest:
-    """Share of sign flips whose mean difference is at least as far from 0: exact up to 15 repeats, drawn beyond.
+    """Fraction of sign flips whose mean difference is at least as far from 0: exact up to 15 repeats, random above.
 
-    If two models are equal, swapping their scores in any repeat changes nothing but the sign of its difference.
+    If two models are equal, swapping their scores in a repeat changes only the sign of the difference.
 
     Args:
         differences: first minus second, shape (runs,), none missing.
         level: coverage of the interval, strictly between 0 and 1.
-        seed: for the 10,000 flips drawn above 15 repeats.
+        seed: for the 10,000 random flips above 15 repeats.
     Returns:
-        p, and the interval of all shifts that the same test would not reject. Below 6 repeats (at level 0.95) no
-        shift at all could be rejected; Student's interval is given then, with a note.
+        p, and the interval of all shifts that the same test would not reject. Below 6 repeats (at level 0.95) no shift
+        can be rejected; then Student's interval is given, with a note.
     Raises:
         RequestError: if the level is not between 0 and 1.
     Example:
@@ -56,31 +56,31 @@ def permutation_test(differences: NDArray[np.float64], *, level: float = 0.95, s
 
 
 def _inverted(differences: NDArray[np.float64], alpha: float, flips: NDArray[np.int8]) -> tuple[float, float] | None:
-    """All shifts with p above alpha, without a search; None if that is every shift.
+    """All shifts with p above alpha, computed without a search; None if that is every shift.
 
-    Write X for the sum over runs of d - shift and Y for the part over the flipped ones. A flip reaches the observed
-    sum when |X - 2Y| >= |X|, that is Y (Y - X) >= 0: when the shift lies between the mean of the flipped and the mean
-    of the other runs. So p is a count of intervals that hold the shift, all of which hold the mean, and the ends are
-    order statistics of theirs.
+    Let X be the sum over runs of d - shift, and Y its part over the flipped runs. A flip reaches the observed sum if
+    |X - 2Y| >= |X|, that is Y (Y - X) >= 0: if the shift lies between the mean of the flipped runs and the mean of the
+    other runs. So p counts the intervals that contain the shift. All of them contain the mean, and the ends of the
+    result are order statistics of their ends.
     """
     if np.ptp(differences) == 0 and 1 / flips.shape[0] <= alpha:
-        return float(differences[0]), float(differences[0])  # sums and means of them would differ in the last digit
+        return float(differences[0]), float(differences[0])  # their sums and means could differ in the last digit
     rank = math.floor(alpha * flips.shape[0] + 1e-9)
     if rank == 0:
         return None
-    minus = flips[1:] < 0  # (flips, runs); the unflipped pattern holds every shift
+    minus = flips[1:] < 0  # (flips, runs); the pattern without a flip contains every shift
     n_minus = minus.sum(axis=1)
     minus = minus[(n_minus > 0) & (n_minus < differences.size)]
     n_minus = minus.sum(axis=1)
     sum_minus = minus @ differences
     mean_minus = sum_minus / n_minus
     mean_plus = (differences.sum() - sum_minus) / (differences.size - n_minus)
-    always = flips.shape[0] - 1 - minus.shape[0]  # drawn patterns that flip all or nothing hold every shift as well
+    always = flips.shape[0] - 1 - minus.shape[0]  # random patterns that flip all or no runs contain every shift too
     if rank <= always:
         return None
-    at = rank - always - 1
-    low = np.partition(np.minimum(mean_minus, mean_plus), at)[at]
-    high = -np.partition(-np.maximum(mean_minus, mean_plus), at)[at]
-    dust = 1e-9 * np.abs(differences).max()  # an end of 1e-19 would be on one side of 0 by rounding alone
-    low, high = (0.0 if abs(end) <= dust else float(end) for end in (low, high))
+    index = rank - always - 1
+    low = np.partition(np.minimum(mean_minus, mean_plus), index)[index]
+    high = -np.partition(-np.maximum(mean_minus, mean_plus), index)[index]
+    rounding = 1e-9 * np.abs(differences).max()  # an end of 1e-19 would be on one side of 0 by rounding alone
+    low, high = (0.0 if abs(end) <= rounding else float(end) for end in (low, high))
     return low, high

@@ -1,4 +1,4 @@
-"""What a number of repeats can see: power, the difference it can detect, the repeats that a difference needs."""
+"""What a number of repeats can detect: the power, the detectable difference, the repeats that a difference needs."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from tenfold.errors import RequestError
 from tenfold.stats._paired import error_rate, overlap
 
 MAX_REPEATS = 100
-"""More repeats than this are no plan: a difference that needs them is as good as not there."""
+"""More repeats than this are not practical: a difference that needs them is treated as not found."""
 
 
 def paired_power(
     difference: float, std: float, n_repeats: int, *, level: float = 0.95, test_over_train: float | None = None
 ) -> float:
-    """Chance that a paired t test with so many repeats calls a true difference, in its true direction.
+    """Probability that a paired t test with ``n_repeats`` repeats detects a true difference, in its true direction.
 
     Args:
         difference: true mean difference, same unit as the scores.
-        std: deviation of the paired difference between repeats, same unit.
+        std: standard deviation of the paired difference between repeats, same unit.
         n_repeats: number of repeats.
         level: 1 minus the error rate of the test.
         test_over_train: n_test / n_train where repeats share training data (corrected resampled t test).
     Returns:
-        Between 0 and 1; 0 below 2 repeats, which test nothing.
+        Between 0 and 1; 0 below 2 repeats, which cannot be tested.
     Raises:
         RequestError: if the deviation is negative, or the level or the ratio is out of range.
     Example:
         >>> round(paired_power(0.01, 0.01, 10), 2)
         0.8
 
-    Source: Cohen 1988, chapter 2; same numbers as R's power.t.test(type = "paired"). The permutation test has
-        nearly the same power from 7 repeats on.
+    Source: Cohen 1988, chapter 2; same numbers as R's power.t.test(type = "paired"). The permutation test has nearly
+        the same power from 7 repeats on.
     """
     _check(std)
     return float(_powers(difference, std, np.array([n_repeats]), level, overlap(test_over_train))[0])
@@ -44,13 +44,13 @@ def paired_power(
 def detectable_difference(
     std: float, n_repeats: int, *, level: float = 0.95, power: float = 0.8, test_over_train: float | None = None
 ) -> float:
-    """The true difference that so many repeats would call with the given power.
+    """The true difference that ``n_repeats`` repeats detect with the given power.
 
     Args:
-        std: deviation of the paired difference between repeats.
+        std: standard deviation of the paired difference between repeats.
         n_repeats: number of repeats.
         level, test_over_train: as in ``paired_power``.
-        power: chance wanted, strictly between 0 and 1.
+        power: probability of detection, strictly between 0 and 1.
     Returns:
         In the unit of ``std``; infinite below 2 repeats.
     Raises:
@@ -66,7 +66,7 @@ def detectable_difference(
     low, high = 0.0, 1.0
     while _powers(high, 1.0, np.array([n_repeats]), level, extra)[0] < power:
         low, high = high, 2 * high
-    for _ in range(50):  # power rises with the difference, so halving finds it
+    for _ in range(50):  # bisection: power increases with the difference
         middle = (low + high) / 2
         reached = _powers(middle, 1.0, np.array([n_repeats]), level, extra)[0] >= power
         low, high = (low, middle) if reached else (middle, high)
@@ -82,15 +82,15 @@ def repeats_needed(
     test_over_train: float | None = None,
     limit: int = MAX_REPEATS,
 ) -> int | None:
-    """The fewest repeats that would call a true difference with the given power.
+    """The smallest number of repeats that detects a true difference with the given power.
 
     Args:
         difference, std, level, test_over_train: as in ``paired_power``.
-        power: chance wanted, strictly between 0 and 1.
-        limit: the most repeats worth naming.
+        power: probability of detection, strictly between 0 and 1.
+        limit: the largest number of repeats to try.
     Returns:
-        A number of repeats, or None where ``limit`` of them do not reach the power. With shared training data that
-        can mean that no number does: the variance never falls below std^2 times the ratio.
+        A number of repeats, or None if ``limit`` repeats do not reach the power. With shared training data it is
+        possible that no number does: the variance never falls below std^2 times the ratio.
     Raises:
         RequestError: as in ``detectable_difference``.
     Example:
@@ -116,6 +116,6 @@ def _powers(difference: float, std: float, n: NDArray[np.int64], level: float, e
 
 def _check(std: float, power: float = 0.5) -> None:
     if not (math.isfinite(std) and std >= 0):
-        raise RequestError(f"std: expected the deviation of the paired difference, 0 or more, got {std!r}.")
+        raise RequestError(f"std: expected the standard deviation of the paired difference, 0 or more, got {std!r}.")
     if not 0 < power < 1:
         raise RequestError(f"power: expected a number strictly between 0 and 1, such as 0.8, got {power!r}.")

@@ -1,4 +1,4 @@
-"""What more repeats would do for a pair of models that is not called different."""
+"""What more repeats would show for a pair of models that is not called different."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tenfold.stats._student import worth
 
 @dataclass(frozen=True)
 class Family:
-    """What all pairs judged together have in common; names as in ``verdicts``."""
+    """What all pairs that are judged together have in common; names as in ``verdicts``."""
 
     level: float
     test: str
@@ -24,29 +24,29 @@ class Family:
 
     @property
     def alpha(self) -> float:
-        """The rate of false calls allowed."""
+        """The allowed rate of false positives."""
         return error_rate(self.level)
 
     def smallest_p(self, n: int) -> float:
-        """What n repeats can reach at best, before the correction; 0 for a test that has no such limit."""
+        """The smallest p that n repeats can reach, before the correction; 0 for a test without such a limit."""
         if self.test in ("t", "corrected-t"):
             return 0.0 if n > 1 else 1.0
         return minimum_p(n) if self.test == "permutation" else min(1.0, 2.0 / 2**n)
 
     def reachable_from(self, n: int) -> int | None:
-        """The fewest repeats, n or more, whose smallest corrected p is small enough; None if no number's is."""
+        """The fewest repeats, at least n, whose smallest corrected p is at most alpha; None if no number reaches it."""
         factor = self.n_pairs if self.correction == "holm" else 1
         return _first(lambda count: self.smallest_p(count) * factor <= self.alpha, max(n, 1))
 
 
 @dataclass(frozen=True)
 class Prospect:
-    """Whether more repeats are worth it.
+    """Whether more repeats can settle the question.
 
     Attributes:
-        is_open: True where they are, or where these repeats could not have called anything.
-        repeats: how many in all; None where no number is known to do.
-        words: the same for a sentence.
+        is_open: True if they can, or if no result of the present repeats could have been significant.
+        repeats: how many in total; None if no sufficient number is known.
+        words: the same as part of a sentence.
         notes: limits to print with the verdict.
     """
 
@@ -57,13 +57,13 @@ class Prospect:
 
 
 def prospect(pair: Comparison, family: Family, *, n_open: int) -> Prospect:
-    """Look ahead for one pair, taking the difference seen for the true one.
+    """The prospect of one pair, assuming that the observed difference is the true one.
 
     Args:
-        pair: the pair, not called different.
-        family: what it was judged with.
-        n_open: pairs of the family that are not called. Each gets that share of the error rate, as in Holm's next
-            step; for max-T, which asks a little less, the number of repeats comes out a little high.
+        pair: a pair that is not called different.
+        family: the pairs that it was judged with.
+        n_open: pairs of the family that are not called different. Each gets an equal part of the error rate, as in
+            Holm's next step; for max-T, which needs a little less, the number of repeats is a little too high.
     """
     least = family.reachable_from(pair.n)
     if least is None:
@@ -81,22 +81,22 @@ def prospect(pair: Comparison, family: Family, *, n_open: int) -> Prospect:
 
 
 def _needed(pair: Comparison, family: Family, rate: float, *, independent: bool = False) -> int | None:
-    """Repeats that would call the difference seen with 80 % power at this error rate."""
+    """Repeats that would detect the observed difference with 80 % power at this error rate."""
     if pair.n < 2 or pair.difference == 0:
         return None
     ratio = None if independent else family.test_over_train
-    if pair.std == 0:  # power is no question then, only the counting of signs
+    if pair.std == 0:  # power is not defined then; only the signs count
         return _first(lambda count: minimum_p(worth(count, overlap(ratio))) <= rate, pair.n)
     return repeats_needed(pair.difference, pair.std, level=1 - rate, test_over_train=ratio)
 
 
 def _ceiling(pair: Comparison, family: Family, rate: float) -> tuple[str, ...]:
-    """A note where repeats would have done, were it not for the data they share."""
+    """A note if independent repeats would be sufficient, but repeats that share data are not."""
     if family.test_over_train is None or _needed(pair, family, rate, independent=True) is None:
         return ()
     return (
-        "Independent repeats could settle a difference of this size, but these share training data, and no "
-        f"{MAX_REPEATS} of them would: only more data can.",
+        "Independent repeats could settle a difference of this size, but these share training data, and even "
+        f"{MAX_REPEATS} of them would not: only more data can.",
     )
 
 
@@ -118,5 +118,5 @@ def _out_of_reach(n: int, least: int, family: Family) -> str:
 
 
 def _first(holds: Callable[[int], bool], start: int) -> int | None:
-    """The first count from ``start`` on for which a condition holds, within what is a realistic plan."""
+    """The first count from ``start`` on for which a condition holds, among ``MAX_REPEATS`` counts; else None."""
     return next((count for count in range(start, MAX_REPEATS + start) if holds(count)), None)

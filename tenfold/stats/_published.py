@@ -1,4 +1,4 @@
-"""Measured scores against a published mean, deviation and number of repeats."""
+"""Measured scores against a published mean, standard deviation and number of repeats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tenfold.stats._wording import gap, p_value, percent, score, span
 
 @dataclass(frozen=True)
 class AgainstPublished:
-    """Measured against published, where the published figure comes with a deviation.
+    """Measured against published, where the published figure has a standard deviation.
 
     Attributes:
         n, mean, std: of the measured runs.
@@ -25,7 +25,7 @@ class AgainstPublished:
         difference: measured minus published, as a fraction or in the metric's unit.
         low, high: Welch's interval for the difference; NaN below 2 measured runs.
         level: coverage of the interval.
-        p: two-sided; NaN below 2 measured runs. One comparison by itself, not corrected for others.
+        p: two-sided, not corrected for other comparisons; NaN below 2 measured runs.
         outcome: "higher", "lower", "no difference found", or "cannot tell yet" below 2 measured runs.
         sentence: the same in plain words.
         notes: known limits.
@@ -57,7 +57,7 @@ def against_published(
     level: float = 0.95,
     test_over_train: float | None = None,
 ) -> AgainstPublished:
-    """Welch's test of measured scores against published ones known by mean, deviation and number of repeats.
+    """Welch's test of measured scores against a published mean, standard deviation and number of repeats.
 
     Args:
         scores: measured, shape (runs,), as fractions where ``unit`` is "%"; missing ones are left out.
@@ -65,8 +65,8 @@ def against_published(
         n: published number of repeats, at least 2.
         unit: "%" or another, for the sentence.
         level: coverage of the interval, strictly between 0 and 1.
-        test_over_train: n_test / n_train where the measured repeats share training data: their mean is then less
-            sure, std^2 (1/runs + ratio) (Nadeau and Bengio 2003). Nothing is assumed of the published ones.
+        test_over_train: n_test / n_train where the measured repeats share training data: the variance of their mean
+            is then std^2 (1/runs + ratio) (Nadeau and Bengio 2003). Nothing is assumed about the published repeats.
     Returns:
         AgainstPublished. If neither side has any spread, p is that of splitting all n1 + n2 runs at random.
     Raises:
@@ -85,7 +85,7 @@ def against_published(
     everything = as_scores(scores)
     values = present(everything)
     size = values.size
-    notes = ["The published runs had other seeds and data splits: nothing is paired."]
+    notes = ["The published runs had other seeds and data splits: the comparison is not paired."]
     if size < everything.size:
         notes.append(f"{everything.size - size} of {everything.size} runs have no score and are left out.")
     ours = float(values.mean()) if size else math.nan

@@ -1,4 +1,4 @@
-"""All the ways to swap two equal models repeat by repeat: the signs behind the permutation tests."""
+"""All ways to swap two equal models in some of the repeats: the sign patterns of the permutation tests."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from numpy.typing import NDArray
 from tenfold.errors import RequestError
 
 EXACT_RUNS = 15
-"""Up to here all sign patterns are tried; 15 runs are 16,384 patterns, as many as Fisher had for Darwin's maize."""
+"""Up to this number of runs all sign patterns are used: 16,384 for 15 runs, as in Fisher's test of Darwin's maize."""
 
 RANDOM_FLIPS = 10_000
-"""Beyond, so many patterns are drawn."""
+"""Number of random patterns for more runs."""
 
 
 @lru_cache(maxsize=4)
 def sign_flips(n_runs: int, seed: int) -> NDArray[np.int8]:
-    """Patterns of +1 and -1, shape (flips, runs); the first is all +1, the data as they are.
+    """Patterns of +1 and -1, shape (flips, runs); the first is all +1, the data unchanged.
 
     A pattern and its opposite give the same absolute mean, so only those with + in the first run are listed: half the
-    work, the same p. Counting the first row among the rest is the +1 rule of Phipson and Smyth (2010), without which
-    drawn patterns could give p = 0.
+    work, the same p. Counting the first row too is the +1 rule of Phipson and Smyth (2010), without which random
+    patterns could give p = 0.
 
     Args:
         n_runs: number of runs, at least 1.
-        seed: for the patterns drawn above ``EXACT_RUNS`` runs; not used below.
+        seed: for the random patterns above ``EXACT_RUNS`` runs; otherwise not used.
     """
     if n_runs <= EXACT_RUNS:
         codes = np.arange(2 ** (n_runs - 1))[:, None]
         minus = codes >> np.arange(n_runs) & 1  # (flips, runs); the last bit is never set
-        minus = minus[:, ::-1]  # so that the first run is the one that stays
+        minus = minus[:, ::-1]  # so that the first run is never flipped
     else:
         minus = np.random.default_rng(seed).integers(0, 2, size=(RANDOM_FLIPS + 1, n_runs))
         minus[0] = 0
@@ -46,7 +46,7 @@ def minimum_p(n_repeats: int) -> float:
     Args:
         n_repeats: repeats in which the two models differ, 0 or more.
     Returns:
-        The p-value when one model wins every repeat by far.
+        The p-value if one model is far better in every repeat.
     Raises:
         RequestError: if the number is negative.
     Example:

@@ -1,4 +1,4 @@
-"""Measured scores beside one published number that comes without a deviation."""
+"""Measured scores and one published number without a standard deviation."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tenfold.stats._wording import score
 
 @dataclass(frozen=True)
 class AgainstSingle:
-    """Where one published number lies among the measured runs.
+    """The position of one published number among the measured runs.
 
     Attributes:
         value: the published number, in the unit of the scores.
         n, mean, std: of the measured runs; std is NaN below 2.
-        below, equal, above: how many measured runs lie below it, on it, above it.
-        percentile: share of runs below it, those on it counting half; NaN without a run.
-        z: its distance from our mean in our deviations, positive where the published number is higher; infinite where
-            our runs are all equal and it is another, NaN below 2 runs.
+        below, equal, above: how many measured runs are below it, equal to it, above it.
+        percentile: fraction of runs below it, an equal run counts half; NaN without a run.
+        z: its distance from our mean in our standard deviations, positive where the published number is higher;
+            infinite where our runs are all equal and differ from it, NaN below 2 runs.
         sentence: the same in plain words.
     """
 
@@ -40,7 +40,7 @@ class AgainstSingle:
 
 
 def against_single(scores: ArrayLike, value: float, *, unit: str = "") -> AgainstSingle:
-    """Place one published number in the distribution of our runs. No test: one number has no known spread.
+    """Position of one published number in the distribution of our runs. No test: the spread of one number is unknown.
 
     Args:
         scores: measured, shape (runs,), as fractions where ``unit`` is "%"; missing ones are left out.

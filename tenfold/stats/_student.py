@@ -1,4 +1,4 @@
-"""Student's paired t test, and the arithmetic it shares with the corrected resampled one."""
+"""Student's paired t test, and what it shares with the corrected resampled t test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def student_interval(mean: float, standard_error: float, degrees: float, level: 
 
 
 def worth(n: int, extra: float) -> int:
-    """How many independent repeats would give a mean as sure as n that share training data.
+    """How many independent repeats give a mean with the same standard error as n that share training data.
 
     Example:
         >>> worth(10, 0.0), worth(10, 1 / 9)
@@ -33,9 +33,9 @@ def worth(n: int, extra: float) -> int:
 def student_test(differences: NDArray[np.float64], *, level: float, extra: float) -> PairedTest:
     """Student's test with variance of the mean s^2 (1/n + extra); ``extra`` is 0 for independent repeats.
 
-    Differences that are all the same leave no variance to divide by, and t is 0/0 or infinite. All zero: p = 1.
-    Otherwise Student's p would be 0 for want of information, so p is the smallest that sign flips could give for as
-    many independent repeats as these are worth.
+    If all differences are the same, the variance is 0 and t is 0/0 or infinite. All zero: p = 1. Otherwise Student's p
+    would be 0 without evidence for it, so p is the smallest that sign flips can give for the equivalent number of
+    independent repeats.
     """
     n = differences.size
     error_rate(level)
@@ -53,12 +53,12 @@ def student_test(differences: NDArray[np.float64], *, level: float, extra: float
 
 
 def paired_t_test(differences: NDArray[np.float64], *, level: float = 0.95, seed: int = 0) -> PairedTest:
-    """Student's paired t test, for differences that are near normal and independent between repeats.
+    """Student's paired t test, for differences that are nearly normal and independent between repeats.
 
     Args:
         differences: first minus second, shape (runs,), none missing.
         level: coverage of the interval, strictly between 0 and 1.
-        seed: not used; every paired test takes it.
+        seed: not used; an argument of every paired test.
     Returns:
         p and Student's interval.
     Raises:

@@ -1,4 +1,4 @@
-"""One model's scores over its repeats: mean, deviation, and an interval for the mean that covers what it says."""
+"""Scores of one model over its repeats: mean, standard deviation, and an interval for the mean."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Summary:
 
     Attributes:
         n: runs with a score.
-        mean, std: over those runs (std with n - 1); NaN where n is too small for them.
+        mean, std: over those runs (std with n - 1); NaN if n is too small.
         low, high: interval for the mean; NaN below 2 runs.
         level: coverage of the interval.
-        notes: what a reader has to know, such as runs without a score.
+        notes: what a reader must know, such as runs without a score.
     """
 
     n: int
@@ -45,21 +45,21 @@ def summarise(
     test_over_train: float | None = None,
     bounds: tuple[float, float] | None = None,
 ) -> Summary:
-    """Mean and deviation over runs, with the studentised bootstrap interval of the mean.
+    """Mean and standard deviation over runs, with the studentised bootstrap interval of the mean.
 
-    Runs are drawn with replacement 9,999 times, t = (mean* - mean) / (std* / sqrt n) is taken each time, and its
-    quantiles stand in for Student's. The plain percentile bootstrap covers only 90 % at 10 runs where 95 % is asked.
+    Runs are drawn with replacement 9,999 times, t = (mean* - mean) / (std* / sqrt n) is computed each time, and its
+    quantiles replace Student's. The plain percentile bootstrap covers only 90 % instead of 95 % at 10 runs.
 
     Args:
         scores: shape (runs,); a run without a score (NaN, infinite) is left out and noted.
-        level: coverage wanted, strictly between 0 and 1.
+        level: coverage, strictly between 0 and 1.
         seed: of the bootstrap; the same seed gives the same interval.
         test_over_train: n_test / n_train where runs share training data. The interval is then Student's with the
-            corrected variance std^2 (1/n + ratio): a bootstrap cannot see what all runs have in common.
-        bounds: the interval is cut off there, such as (0, 1) for an accuracy. By default it is not.
+            corrected variance std^2 (1/n + ratio): a bootstrap cannot detect what all runs have in common.
+        bounds: limits at which the interval is cut off, such as (0, 1) for an accuracy; None for no limits.
     Returns:
-        Summary. Below 5 runs, or where so many scores are equal that resamples have no spread, the interval is
-        Student's. Equal scores give an interval of no width, one run gives NaN.
+        Summary. Below 5 runs, or if so many scores are equal that resamples have no spread, the interval is Student's.
+        Equal scores give an interval of width 0, one run gives NaN.
     Raises:
         ShapeError: if the scores are not of shape (runs,).
         RequestError: if the level or the ratio is out of range.
@@ -87,7 +87,7 @@ def summarise(
     if extra == 0 and n >= FEWEST_FOR_BOOTSTRAP:
         ends = _studentised(values - mean, std, level, seed)
         if ends is None:
-            notes += ("Most scores are equal, too few to draw from: the interval is Student's.",)
+            notes += ("Most scores are equal, too few to resample: the interval is Student's.",)
     if ends is None:
         ends = student_interval(0.0, std * math.sqrt(1 / n + extra), n - 1, level)
     low, high = mean + ends[0], mean + ends[1]
@@ -105,7 +105,7 @@ def _draws(n: int, seed: int) -> NDArray[np.float64]:
 
 
 def _studentised(centred: NDArray[np.float64], std: float, level: float, seed: int) -> tuple[float, float] | None:
-    """Ends of the interval relative to the mean; None where the quantiles needed are not finite."""
+    """Ends of the interval relative to the mean; None if the quantiles are not finite."""
     n = centred.size
     draws = _draws(n, seed)
     means = draws @ centred / n  # (resamples,)

@@ -1,4 +1,4 @@
-"""Where the spread between repeats comes from."""
+"""The sources of the variance between repeats."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class VarianceSplit:
 
     Attributes:
         total: sample variance over repeats (n - 1); NaN below 2 runs.
-        test_set: the part that so small a test set makes by itself, mean of p (1 - p) / n_test.
+        test_set: the part due to the size of the test set alone, mean of p (1 - p) / n_test.
         seed_and_split: the rest: initial weights, order, and which examples were drawn for training. Never below 0.
-        test_set_share: test_set / total, at most 1; NaN where total is 0 or not known.
+        test_set_share: test_set / total, at most 1; NaN if total is 0 or unknown.
         n_test: test examples in one repeat.
         shared_test: whether all repeats were tested on the same examples.
         sentence: the split in plain words.
@@ -36,18 +36,18 @@ class VarianceSplit:
 
 
 def split_variance(scores: ArrayLike, *, n_test: int, shared_test: bool = False) -> VarianceSplit:
-    """Split the variance of a share of right answers into the test set's part and the rest.
+    """Split the variance of a fraction of correct answers into the part of the test set and the rest.
 
-    A model right with chance p scores p on average, with variance p (1 - p) / n_test from the draw of the test examples
-    alone; unbiased from scores s: the mean of s (1 - s) / (n_test - 1). If every repeat has its own test examples that
-    is part of the spread seen; if all share one test set it is not, and comes on top.
+    A model that is correct with probability p scores p on average, with variance p (1 - p) / n_test from the draw of
+    the test examples alone; an unbiased estimate from scores s is the mean of s (1 - s) / (n_test - 1). If every repeat
+    has its own test examples, this is part of the observed variance; if all share one test set, it comes in addition.
 
     Args:
-        scores: shares of examples (such as accuracies), shape (runs,), between 0 and 1; missing ones are left out.
+        scores: fractions (such as accuracies), shape (runs,), between 0 and 1; missing ones are left out.
         n_test: test examples in one repeat, at least 2.
         shared_test: True if all repeats are tested on the same examples.
     Returns:
-        VarianceSplit. Seed and split cannot be told apart from one run for each split.
+        VarianceSplit. Seed and split cannot be separated with one run per split.
     Raises:
         ShapeError: if the scores are not of shape (runs,).
         DataError: if a score lies outside 0..1.
@@ -65,7 +65,7 @@ def split_variance(scores: ArrayLike, *, n_test: int, shared_test: bool = False)
         raise RequestError(f"n_test: expected the number of test examples of one repeat, 2 or more, got {n_test!r}.")
     if values.size and not (values.min() >= 0 and values.max() <= 1):
         raise DataError(
-            f"split_variance needs shares of right answers between 0 and 1, got values from {values.min():g} to "
+            f"split_variance needs fractions of correct answers between 0 and 1, got values from {values.min():g} to "
             f"{values.max():g}. A loss, or a score in percent, cannot be split this way."
         )
     test_set = float(np.mean(values * (1 - values)) / (n_test - 1)) if values.size else math.nan

@@ -1,4 +1,4 @@
-"""The verdict on every pair of models: which differences are real, which are not seen, which need more repeats."""
+"""The verdict on every pair of models: better, no difference found, or more repeats needed."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ Outcome = Literal["better", "no difference found", "cannot tell yet"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the repeats say about one pair of models on one metric.
+    """The result for one pair of models on one metric.
 
     Attributes:
         first, second: names of the two, in the order of the study.
         metric: name of the metric.
-        n: repeats with a score of both.
+        n: repeats in which both have a score.
         difference: mean of first minus second, as a fraction or in the metric's unit; NaN without a common repeat.
         low, high: interval of this pair's mean difference, not widened for the number of pairs.
         level: coverage of the interval, and 1 minus the error rate of the verdict.
         p, p_corrected: before and after the correction for all pairs compared.
         outcome: "better", "no difference found" or "cannot tell yet".
-        winner: the better one's name, None where there is none.
-        repeats_needed: in all, for an answer; None where there is one, or where no realistic number would do.
+        winner: name of the better model, or None.
+        repeats_needed: in total, for an answer; None if there is an answer, or if no realistic number is sufficient.
         effect_size: Cohen's d_z with Hedges' correction, positive where first is higher.
-        superiority: share of repeats in which first is the better one, a tie counting half.
+        superiority: fraction of repeats in which first is better; a tie counts half.
         test: name of the paired test.
         correction: "max-t", "holm", or "none" for a single pair.
         n_pairs: pairs compared together, without those that have fewer than 2 common repeats.
@@ -72,7 +72,7 @@ class Verdict:
     notes: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: what is not a finite number (no common repeat, no spread) becomes None."""
+        """For JSON: a number that is not finite (no common repeat, no spread) becomes None."""
         return {
             name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in dataclasses.asdict(self).items()
@@ -92,29 +92,29 @@ def verdicts(
     test_over_train: float | None = None,
     seed: int = 0,
 ) -> list[Verdict]:
-    """Judge every pair of models, with the chance of any false call among all of them held at 1 - level.
+    """Judge every pair of models; the probability of any false positive among all pairs is at most 1 - level.
 
-    A corrected p of 1 - level or less is "better". Otherwise, if the difference seen would be called with 80 % power by
-    at most 100 repeats, "cannot tell yet", with their number; else "no difference found". Where the test cannot reach
-    the level with these repeats at all, the answer is "cannot tell yet" whatever the scores.
+    A corrected p of 1 - level or less is "better". Otherwise, if at most 100 repeats would detect the observed
+    difference with 80 % power, "cannot tell yet", with their number; else "no difference found". If the test cannot
+    reach the level with so few repeats, the answer is "cannot tell yet" for any scores.
 
     Args:
         scores: name -> scores of shape (runs,), same repeats in the same order; NaN where a run has no score.
-        pairs: names of those to judge; None for every pair. The correction is for as many as are judged.
-        metric: its name, for the sentences.
+        pairs: names of the pairs to judge; None for every pair. The correction is for the pairs that are judged.
+        metric: name of the metric, for the sentences.
         higher_is_better: False for a loss.
-        unit: "%" where scores are fractions to be told in percent; otherwise written behind the numbers.
-        level: 1 minus the rate of false calls, strictly between 0 and 1.
+        unit: "%" if scores are fractions that are written in percent; any other unit is written after the numbers.
+        level: 1 minus the rate of false positives, strictly between 0 and 1.
         test: as in ``compare_pair``.
-        correction: "max-t" (joint sign flips, for the permutation test; other tests have no flips and take Holm's) or
+        correction: "max-t" (joint sign flips, for the permutation test; other tests have no flips and use Holm's) or
             "holm". The verdict says which was used.
         test_over_train: n_test / n_train of one repeat where repeats share training data, else None.
-        seed: for the flips drawn above 15 repeats.
+        seed: for the random sign flips above 15 repeats.
     Returns:
-        One verdict for each pair, in the order given, by default that of the names; none for fewer than two models.
+        One verdict per pair, in the given order, by default that of the names; none for fewer than two models.
     Raises:
         ShapeError: if a model's scores are not of shape (runs,), or the models differ in their number of runs.
-        RequestError: if test, correction, level or ratio are not known or do not fit each other.
+        RequestError: if test, correction, level or ratio are unknown, out of range or do not fit each other.
     Example:
         >>> small = [0.78, 0.79, 0.80, 0.77, 0.80, 0.79]
         >>> large = [0.81, 0.80, 0.83, 0.79, 0.82, 0.80]
@@ -132,7 +132,7 @@ def verdicts(
         compare_pair(arrays[a], arrays[b], test=test, test_over_train=test_over_train, level=level, seed=seed)
         for a, b in pairs
     ]
-    n_pairs = max(sum(pair.n > 1 for pair in compared), 1)  # a pair left with one repeat is no test
+    n_pairs = max(sum(pair.n > 1 for pair in compared), 1)  # a pair with one repeat left cannot be tested
     if n_pairs == 1:
         correction = "none"
     elif test != "permutation":
@@ -166,7 +166,7 @@ def _corrected(
     correction: str,
     seed: int,
 ) -> NDArray[np.float64]:
-    """Corrected p of every pair, shape (pairs,); pairs that are no test keep p = 1 and take no part."""
+    """Corrected p of every pair, shape (pairs,); pairs that cannot be tested keep p = 1 and are not counted."""
     p = np.array([comparison.p for comparison in compared])
     tested = np.array([comparison.n > 1 for comparison in compared], dtype=bool)
     if correction == "none":
@@ -175,7 +175,7 @@ def _corrected(
         p[tested] = holm(p[tested])
         return p
     gaps = [differences(arrays[a], arrays[b]) for (a, b), take in zip(pairs, tested, strict=True) if take]
-    # Above 15 repeats a pair with missing scores had other flips drawn by itself: never below its own p.
+    # Above 15 repeats the flips of a pair with missing scores differ from those of its own test: take the larger p.
     p[tested] = np.maximum(max_t(np.column_stack(gaps), seed=seed), p[tested])
     return p
 
@@ -183,7 +183,7 @@ def _corrected(
 def _verdict(
     names: tuple[str, str], pair: Comparison, p: float, metric: Metric, family: Family, n_open: int
 ) -> Verdict:
-    """One pair's verdict, from its comparison and corrected p."""
+    """The verdict on one pair, from its comparison and corrected p."""
     notes, ahead, winner = [*pair.notes], None, None
     outcome: Outcome = "better"
     disagree = pair.low > 0 > pair.difference or pair.high < 0 < pair.difference

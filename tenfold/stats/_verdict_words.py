@@ -10,7 +10,7 @@ from tenfold.stats._wording import direction, gap, p_value, percent, span
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric as sentences need it."""
+    """What the sentences need to know about a metric."""
 
     name: str
     unit: str
@@ -30,7 +30,7 @@ def sentence(
     ahead: str,
     n_pairs: int,
 ) -> str:
-    """The verdict in plain words; the reader needs no table beside it."""
+    """The verdict in plain words, complete without a table."""
     first, second = names
     head = "No difference found" if outcome == "no difference found" else "Cannot tell yet"
     head = f"{head} between {first} and {second} on {metric.spoken}"
@@ -49,13 +49,13 @@ def sentence(
 
 
 def _better(names: tuple[str, str], pair: Comparison, chance: str, metric: Metric) -> str:
-    """Told from the winner's side, whichever was first."""
+    """Written from the winner's side, whichever model is first."""
     first_wins = (pair.difference > 0) == metric.higher_is_better
     winner, loser = names if first_wins else names[::-1]
     word = "higher" if metric.higher_is_better else "lower"
     near, far = sorted((pair.low, pair.high), key=abs)
     interval = f"{gap(near, metric.unit, bare=True)} to {gap(far, metric.unit, bare=True)}"
-    if pair.low < 0 < pair.high:  # where ranks are tied, p and interval may disagree: the sign has to be seen
+    if pair.low < 0 < pair.high:  # with tied ranks, p and interval may disagree: show the sign
         interval = span(pair.low, pair.high, metric.unit)
     return (
         f"{winner} is better than {loser} on {metric.spoken}: {gap(pair.difference, metric.unit)} {word} "

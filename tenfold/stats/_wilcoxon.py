@@ -14,16 +14,16 @@ from tenfold.stats._student import NO_INTERVAL, student_test
 
 
 def wilcoxon_test(differences: NDArray[np.float64], *, level: float = 0.95, seed: int = 0) -> PairedTest:
-    """Signed-rank test: sign flips of the ranks of the differences, so that one wild repeat weighs little.
+    """Signed-rank test: sign flips of the ranks of the differences, so that one outlier has little weight.
 
     Args:
         differences: first minus second, shape (runs,), none missing.
         level: coverage of the interval, strictly between 0 and 1.
-        seed: for flips drawn where ranks are tied and repeats are more than 15.
+        seed: for the random flips if ranks are tied and there are more than 15 repeats.
     Returns:
-        p by scipy.stats.wilcoxon; where ranks are tied, which SciPy only approximates, by sign flips of the mean
-        ranks. Zeros are left out (Wilcoxon's way). The interval is that of the pseudo-median, from the ordered
-        means of all pairs of differences; it need not hold the plain mean when one repeat is far off.
+        p of scipy.stats.wilcoxon; with tied ranks, which SciPy only approximates, of sign flips of the mean ranks.
+        Zeros are left out, as Wilcoxon does. The interval is that of the pseudo-median, from the ordered means of all
+        pairs of differences; it may exclude the mean if one repeat is an outlier.
     Raises:
         RequestError: if the level is not between 0 and 1.
     Example:
@@ -32,7 +32,7 @@ def wilcoxon_test(differences: NDArray[np.float64], *, level: float = 0.95, seed
 
     Source: Wilcoxon 1945; the interval: Hollander, Wolfe and Chicken 2014, section 3.3.
     """
-    from scipy import stats  # takes 0.7 s to import, and few ask for this test
+    from scipy import stats  # takes 0.7 s to import, and this test is rarely used
 
     alpha = error_rate(level)
     if differences.size < 2:
@@ -56,9 +56,9 @@ def wilcoxon_test(differences: NDArray[np.float64], *, level: float = 0.95, seed
 
 def _last_rejected(n: int, alpha: float) -> int:
     """How many of the smallest rank sums a two-sided test at alpha rejects, out of 0 .. n (n + 1) / 2."""
-    share = np.zeros(n * (n + 1) // 2 + 1)
-    share[0] = 1.0
-    for rank in range(1, n + 1):  # each rank is in the sum or not, half of the time
-        share[rank:] = (share[rank:] + share[:-rank]) / 2
-        share[:rank] /= 2
-    return int((np.cumsum(share) <= alpha / 2 + 1e-12).sum())
+    probability = np.zeros(n * (n + 1) // 2 + 1)  # of each rank sum
+    probability[0] = 1.0
+    for rank in range(1, n + 1):  # each rank is in the sum with probability 1/2
+        probability[rank:] = (probability[rank:] + probability[:-rank]) / 2
+        probability[:rank] /= 2
+    return int((np.cumsum(probability) <= alpha / 2 + 1e-12).sum())

@@ -1,4 +1,4 @@
-"""Numbers and answers in words, the same everywhere."""
+"""Numbers as text, in the same form everywhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 def score(value: float, unit: str) -> str:
-    """A score with its unit; a fraction becomes percent where the unit is "%".
+    """A score with its unit; a fraction is written in percent if the unit is "%".
 
     Example:
         >>> score(0.8194, "%"), score(0.51234, "")
@@ -18,7 +18,7 @@ def score(value: float, unit: str) -> str:
 
 
 def gap(size: float, unit: str, *, bare: bool = False) -> str:
-    """The size of a difference with its unit (percentage points where that is "%"); ``bare`` leaves the unit out.
+    """The size of a difference with its unit (percentage points for "%"); ``bare`` omits the unit.
 
     Example:
         >>> gap(0.0423, "%"), gap(0.00042, "%"), gap(0.03124, "")
@@ -35,7 +35,7 @@ def gap(size: float, unit: str, *, bare: bool = False) -> str:
 
 
 def p_value(p: float) -> str:
-    """A p-value as people write it.
+    """A p-value in the usual form.
 
     Example:
         >>> p_value(0.0004), p_value(0.0196), p_value(0.432), p_value(1.0)
@@ -51,7 +51,7 @@ def p_value(p: float) -> str:
 
 
 def span(low: float, high: float, unit: str) -> str:
-    """What an interval of a difference leaves possible, seen from the first of the two.
+    """The interval of a difference in words, for the first of the two models.
 
     Example:
         >>> span(-0.012, 0.018, "%")
@@ -73,7 +73,7 @@ def direction(difference: float) -> str:
 
 
 def percent(level: float) -> str:
-    """A level in percent, without needless digits.
+    """A level in percent, without trailing zeros.
 
     Example:
         >>> percent(0.95), percent(0.995)

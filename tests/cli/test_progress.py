@@ -43,7 +43,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str], seconds: list[float]) -
     watch(Message("3 files were skipped"))
     watch(Message("diverged: repeat 1", "CNN"))
     assert capsys.readouterr().err.splitlines() == [
-        "CNN: 2 runs, 10 epochs, placement spread (fastest of those timed; ms a run-step: stack 1.2, loop 31.7)",
+        "CNN: 2 runs, 10 epochs, placement processes (fastest of those timed; ms per run-step: stack 1.2, loop 31.7)",
         "CNN: epoch 3 of 10, 81.0 +- 1.4 %, about 1 min 24 s left",
         "CNN: epoch 6 of 10, 81.0 +- 1.4 %, about 48 s left",
         "CNN: epoch 9 of 10, 81.0 +- 1.4 %, about 12 s left",

@@ -159,7 +159,7 @@ def test_an_error_that_nobody_expected_is_kept_in_a_file(tenfold, monkeypatch: p
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     result = tenfold("report", tmp_path)
     assert result.exit_code == 1
-    assert "tenfold failed where it should not: ZeroDivisionError: of all things" in result.stderr
+    assert "unexpected failure in tenfold: ZeroDivisionError: of all things" in result.stderr
     assert "Traceback" not in result.stderr
     (kept,) = tmp_path.glob("tenfold-error-*.txt")
     assert str(kept) in result.stderr

@@ -335,7 +335,7 @@ def test_a_cut_off_database_is_said(tmp_path, length):
 def test_a_damaged_database_is_said(tmp_path):
     start(tmp_path).close()
     (tmp_path / "results.db").write_bytes(b"not a database" * 1000)
-    with pytest.raises(RecordError, match=r"results.db is damaged or no tenfold record.*file is not a database"):
+    with pytest.raises(RecordError, match=r"results.db is damaged or not a tenfold record.*file is not a database"):
         Record.open(tmp_path, write=True)
 
 

@@ -46,7 +46,9 @@ def test_missing_scores_are_dropped_in_pairs_and_noted() -> None:
     answer = compare_pair(first, second)
     kept = compare_pair(np.delete(FIRST, [2, 7]), np.delete(SECOND, [2, 7]))
     assert (answer.n, answer.p) == (8, kept.p)
-    assert answer.notes[0].startswith("2 of 10 repeats have no score of both and are left out, which flatters")
+    assert answer.notes[0].startswith(
+        "2 of 10 repeats lack a score of one or both models and are left out. This favours"
+    )
 
 
 def test_nothing_in_common() -> None:
@@ -65,7 +67,7 @@ def test_the_design_chooses_the_test() -> None:
     ("options", "message"),
     [
         ({"test": "permutatoin"}, "Unknown test 'permutatoin': did you mean 'permutation'"),
-        ({"test": "t", "test_over_train": 0.1}, "test='t' takes repeats for independent, but test_over_train=0.1"),
+        ({"test": "t", "test_over_train": 0.1}, "test='t' assumes independent repeats, but test_over_train=0.1"),
         ({"test": "corrected-t"}, "test='corrected-t' needs test_over_train"),
         ({"test_over_train": -1}, "test_over_train: expected n_test / n_train.*got -1"),
         ({"level": 95}, "level: .* got 95"),

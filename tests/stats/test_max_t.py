@@ -105,6 +105,6 @@ def test_blocks_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("shape", [(5,), (0, 3), (3, 0), (2, 2, 2)])
 def test_a_wrong_shape_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(
-        ShapeError, match=r"expected shape \(runs, pairs\), one of each at least, got \(" + str(shape[0])
+        ShapeError, match=r"expected shape \(runs, pairs\) with at least one of each, got \(" + str(shape[0])
     ):
         max_t(np.zeros(shape))

@@ -88,7 +88,7 @@ def test_below_6_repeats_the_interval_is_students_and_says_so() -> None:
     answer = permutation_test(d)
     student = scipy_stats.ttest_1samp(d, 0).confidence_interval(0.95)
     assert (answer.low, answer.high) == pytest.approx(tuple(student))
-    assert "the one given is Student's" in answer.notes[0]
+    assert "Student's interval is given" in answer.notes[0]
     assert permutation_test(np.append(d, 0.03)).notes == ()
 
 

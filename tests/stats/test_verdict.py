@@ -109,7 +109,7 @@ def test_one_common_repeat_or_none(n: int, have: str) -> None:
     verdict = one(BASE, second)
     assert verdict.outcome == "cannot tell yet"
     assert verdict.sentence == f"Cannot tell yet between A and B on accuracy: {have} a score of both."
-    assert verdict.notes[0].startswith(f"{10 - n} of 10 repeats have no score of both")
+    assert verdict.notes[0].startswith(f"{10 - n} of 10 repeats lack a score of one or both models")
 
 
 def ten(seed: int = 0, step: float = 0.0) -> dict[str, np.ndarray]:
@@ -160,7 +160,7 @@ def test_resampled_repeats_use_the_corrected_test_with_holm() -> None:
 def test_resampled_repeats_that_can_never_settle_it_say_so() -> None:
     verdict = one(BASE + STEP, BASE, test_over_train=0.5)
     assert (verdict.outcome, verdict.repeats_needed) == ("no difference found", None)
-    assert verdict.notes[-1].endswith("no 100 of them would: only more data can.")
+    assert verdict.notes[-1].endswith("even 100 of them would not: only more data can.")
     assert one(BASE + STEP - 0.0039, BASE, test_over_train=0.5).notes == ()  # too small for any design
 
 
