@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
 import torch
 
 from tenfold.config import ModelSettings, Study, to_toml
 from tenfold.environment import describe_environment
 from tenfold.errors import RequestError, StudyError, TenfoldError, nearest
 from tenfold.events import Event, Message
-from tenfold.execute import Placement, Workers, cores, fit_configs, try_module
-from tenfold.export import Results
-from tenfold.models import ModelFactory
+from tenfold.execute import Placement, Workers, configs_of, cores, try_module
+from tenfold.export import Results, save_models
+from tenfold.models import with_module_kwargs
 from tenfold.record import Record
-from tenfold.tasks import Resampling, Task, check_folds, find_task
-from tenfold.train import Job, RunId
-from tenfold.train_model import certify, train_model, variants
+from tenfold.sampling import Resampling, check_folds
+from tenfold.tasks import HasGallery, Predicted, Task, find_task
+from tenfold.train import OBJECTIVE, Job, RunId
+from tenfold.train_model import certify, train_model
 
-__all__ = ["with_module_kwargs", "load_task", "quick_study", "record_folder", "run"]
+__all__ = ["load_task", "quick_study", "record_folder", "run"]
 
 
 def run(
@@ -79,14 +78,12 @@ def run(
         raise RequestError(f"checkpoint_seconds: expected 0 or more, got {checkpoint_seconds}")
     device = _device(device)
     task = load_task(study)
-    jobs = {
-        model.name: replace(_job(study, model, device), checkpoint_seconds=checkpoint_seconds) for model in study.models
-    }
+    jobs = {model.name: _job(study, model, task, device, checkpoint_seconds) for model in study.models}
     _try_modules(study, jobs, task)
-    _resampling(study, task)
+    _resampling(study, jobs, task)
     folder = record_folder(study, out)
     memory = None if memory_gib is None else int(memory_gib * 2**30)
-    for text in task.notes:
+    for text in task.info.warnings:
         watch(Message(text))
     fits = any(job.factory.is_estimator for job in jobs.values())
     with (
@@ -95,23 +92,12 @@ def run(
     ):
         if record.status == "finished":
             watch(Message(f"{folder} is finished: nothing to train. Choose another folder to run it again."))
-        for model in study.models:
-            train_model(record, jobs[model.name], task, workers, placement, memory, watch)
+        for job in jobs.values():
+            train_model(record, job, task, workers, placement, memory, watch)
             if verify:
-                certify(record, jobs[model.name], task, watch)
+                certify(record, job, task, watch)
         if record.status != "finished":
-            predictions = {model.name: record.read_predictions(model.name) for model in study.models}
-            for model in study.models:  # the galleries ask for the setting still
-                settings = np.array([variant.swept_label for variant in record.variants if variant.model == model.name])
-                predictions[model.name]["setting"] = settings[predictions[model.name]["variant"]]
-            record.save_gallery(task.gallery(predictions, seed=study.seed))
-            plans = {model.name: record.plan(model.name) or {} for model in study.models}
-            placements = {
-                name: "fit" if plan.get("placement") == "fit" else f"{plan.get('placement')} ({plan.get('how')})"
-                for name, plan in plans.items()
-            }
-            record.save_environment(describe_environment(device=device) | {"placements": placements})
-            record.finish()
+            _finish(record, study, task, jobs, device)
     return Results(folder)
 
 
@@ -131,38 +117,32 @@ def record_folder(study: Study, out: str | Path | None = None) -> Path:
 
 def load_task(study: Study) -> Task:
     """The task of a study with its data, before any seed comes in."""
-    return find_task(study.task.kind, base=study.base).load(study.task, base=study.base)
+    return find_task(study.task.kind, base=study.base)(study.task, study.task.load_data(base=study.base))
 
 
 # -- before training --------------------------------------------------------------------------------------------------
 
 
-def _job(study: Study, model: ModelSettings, device: str) -> Job:
-    runs = tuple(RunId(config, repeat) for config in model.recipe.configs() for repeat in range(study.repeats))
-    return Job(model.name, model.factory, model.recipe, runs, study.seed, "vmap", cores(), device)
+def _job(study: Study, model: ModelSettings, task: Task, device: str, checkpoint_seconds: float) -> Job:
+    """All runs of a model. Its factory has what the module's constructor asks of the task, such as the image size."""
+    factory = with_module_kwargs(model.factory, task.info.module_kwargs)
+    runs = tuple(
+        RunId(config, repeat) for config in model.configs(fitted=factory.is_estimator) for repeat in range(study.repeats)
+    )
+    return Job(
+        model.name, factory, runs, study.seed, "vmap", cores(), device, checkpoint_seconds=checkpoint_seconds
+    )
 
 
-def with_module_kwargs(factory: ModelFactory, task: Task) -> ModelFactory:
-    """The factory with what its constructor asks of the task, such as the image size."""
-    accepted = factory.accepts() or set()
-    facts = {name: value for name, value in task.facts().items() if name in accepted}
-    return replace(factory, options=facts | dict(factory.options))
-
-
-def _try_modules(study: Study, jobs: dict[str, Job], task: Task) -> None:
-    """Give every module what it asks for, pass two examples through it, and say all that is wrong at once."""
+def _try_modules(study: Study, jobs: Mapping[str, Job], task: Task) -> None:
+    """Pass two examples through every module, and say all that is wrong at once."""
     problems = []
     for model in study.models:
         name, job = model.name, jobs[model.name]
-        jobs[name] = replace(job, factory=with_module_kwargs(job.factory, task))
         try:
-            if jobs[name].factory.is_estimator:
-                configs = fit_configs(job.recipe)
+            if job.factory.is_estimator:
                 problems += _idle_settings(model)
-                jobs[name] = jobs[name].of_runs(
-                    tuple(RunId(config, at) for config in configs for at in range(study.repeats))
-                )
-            try_module(jobs[name], task)
+            try_module(job, task)
         except TenfoldError as error:
             problems.append(f"models.{name}: {error}")
         except Exception as error:  # whatever a user's module raises
@@ -190,54 +170,63 @@ def _device(name: str) -> str:
 def _workers(
     task: Task, placement: Placement, device: str, *, fits: bool
 ) -> contextlib.AbstractContextManager[Workers | None]:
-    """Processes for what is spread: networks on a CPU, estimators everywhere."""
+    """Processes for networks on a CPU, and for estimators everywhere."""
     if (device != "cpu" and not fits) or placement in ("stack", "loop") or cores() < 2:
         return contextlib.nullcontext()
     return Workers(task, cores())
 
 
-def _resampling(study: Study, task: Task) -> Resampling:
+def _resampling(study: Study, jobs: Mapping[str, Job], task: Task) -> Resampling:
     """How the repeats of a study relate; refuses folds that would not be tested equally often."""
-    design = task.resampling([config.data for model in study.models for config in model.recipe.configs()])
-    if design.folds is not None:
-        check_folds(design.folds, study.repeats)
-    return design
+    found = task.resampling([config for job in jobs.values() for config in configs_of(job)])
+    if found.folds is not None:
+        check_folds(found.folds, study.repeats)
+    return found
+
+
+# -- the record -------------------------------------------------------------------------------------------------------
 
 
 def _open_record(folder: Path, study: Study, task: Task, jobs: Mapping[str, Job], device: str, command: str) -> Record:
-    resampling = dataclasses.asdict(_resampling(study, task))
-    resampling["reason"] = resampling.pop("note")
     content = study.to_dict() | {
         "quick": study.is_quick,
-        "resampling": resampling,
-        "data_fingerprint": task.fingerprint,
+        "resampling": dataclasses.asdict(_resampling(study, jobs, task)),
+        "data_fingerprint": task.info.fingerprint,
     }
     if Record.exists(folder):
         return Record.open(folder, write=True, study=content)
+    spec, info = task.spec, task.info
     record = Record.create(
         folder,
         study_toml=to_toml(study),
         study=content,
         environment=describe_environment(device=device),
-        metrics=[dataclasses.asdict(metric) for metric in task.metrics],
+        metrics=[dataclasses.asdict(metric) for metric in (*spec.metrics, OBJECTIVE)],
         command=command or f"tenfold.run({study.name!r})",
         quick=study.is_quick,
-        variants={name: variants(job) for name, job in jobs.items()},
-    )
-    record.save_meta(
-        "task",
-        {
-            "kind": study.task.kind,
-            "predictions": {"compare-pairs": "binary", "match": "ranking", "classify-sequences": "classes"}.get(
-                study.task.kind, ""
-            ),
-            "fingerprint": task.fingerprint,
-            "module_kwargs": task.facts(),  # what modules were built with, to build them again without the data
-            "labels": task.names(),
-            "warnings": list(task.notes),
+        variants={
+            name: [{"swept": config.swept, "protocol": config.protocol} for config in configs_of(job)]
+            for name, job in jobs.items()
         },
     )
-    # Where the files that the study names are; relative, so that they and the record may be moved together.
-    with contextlib.suppress(ValueError):  # another drive
-        record.save_meta("base", os.path.relpath(study.base.resolve(), folder.resolve()))
+    record.save_meta("task", {"kind": spec.kind, "predictions": spec.predictions} | dataclasses.asdict(info))
+    save_models(record, jobs)
     return record
+
+
+def _finish(record: Record, study: Study, task: Task, jobs: Mapping[str, Job], device: str) -> None:
+    """What is about all models: examples to show, where and how they were trained, results.csv."""
+    if isinstance(task, HasGallery):
+        predicted = [
+            Predicted(name, config, record.read_predictions(name, index))
+            for name, job in jobs.items()
+            for index, config in enumerate(configs_of(job))
+        ]
+        record.save_gallery(task.gallery(predicted, seed=study.seed))
+    plans = {name: record.plan(name) or {} for name in jobs}
+    placements = {
+        name: "fit" if plan.get("placement") == "fit" else f"{plan.get('placement')} ({plan.get('how')})"
+        for name, plan in plans.items()
+    }
+    record.save_environment(describe_environment(device=device) | {"placements": placements})
+    record.finish()

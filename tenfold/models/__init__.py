@@ -8,6 +8,7 @@ from torch import nn
 
 from tenfold.models._find import ModelFactory as ModelFactory
 from tenfold.models._find import find_module as find_module
+from tenfold.models._find import with_module_kwargs as with_module_kwargs
 from tenfold.models.convolutional import DeepSiameseCNN as DeepSiameseCNN
 from tenfold.models.convolutional import SiameseCNN as SiameseCNN
 from tenfold.models.dense import Baseline as Baseline
@@ -63,4 +64,5 @@ __all__ = [
     "SiameseCNN",
     "SiameseRNN",
     "find_module",
+    "with_module_kwargs",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -18,7 +18,7 @@ from tenfold.errors import RequestError, nearest
 from tenfold.models.estimators import Estimator
 from tenfold.own_files import import_own, own_path, own_sources
 
-__all__ = ["ModelFactory", "find_module"]
+__all__ = ["ModelFactory", "find_module", "with_module_kwargs"]
 
 _PREDICTS = ("predict_log_proba", "predict_proba", "decision_function")
 
@@ -107,6 +107,13 @@ class ModelFactory:
         if not isinstance(self.reference, str) or ":" not in self.reference:
             return {}
         return own_sources(own_path(self.reference, self.base))
+
+
+def with_module_kwargs(factory: ModelFactory, kwargs: Mapping[str, Any]) -> ModelFactory:
+    """The factory with those of a task's ``module_kwargs`` that its constructor asks for; its own options are stronger."""
+    accepted = factory.accepts() or set()
+    asked = {name: value for name, value in kwargs.items() if name in accepted}
+    return replace(factory, options=asked | dict(factory.options))
 
 
 def find_module(reference: str | Callable[..., Any], *, base: Path) -> Callable[..., Any]:

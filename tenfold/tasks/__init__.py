@@ -7,6 +7,7 @@ from tenfold.tasks._contract import FinalMetrics as FinalMetrics
 from tenfold.tasks._contract import FitsEstimators as FitsEstimators
 from tenfold.tasks._contract import HasGallery as HasGallery
 from tenfold.tasks._contract import Hyper as Hyper
+from tenfold.tasks._contract import Predicted as Predicted
 from tenfold.tasks._contract import Task as Task
 from tenfold.tasks._contract import TaskInfo as TaskInfo
 from tenfold.tasks._contract import TaskSpec as TaskSpec
@@ -36,6 +37,7 @@ __all__ = [
     "Hyper",
     "ImageSettings",
     "Match",
+    "Predicted",
     "Task",
     "TaskInfo",
     "TaskSettings",

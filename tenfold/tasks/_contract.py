@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ __all__ = [
     "FitsEstimators",
     "HasGallery",
     "Hyper",
+    "Predicted",
     "Predictions",
     "Task",
     "TaskInfo",
@@ -78,6 +79,20 @@ class TaskInfo:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     inputs: Mapping[str, Any] = field(default_factory=lambda: {"kind": "arrays"})
+
+
+class Predicted(NamedTuple):
+    """What the record keeps of the test predictions of a model with one config.
+
+    Attributes:
+        model: its name.
+        config: of its runs.
+        arrays: by name, runs first; "repeat" says which repeat a run is.
+    """
+
+    model: str
+    config: Config
+    arrays: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -199,11 +214,8 @@ class Diagnoses(Protocol):
 class HasGallery(Protocol):
     """A task with examples worth showing."""
 
-    def gallery(
-        self, predictions: Mapping[str, dict[str, np.ndarray]], configs: Mapping[str, Sequence[Config]], *, seed: int
-    ) -> dict[str, np.ndarray]:
-        """Examples for the report, from the predictions of all models, and the configs that their "variant" counts;
-        empty where there are none."""
+    def gallery(self, predicted: Sequence[Predicted], *, seed: int) -> dict[str, np.ndarray]:
+        """Examples for the report; empty where there are none."""
         ...
 
 

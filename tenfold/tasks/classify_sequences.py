@@ -32,7 +32,7 @@ from tenfold.sampling import (
     shuffled,
 )
 from tenfold.seeds import generator
-from tenfold.tasks._contract import Hyper, TaskInfo, TaskSpec
+from tenfold.tasks._contract import Hyper, Predicted, TaskInfo, TaskSpec
 from tenfold.tasks._settings import TaskSettings
 from tenfold.tasks._sums import class_metrics, class_predictions, class_sums
 from tenfold.tasks._windows import WindowSums, chosen_channels, cut, triads
@@ -423,20 +423,18 @@ class ClassifySequences:
         norms = gradient.double().norm(dim=-1) * valid[..., None]
         return found | {"gradient_norm": (norms.sum(1) / valid.sum(1)[:, None]).cpu().numpy()}
 
-    def gallery(
-        self, predictions: Mapping[str, dict[str, np.ndarray]], configs: Mapping[str, Sequence[Config]], *, seed: int
-    ) -> dict[str, np.ndarray]:
+    def gallery(self, predicted: Sequence[Predicted], *, seed: int) -> dict[str, np.ndarray]:
         """A window of each of the six most frequent confusions of the best model: the one it was surest of. Where
         windows were also divided at random, the model and its confusions are those of the split by group.
 
         Returns:
             dict: "windows" (n, steps, channels) in the data's own units, "length", "target", "prediction",
-            "probability" of the wrong class and "model", its place among ``predictions``.
+            "probability" of the wrong class and "model", its place among the models.
         """
-        best = self._best_variant(predictions, configs)
-        if best is None:
+        with_probabilities = [each for each in predicted if "class_probability" in each.arrays]
+        if not with_probabilities:
             return {}
-        model, arrays = best
+        model, _, arrays = max(with_probabilities, key=self._rank)
         target, prediction, probability = (arrays[key] for key in ("target", "prediction", "class_probability"))
         wrong = np.isfinite(probability).all(-1) & (target >= 0) & (target != prediction)
         (counts,) = confusion_counts(target[wrong][None], prediction[wrong][None], self._data.n_classes)
@@ -459,21 +457,10 @@ class ClassifySequences:
         if not shown["length"]:
             return {}
         kept = {key: np.array(values) for key, values in shown.items()}
-        return kept | {"model": np.full(len(kept["length"]), list(predictions).index(model), dtype=np.int32)}
+        return kept | {"model": np.full(len(kept["length"]), list(dict.fromkeys(each.model for each in predicted)).index(model), dtype=np.int32)}
 
-    def _best_variant(
-        self, predictions: Mapping[str, dict[str, np.ndarray]], configs: Mapping[str, Sequence[Config]]
-    ) -> tuple[str, dict[str, np.ndarray]] | None:
-        """The model with the highest accuracy and its arrays, under the usual split where there are several."""
-        best: tuple[tuple[bool, float], str, dict[str, np.ndarray]] | None = None
-        for model, arrays in predictions.items():
-            if "class_probability" not in arrays:
-                continue
-            for variant in np.unique(arrays["variant"]):
-                own = {name: values[arrays["variant"] == variant] for name, values in arrays.items()}
-                real = own["target"] >= 0
-                accuracy = float((own["target"] == own["prediction"])[real].mean())
-                usual = self._by(configs[model][variant]) == self._possible()[0]
-                if best is None or (usual, accuracy) > best[0]:
-                    best = (usual, accuracy), model, own
-        return None if best is None else best[1:]
+    def _rank(self, predicted: Predicted) -> tuple[bool, float]:
+        """By it the best of several is the one to show: one of the usual split, then by accuracy."""
+        target, prediction = predicted.arrays["target"], predicted.arrays["prediction"]
+        accuracy = float((target == prediction)[target >= 0].mean())
+        return self._by(predicted.config) == self._possible()[0], accuracy

@@ -28,7 +28,7 @@ from tenfold.sampling import (
     shuffled,
 )
 from tenfold.seeds import generator
-from tenfold.tasks._contract import Hyper, TaskInfo, TaskSpec
+from tenfold.tasks._contract import Hyper, Predicted, TaskInfo, TaskSpec
 from tenfold.tasks._images import image_inputs, square_items
 from tenfold.tasks._settings import ImageSettings
 from tenfold.tasks._sums import counts_by, nats
@@ -300,12 +300,10 @@ class ComparePairs:
     def final_metrics(self, predictions: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {"auc": roc_auc(predictions["margin"], predictions["target"])}
 
-    def gallery(
-        self, predictions: Mapping[str, dict[str, np.ndarray]], configs: Mapping[str, Sequence[Config]], *, seed: int
-    ) -> dict[str, np.ndarray]:
+    def gallery(self, predicted: Sequence[Predicted], *, seed: int) -> dict[str, np.ndarray]:
         """The 24 pairs that most models got wrong in the same repeat, the worst first."""
         wrong: dict[int, list[np.ndarray]] = {}
-        for arrays in predictions.values():
+        for _, _, arrays in predicted:
             for repeat, probability, target in zip(
                 arrays["repeat"].tolist(), arrays["probability"], arrays["target"], strict=True
             ):

@@ -31,7 +31,7 @@ from tenfold.sampling import (
     padded,
 )
 from tenfold.seeds import generator, uniform
-from tenfold.tasks._contract import Hyper, TaskInfo, TaskSpec
+from tenfold.tasks._contract import Hyper, Predicted, TaskInfo, TaskSpec
 from tenfold.tasks._images import image_inputs, square_items
 from tenfold.tasks._settings import ImageSettings
 
@@ -482,17 +482,13 @@ class Match:
                 found[name].append(float(value))
         return {name: np.array(values) for name, values in found.items()}
 
-    def gallery(
-        self, predictions: Mapping[str, dict[str, np.ndarray]], configs: Mapping[str, Sequence[Config]], *, seed: int
-    ) -> dict[str, np.ndarray]:
+    def gallery(self, predicted: Sequence[Predicted], *, seed: int) -> dict[str, np.ndarray]:
         """16 query sets of the first sound run as the best model ranks them; half of them wrong, if there are so
         many."""
-        hits = {name: float((arrays["place"] == 0).mean()) for name, arrays in predictions.items()}
-        if not hits:
+        if not predicted:
             return {}
-        count = 16
-        best = max(hits, key=lambda name: hits[name])
-        arrays = predictions[best]
+        count, models = 16, list(dict.fromkeys(each.model for each in predicted))
+        best, _, arrays = max(predicted, key=lambda each: float((each.arrays["place"] == 0).mean()))
         at = int(np.isfinite(arrays["pool"]).all((1, 2)).argmax())  # the first that did not diverge
         repeat, order, place = int(arrays["repeat"][at]), arrays["order"][at], arrays["place"][at]
         wrong, right = np.flatnonzero(place > 0), np.flatnonzero(place == 0)
@@ -510,7 +506,7 @@ class Match:
             "query": images[:, 0],
             "ranked": images[:, 1:],
             "right_place": place[chosen],
-            "model": np.full(len(chosen), list(predictions).index(best), dtype=np.int32),
+            "model": np.full(len(chosen), models.index(best), dtype=np.int32),
         }
 
 
