@@ -26,6 +26,7 @@ class Spec:
 
 
 def spec_of(task: type[Task]) -> Spec:
+    """What a task's class says of itself; the only place that knows where it stands there."""
     return Spec(task.kind, task.settings_type, task.recipe_type, task.metrics)
 
 
@@ -44,7 +45,7 @@ def find_task(kind: str | type[Any], *, base: Path) -> type[Task]:
         if kind not in TASKS:
             raise RequestError(f"no task '{kind}'; {nearest(kind, TASKS)} (one of your own: \"my_task.py:MyTask\")")
         return TASKS[kind]
-    found = import_own(kind, base, "task", like=_is_task) if isinstance(kind, str) else kind
+    found: Any = import_own(kind, base, "task", like=_is_task) if isinstance(kind, str) else kind
     if not _is_task(found):
         name = getattr(found, "__qualname__", repr(found))
         raise RequestError(f"'{name}' is not a task: it lacks what tenfold.tasks.Task describes")
