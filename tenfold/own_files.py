@@ -92,7 +92,11 @@ def own_sources(path: Path) -> dict[str, bytes]:
 
 def _imported(file: Path, content: bytes, folder: Path) -> Iterator[Path]:
     """The files below ``folder`` that a file imports."""
-    for node in ast.walk(ast.parse(content)):
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):  # one that is named, but never imported
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _files(folder, alias.name.split("."))

@@ -23,7 +23,8 @@ def test_a_file_and_those_beside_it_that_it_imports(tmp_path: Path) -> None:
             "layers.py": "import nets  # a circle\nfrom package.deep.inner import x\nimport package.other as y\n",
             "parts/blocks.py": "from parts.more import *\n",  # a folder without __init__.py is a package too
             "parts/more.py": "",
-            "late.py": "from . import nothing_that_exists\n",
+            "late.py": "from . import nothing_that_exists, broken\n",
+            "broken.py": "def (",
             "package/__init__.py": "from .first import *\n",
             "package/first.py": "from ..layers import x\nfrom . import second\n",
             "package/second.py": "",
@@ -37,6 +38,7 @@ def test_a_file_and_those_beside_it_that_it_imports(tmp_path: Path) -> None:
     )
     found = own_sources(tmp_path / "nets.py")
     assert list(found) == [
+        "broken.py",
         "late.py",
         "layers.py",
         "nets.py",
