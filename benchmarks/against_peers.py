@@ -66,19 +66,18 @@ class PairLoss(nn.Module):
 
 def one_run(job, task, run):
     config, repeat = job.runs[run].config, job.runs[run].repeat
-    options = {} if config.dropout is None else {"dropout": config.dropout}
     tensors = {}
     for part, examples in task.examples([repeat], seed=job.seed).items():
         (inputs,), targets = examples.span(0, examples.n_examples)
         tensors[part] = (inputs[0], torch.cat([targets["target"][0][:, None], targets["digits"][0]], dim=1))
     return OneRun(
-        job.factory.build(derive(job.seed, job.model, repeat, "weights"), **options),
+        job.factory.build(derive(job.seed, job.model, repeat, "weights"), **config.options),
         tensors["train"],
         tensors["test"],
-        PairLoss(tuple(job.recipe.loss_settings(config)["auxiliary"])),
+        PairLoss(tuple(config.loss["auxiliary"])),
         accuracy,
         {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[job.recipe.optimizer],
-        {"lr": config.lr},
+        {"lr": config.recipe.lr},
     )
 
 

@@ -86,18 +86,22 @@ def own_sources(path: Path) -> dict[str, bytes]:
         key = file.relative_to(folder).as_posix()
         if key not in found:
             found[key] = file.read_bytes()
-            waiting += _imported(file, found[key], folder)
+            waiting += (other for other in _imported(file, found[key], folder) if other.is_relative_to(folder))
     return dict(sorted(found.items()))
 
 
 def _imported(file: Path, content: bytes, folder: Path) -> Iterator[Path]:
     """The files below ``folder`` that a file imports."""
-    for node in ast.walk(ast.parse(content)):
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):  # one that is named, but never imported
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _files(folder, alias.name.split("."))
         elif isinstance(node, ast.ImportFrom):
-            start = folder if node.level == 0 else file.parents[node.level - 1]
+            start = [folder, *file.parents][node.level] if node.level <= len(file.parents) else folder
             parts = node.module.split(".") if node.module else []
             yield from _files(start, parts)
             for alias in node.names:  # "from package import file"

@@ -19,6 +19,7 @@ def unknown(raw: Mapping[str, Any], known: Sequence[str], where: str, problems: 
 
 
 def integer(raw: Mapping[str, Any], key: str, default: int, least: int, problems: list[str], where: str = "") -> int:
+    """The integer under a key, or ``default`` and a line where it is not one from ``least``."""
     value = raw.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         problems.append(f"{where}{key}: expected an integer from {least}, got {value!r}")

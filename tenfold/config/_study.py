@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -49,11 +49,20 @@ class ModelSettings:
         Args:
             fitted: the model is an estimator: settings of training make no difference and are not swept.
         """
-        idle = type(self.recipe).model_fields.keys() - set(self.recipe.data_values) if fitted else ()
-        sweep = {key: values for key, values in self.sweep.items() if key not in idle}
+        sweep = {key: values for key, values in self.sweep.items() if not fitted or key not in self._of_training()}
         return configs_of(self.recipe, self.factory.options, sweep)
 
-    def with_epochs(self, change: Any) -> ModelSettings:
+    def _of_training(self) -> set[str]:
+        """Settings that have no effect on an estimator."""
+        return set(type(self.recipe).model_fields) - set(self.recipe.data_values)
+
+    def _is_fitted(self) -> bool:
+        try:
+            return self.factory.is_estimator
+        except Exception:  # it cannot be built without the data's sizes, or at all; then it counts as a network
+            return False
+
+    def with_epochs(self, change: Callable[[int], int]) -> ModelSettings:
         """The same model with ``change`` applied to its number of epochs, and to each that it sweeps over."""
         sweep = dict(self.sweep)
         if "epochs" in sweep:
@@ -61,17 +70,19 @@ class ModelSettings:
         return replace(self, recipe=self.recipe.changed({"epochs": change(self.recipe.epochs)}), sweep=sweep)
 
     def to_dict(self) -> dict[str, Any]:
-        """Its ``[[models]]`` table, resolved."""
+        """Its ``[[models]]`` table, resolved. An estimator's has no settings of training: it is refused with them."""
         options = {key: value for key, value in self.factory.options.items() if value is not None}
         table = {key: _plain(value) for key, value in options.items()} | _set_values(self.recipe)
+        idle = self._of_training() - set(self.own) if self._is_fitted() else set()
+        sweep = {key: values for key, values in self.sweep.items() if key not in idle}
         # A setting that follows from swept ones differs between the configs.
-        left_out = {*self.sweep, *(self.recipe.derived if self.sweep else ())}
+        left_out = idle | {*sweep, *(self.recipe.derived if sweep else ())}
         table = {key: value for key, value in table.items() if key not in left_out}
         entry: dict[str, Any] = {"name": self.name, "module": self.factory.name} | table
         if self.published_table:
             entry["published"] = _plain(self.published_table)
-        if self.sweep:
-            entry["sweep"] = _plain(self.sweep)
+        if sweep:
+            entry["sweep"] = _plain(sweep)
         return entry
 
 
@@ -96,14 +107,14 @@ class Study:
     def quickened(self) -> Study:
         """The same study cut to a few minutes on two cores, as its own ``[quick]`` says; marked as such."""
         amounts = {
-            key: value if (all_of_it := getattr(self.task, key)) is None else min(all_of_it, value)
+            key: value if (amount := getattr(self.task, key)) is None else min(amount, value)
             for key, value in self.quick.items()
             if key not in QUICK_KEYS
         }
         task = self.task.model_copy(update=amounts)
         models, limit = self.models, self.quick.get("epochs")
         if limit is not None:
-            models = tuple(model.with_epochs(lambda epochs: min(limit, epochs)) for model in models)
+            models = tuple(model.with_epochs(lambda epochs, limit=limit: min(limit, epochs)) for model in models)
         repeats = min(self.repeats, self.quick.get("repeats", self.repeats))
         return replace(self, task=task, models=models, repeats=repeats, is_quick=True)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -100,7 +100,7 @@ class ModelFactory:
             hints = get_type_hints(make.__init__ if isinstance(make, type) else make)
         except Exception:  # a user's annotations may name anything
             return set()
-        return {name for name, hint in hints.items() if _is_scalar(hint)}
+        return {name for name, hint in hints.items() if name != "return" and _is_scalar(hint)}
 
     def sources(self) -> dict[str, bytes]:
         """The file of a module of one's own and those beside it that it imports; empty for any other."""
@@ -141,7 +141,7 @@ def find_module(reference: str | Callable[..., Any], *, base: Path) -> Callable[
 
 def _is_scalar(hint: Any) -> bool:
     parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    return all(part in (int, float, str, bool, NoneType) for part in parts)
+    return all(part in (int, float, str, bool, NoneType) or get_origin(part) is Literal for part in parts)
 
 
 def _is_model(value: Any) -> bool:

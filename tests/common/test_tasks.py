@@ -119,8 +119,8 @@ def test_losses_are_for_one_run_and_vmap(task: Task) -> None:
     outputs = outputs_for(task, 2, 10)
     task.check(some(outputs, 0), 10)
     recipe = task.recipe_type(**RECIPES[task.kind])
-    configs = [recipe.loss_settings(config) for config in recipe.configs()] * 2
-    values = {name: torch.tensor([config[name] for config in configs]) for name in configs[0]}
+    settings = [recipe.loss_settings()] * 2
+    values = {name: torch.tensor([each[name] for each in settings]) for name in settings[0]}
     values |= {"key": torch.tensor([3, 4]), "step": torch.tensor([5, 5])}
     together = torch.func.vmap(lambda *each: task.loss(*each, recipe))(outputs, targets, values)
     assert together.shape == (2,)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from tenfold import datasets
-from tenfold.config import parse_study
+from tenfold.config import configs_of, parse_study
 from tenfold.errors import DataError, RequestError, ShapeError, StudyError
 from tenfold.losses import triplet_loss
 from tenfold.seeds import uniform
@@ -190,7 +190,7 @@ def test_too_few_classes_or_images_for_a_batch() -> None:
         ({"loss": "triplets"}, "Input should be 'triplet', 'contrastive' or 'prototypical'"),
         ({"mining": "hard"}, "Input should be 'random', 'informative'"),
         ({"margin": 0.0}, "greater than 0"),
-        ({"margin": [1.0, 1.0]}, "values of a sweep must differ"),
+        ({"margin": [1.0, 2.0]}, "valid number"),
         ({"loss": "prototypical", "shots": 4}, "fewer than images_per_class = 4"),
     ],
 )
@@ -200,9 +200,9 @@ def test_recipes_that_are_none(values: dict[str, Any], message: str) -> None:
 
 
 def test_a_recipe_comes_back_from_its_dump() -> None:
-    recipe = MatchRecipe(classes_per_batch=5, images_per_class=3, margin=[1.0, 2.0])
+    recipe = MatchRecipe(classes_per_batch=5, images_per_class=3, margin=2.0)
     assert MatchRecipe(**recipe.model_dump()) == recipe
-    assert [config.setting for config in recipe.configs()] == ["margin=1", "margin=2"]
+    assert [config.label for config in configs_of(recipe, {}, {"margin": [1.0, 2.0]})] == ["margin=1", "margin=2"]
 
 
 # -- loss -------------------------------------------------------------------------------------------------------------
