@@ -81,7 +81,7 @@ def test_the_same_record_gives_the_same_picture(match_report, entry):
         ({"repeats": 1}, set()),
         ({"episodes": False}, {"episodes"}),
         ({"references": None}, set()),
-        ({"settings": ("lr=0.1", "lr=0.01")}, set()),
+        ({"sweep": ({"lr": 0.1}, {"lr": 0.01})}, set()),
         ({"candidates": 2}, set()),
         ({"groups": False}, {"groups"}),
         ({"predictions": False}, {"groups", "episodes", "gallery", "embedding"}),
@@ -145,12 +145,12 @@ def test_one_repeat_has_no_deviation(example, tmp_path):
 
 
 def test_settings_of_a_sweep_are_rows_of_their_own(example, tmp_path):
-    folder = example.build_match(tmp_path / "s", models={"Net": 0.8}, settings=("lr=1", "lr=2"), diverged=())
+    folder = example.build_match(tmp_path / "s", models={"Net": 0.8}, sweep=({"lr": 1}, {"lr": 2}), diverged=())
     figure, arrays = drawn(episodes, folder), Reader(folder).predictions("Net")
     labels = [text for text in texts(figure) if text.startswith("Net (")]
     assert sorted(labels) == ["Net (lr=1)", "Net (lr=2)"]
     for label, row in zip(labels, rows_of_dots(figure), strict=True):
-        mine = arrays["setting"] == label[5:-1]
+        mine = arrays["variant"] == ["Net (lr=1)", "Net (lr=2)"].index(label)
         assert mine.sum() == 4
         np.testing.assert_allclose(row, 100 * (arrays["episode_place"][mine] > 0).mean((0, 2)))
 
@@ -469,9 +469,9 @@ def test_arrays_of_another_task_are_no_figure(example, tmp_path):
         tmp_path / "s", study_toml="", study=study, environment={}, metrics=example.MATCH_METRICS, command="c",
         quick=False,
     ) as record:  # fmt: skip
-        record.finish_runs("a", [RunRow(setting="", repeat=0, status="finished", epochs=1, scores={"top1": 0.5})])
+        record.finish_runs("a", [RunRow(variant=0, repeat=0, status="finished", epochs=1, scores={"top1": 0.5})])
         arrays = {"pool": np.zeros((1, 40)), "pool_class": np.zeros((1, 40)), "episode_place": np.zeros((1, 5))}
-        record.save_predictions("a", arrays | {"setting": np.array([""]), "repeat": np.array([0])})
+        record.save_predictions("a", arrays | {"variant": np.array([0]), "repeat": np.array([0])})
     results = Reader(tmp_path / "s")
     assert embedding.draw(results) is None
     assert episodes.draw(results) is None

@@ -240,18 +240,19 @@ def test_settings_of_a_sweep_are_rows_of_their_own(example, tmp_path, page_of):
 
     study = {"name": "sweep", "repeats": 3, "models": [{"name": "CNN"}]}
     with Record.create(
-        tmp_path / "s", study_toml="", study=study, environment={}, metrics=example.METRICS, command="c", quick=False
-    ) as record:
+        tmp_path / "s", study_toml="", study=study, environment={}, metrics=example.METRICS, command="c", quick=False,
+        variants={"CNN": [{"swept": {"lr": number}} for number in range(30)]},
+    ) as record:  # fmt: skip
         for number in range(30):
             rows = [
                 RunRow(
-                    setting=f"lr={number}", repeat=r, status="finished", epochs=1,
+                    variant=number, repeat=r, status="finished", epochs=1,
                     scores={"accuracy": 0.5 + 0.01 * number + 0.001 * r * (-1) ** number},
                 )
                 for r in range(3)
             ]  # fmt: skip
             record.finish_runs("CNN", rows)
-            record.save_epochs("CNN", [(f"lr={number}", r, 1, "test", "accuracy", 0.5) for r in range(3)])
+            record.save_epochs("CNN", [(number, r, 1, "test", "accuracy", 0.5) for r in range(3)])
     html = write_report(tmp_path / "s").read_text(encoding="utf-8")
     assert html.count("CNN (lr=29)") > 2
     assert len(html) < 3_000_000

@@ -35,7 +35,7 @@ from tenfold.report.figures._classes import confused_pairs, confusion_counts, pr
 
 WIDTHS = pytest.mark.parametrize("width", [760, 360])
 NEW = (volatility, groups, confusion, classes, windows, steps_seen, gradient_norms)
-ALONE = {"settings": ("",), "diverged": ()}
+ALONE = {"sweep": ({},), "diverged": ()}
 TWO = {"models": {"RNN": (0.6, True), "Random forest": (0.85, False)}}  # few: what is drawn costs time
 
 
@@ -50,13 +50,13 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
 
-def tidy(results: Reader, model: str, setting: str = "split=group") -> pd.DataFrame:
+def tidy(results: Reader, model: str, variant: int = 0) -> pd.DataFrame:
     """One row a test window of the runs that did not diverge; without those that fill up."""
     arrays = results.predictions(model)
-    gone = {run.repeat for run in results.runs if run.variant == Variant(model, setting) and run.status == "diverged"}
+    gone = {run.repeat for run in results.runs if run.variant == Variant(model, variant) and run.status == "diverged"}
     frames = []
-    for run, (its, repeat) in enumerate(zip(arrays["setting"].tolist(), arrays["repeat"].tolist(), strict=True)):
-        if its == setting and repeat not in gone:
+    for run, (its, repeat) in enumerate(zip(arrays["variant"].tolist(), arrays["repeat"].tolist(), strict=True)):
+        if its == variant and repeat not in gone:
             columns = {name: arrays[name][run] for name in ("target", "prediction", "group") if name in arrays}
             frames.append(pd.DataFrame(columns | {"repeat": repeat}))
     frame = pd.concat(frames)
@@ -101,8 +101,8 @@ OF_PREDICTIONS = {"groups", "confusion", "classes", "windows", "steps_seen", "gr
         ({"models": {"Forest": (0.8, False)}, **ALONE}, {"curves", "loss_curves", "volatility", "gradient_norms"}),
         ({**TWO, "repeats": 1, "diverged": ()}, set()),
         ({**TWO, "names": False, "validation": False}, set()),
-        ({**TWO, "groups": False, "settings": ("",)}, {"groups"}),
-        ({**TWO, "epochs": 2, "settings": ("",)}, {"volatility"}),
+        ({**TWO, "groups": False, "sweep": ({},)}, {"groups"}),
+        ({**TWO, "epochs": 2, "sweep": ({},)}, {"volatility"}),
         ({"predictions": False}, OF_PREDICTIONS),
         ({"diverged": "all"}, {"strips", "volatility"} | OF_PREDICTIONS - {"windows"}),
         ({"classes": ("still", "moving"), **ALONE}, set()),
@@ -126,7 +126,7 @@ def test_many_arms_long_names_and_many_classes_stay_inside(example, tmp_path, wi
     models = {f"A rather long name of a network, hidden {64 * number}": (0.5, True) for number in range(26)}
     names = tuple(f"a long name of an activity number {number}" for number in range(20))
     results = Reader(
-        example.build_sequences(tmp_path / "s", models=models, settings=("",), repeats=2, diverged=(), classes=names)
+        example.build_sequences(tmp_path / "s", models=models, sweep=({},), repeats=2, diverged=(), classes=names)
     )
     for entry in NEW:
         figure = drawn(entry, results, width)
@@ -488,11 +488,11 @@ def test_accuracy_by_steps_is_the_mean_over_sound_repeats_and_missing_parts_are_
     results = Reader(sequence_report)
     figure = drawn(steps_seen, results)
     lines = bold_lines(figure)
-    order = [(m, s) for s in ("split=group", "split=window") for m in ("BiLSTM 64", "Random forest", "GRU", "RNN")]
+    order = [(m, variant) for variant in (0, 1) for m in ("BiLSTM 64", "Random forest", "GRU", "RNN")]
     assert len(lines) == len(order)
-    for (model, setting), line in zip(order, lines, strict=True):
+    for (model, variant), line in zip(order, lines, strict=True):
         arrays = results.predictions(model)
-        mine = (arrays["setting"] == setting) & ~((arrays["repeat"] == 0) & (model == "RNN"))
+        mine = (arrays["variant"] == variant) & ~((arrays["repeat"] == 0) & (model == "RNN"))
         expected = 100 * arrays["seen_accuracy"][mine].mean(0)
         there = np.isfinite(expected)
         assert there.sum() == (1 if model == "Random forest" else 8)
@@ -505,11 +505,11 @@ def test_gradients_are_averaged_as_logarithms(sequence_report):
     results = Reader(sequence_report)
     figure = drawn(gradient_norms, results)
     lines = bold_lines(figure)
-    order = [(m, s) for s in ("split=group", "split=window") for m in ("BiLSTM 64", "GRU", "RNN")]
+    order = [(m, variant) for variant in (0, 1) for m in ("BiLSTM 64", "GRU", "RNN")]
     assert len(lines) == len(order)  # a forest has none
-    for (model, setting), line in zip(order, lines, strict=True):
+    for (model, variant), line in zip(order, lines, strict=True):
         arrays = results.predictions(model)
-        mine = (arrays["setting"] == setting) & ~((arrays["repeat"] == 0) & (model == "RNN"))
+        mine = (arrays["variant"] == variant) & ~((arrays["repeat"] == 0) & (model == "RNN"))
         expected = gmean(arrays["gradient_norm"][mine], axis=0)
         np.testing.assert_allclose(10 ** np.asarray(line.get_ydata()), expected)
         assert f"{expected[0] / expected[-1]:.1g}" in texts(figure)
@@ -567,10 +567,10 @@ def test_volatility_is_the_deviation_of_changes_in_the_second_half(example, tmp_
     assert f"Accuracy in {part}, percentage points" in texts(figure)
     curves = {curve.variant: curve for curve in results.curves("accuracy") if curve.part == part}
     rows = [line for line in figure.axes[1].lines if line.get_marker() == "o"]
-    order = [(m, s) for s in ("split=group", "split=window") for m in ("BiLSTM 64", "GRU", "RNN")]
+    order = [(m, variant) for variant in (0, 1) for m in ("BiLSTM 64", "GRU", "RNN")]
     assert len(rows) == len(order)
-    for (model, setting), row in zip(order, rows, strict=True):
-        frame = pd.DataFrame(curves[Variant(model, setting)].values.T, index=range(1, 13), columns=range(4))
+    for (model, variant), row in zip(order, rows, strict=True):
+        frame = pd.DataFrame(curves[Variant(model, variant)].values.T, index=range(1, 13), columns=range(4))
         frame = frame.drop(columns=[0] if model == "RNN" else [])
         expected = 100 * frame.diff().loc[7:].std()
         np.testing.assert_allclose(row.get_xdata(), expected)
@@ -634,5 +634,5 @@ def test_a_task_of_ones_own_has_the_figures_whose_arrays_it_saves(example, tmp_p
 def test_models_are_counted_apart_from_their_settings(example, tmp_path):
     two = Reader(example.build_sequences(tmp_path / "two", predictions=False))
     assert what_was_run(two).startswith("4 models, 8 with their settings, 4 repeats each; classify-sequences on ")
-    one = Reader(example.build_sequences(tmp_path / "one", settings=("",), predictions=False))
+    one = Reader(example.build_sequences(tmp_path / "one", sweep=({},), predictions=False))
     assert what_was_run(one).startswith("4 models, 4 repeats each; ")
