@@ -13,7 +13,9 @@ from typing import Any
 
 from tenfold.errors import RequestError, nearest
 
-__all__ = ["import_own", "own_path", "own_sources"]
+__all__ = ["import_own", "import_own_file", "own_file_of", "own_path", "own_sources"]
+
+_PREFIX = "_tenfold_user_"
 
 
 def own_path(reference: str, base: Path) -> Path:
@@ -48,11 +50,23 @@ def import_own(reference: str, base: Path, what: str, *, like: Callable[[Any], b
     return namespace[name]
 
 
+def own_file_of(made: type) -> Path | None:
+    """The file of the user's own that a class comes from; None for any other class."""
+    module = sys.modules.get(made.__module__)
+    file = getattr(module, "__file__", None)
+    return Path(file) if made.__module__.startswith(_PREFIX) and file else None
+
+
+def import_own_file(path: Path) -> Any:
+    """A file of the user's own as a module, the same in every process."""
+    return _import_file(path, path.stat().st_mtime_ns)
+
+
 @functools.cache
 def _import_file(path: Path, changed_ns: int) -> Any:
     """The file as a module; imported again where it has changed since, as it does in a notebook's session."""
     # A name of its own, so that a user's file cannot hide an installed package or another user's file.
-    name = f"_tenfold_user_{hashlib.blake2b(str(path).encode(), digest_size=6).hexdigest()}_{path.stem}"
+    name = f"{_PREFIX}{hashlib.blake2b(str(path).encode(), digest_size=6).hexdigest()}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError("not a Python file")

@@ -6,36 +6,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from tenfold.events import EpochDone, Event, Message, ModelDone, ModelStarted
-from tenfold.execute._placement import choose
-from tenfold.execute._plan import Placement, Plan
-from tenfold.execute._run_job import run_job
-from tenfold.execute._verify import verify, verify_fit
-from tenfold.execute._workers import Workers, portable
+from tenfold.execute import Placement, Plan, Workers, choose, portable, run_job, variant_index, verify, verify_fit
 from tenfold.record import EpochRow, Reader, Record, RunRow
 from tenfold.tasks import Task
-from tenfold.train import Epoch, Job, Outcome
+from tenfold.train import Epoch, Job, Outcome, RunId
 
-__all__ = ["certify", "train_model", "variants"]
-
-
-def variants(job: Job) -> list[dict[str, dict[str, Any]]]:
-    """The variants of a model as ``Record.create`` takes them, in the order of their indices."""
-    recipe, found = job.recipe, []
-    for config in dict.fromkeys(run.config.setting for run in job.runs):
-        run = next(run for run in job.runs if run.config.setting == config)
-        values = {**run.config.model_dump(exclude={"setting", "loss", "data"}), **run.config.loss, **run.config.data}
-        swept = {name: value for name, value in values.items() if getattr(recipe, name) != value} if config else {}
-        found.append({"swept": swept, "protocol": {k: v for k, v in swept.items() if k in recipe.data_values}})
-    return found
-
-
-def _indices(job: Job) -> dict[str, int]:
-    return {setting: index for index, setting in enumerate(dict.fromkeys(run.config.setting for run in job.runs))}
+__all__ = ["certify", "train_model"]
 
 
 def train_model(
@@ -48,22 +28,23 @@ def train_model(
     watch: Callable[[Event], None],
 ) -> None:
     """Train what the record does not hold yet of one model."""
-    primary = next(metric.name for metric in task.metrics if metric.primary)
-    done, index = record.finished(job.model), _indices(job)
-    if {(index[run.config.setting], run.repeat) for run in job.runs} <= done:
+    primary = task.spec.primary
+    done, index = record.finished(job.model), variant_index(job)
+    if {(index[run.config.label], run.repeat) for run in job.runs} <= done:
         watch(ModelDone(job.model, _recorded_scores(record, job.model, primary), 0.0, from_record=True))
         return
     stored = record.plan(job.model)
     plan = Plan.from_json(stored) if stored else choose(job, task, workers, wanted=placement, memory=memory)
     if plan.placement == "processes" and workers is None:
-        # The record was begun where it could be spread: the same computing in this process gives the same numbers.
+        # The record was started with worker processes; one thread reproduces the numbers.
         plan = replace(plan, threads=1)
     if not stored:
         record.save_plan(job.model, plan.to_json())
-        if "split into" in plan.reason:
+        if plan.memory_groups:
             record.event("group split", plan.reason, job.model)
-    fitted = plan.placement == "fit"  # one fit a run: fits are counted instead of epochs
-    watch(ModelStarted(job.model, plan, len(job.runs), len(job.runs) if fitted else job.recipe.epochs))
+    fitted = plan.placement == "fit"  # one fit per run: fits are counted instead of epochs
+    epochs = max(run.config.recipe.epochs for run in job.runs)
+    watch(ModelStarted(job.model, plan, len(job.runs), len(job.runs) if fitted else epochs))
     started = time.monotonic()
     outcomes: dict[int, Outcome] = {}
     curves = _Curves(record, job, plan, primary, watch)
@@ -118,9 +99,9 @@ class _Curves:
         self.saved = time.monotonic()
 
     def add(self, number: int, epoch: Epoch) -> None:
-        runs, index = [self.job.runs[at] for at in self.plan.groups[number]], _indices(self.job)
+        runs, index = [self.job.runs[at] for at in self.plan.groups[number]], variant_index(self.job)
         self.waiting += [
-            (index[run.config.setting], run.repeat, epoch.epoch, part, metric, value)
+            (index[run.config.label], run.repeat, epoch.epoch, part, metric, value)
             for part, metrics in epoch.scores.items()
             for metric, values in metrics.items()
             for run, value in zip(runs, values, strict=True)
@@ -144,46 +125,45 @@ class _Curves:
 def _keep(
     record: Record, job: Job, plan: Plan, outcomes: Mapping[int, Outcome], watch: Callable[[Event], None]
 ) -> None:
-    """Predictions, weights and scores of all runs of a model, in the order of ``job.runs``; the scores last, as
-    they count.
-    """
-    order = np.argsort([at for group in plan.groups for at in group])
-    parts = [outcomes[number] for number in range(len(plan.groups))]
-
-    def joined(pieces: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        return {name: np.concatenate([piece[name] for piece in pieces])[order] for name in pieces[0]}
-
-    predictions, index = joined([part.predictions for part in parts]), _indices(job)
-    predictions["variant"] = np.array([index[setting] for setting in predictions.pop("setting").tolist()], np.int32)
-    record.save_predictions(job.model, predictions)
-    record.save_weights(job.model, joined([part.weights for part in parts]), {"module": job.factory.name})
+    """Predictions, weights, preprocessing and scores of all runs of a model; the scores last, as they count."""
+    where = {at: (outcomes[number], row) for number, group in enumerate(plan.groups) for row, at in enumerate(group)}
+    for label, index in variant_index(job).items():
+        runs = [where[at] for at, run in enumerate(job.runs) if run.config.label == label]
+        repeats = np.array([run.repeat for run in job.runs if run.config.label == label])
+        record.save_predictions(job.model, index, _rows(runs, "predictions") | {"repeat": repeats})
+        record.save_weights(job.model, index, _rows(runs, "weights"), {"module": job.factory.name})
+        record.save_preprocessing(job.model, index, _rows(runs, "preprocessing"))
+    _pass_on_warnings(record, job, [outcomes[number] for number in range(len(plan.groups))], watch)
     rows = []
-    for number, group in enumerate(plan.groups):
-        part = outcomes[number]
-        for i, at in enumerate(group):
-            run = job.runs[at]
-            rows.append(
-                RunRow(
-                    variant=index[run.config.setting],
-                    repeat=run.repeat,
-                    status=part.status[i],
-                    epochs=part.epochs[i],
-                    best_epoch=part.best_epoch[i],
-                    train_seconds=part.seconds / len(group),
-                    peak_bytes=part.peak_bytes,
-                    message=part.messages[i],
-                    scores={name: float(values[i]) for name, values in part.scores.items()},
-                )
-            )
-            if part.status[i] == "diverged":
-                text = (
-                    f"repeat {run.repeat}{f' ({run.config.setting})' if run.config.setting else ''}: {part.messages[i]}"
-                )
-                record.event("diverged", text, job.model)
-                watch(Message(f"diverged: {text}; the other runs go on", job.model))
-    _pass_on_warnings(record, job, parts, watch)
+    for at, run in enumerate(job.runs):
+        rows.append(_run_row(job, run, *where[at]))
+        if rows[-1].status == "diverged":
+            label = f" ({run.config.label})" if run.config.label else ""
+            text = f"repeat {run.repeat}{label}: {rows[-1].message}"
+            record.event("diverged", text, job.model)
+            watch(Message(f"diverged: {text}; the other runs go on", job.model))
     record.finish_runs(job.model, rows)
     record.drop_checkpoints(job.model)
+
+
+def _rows(runs: Sequence[tuple[Outcome, int]], name: str) -> dict[str, np.ndarray]:
+    """Arrays of an outcome, the rows of these runs: runs first."""
+    pieces: list[Mapping[str, np.ndarray]] = [getattr(outcome, name) for outcome, _ in runs]
+    return {key: np.stack([piece[key][row] for piece, (_, row) in zip(pieces, runs, strict=True)]) for key in pieces[0]}
+
+
+def _run_row(job: Job, run: RunId, outcome: Outcome, row: int) -> RunRow:
+    return RunRow(
+        variant=variant_index(job)[run.config.label],
+        repeat=run.repeat,
+        status=outcome.status[row],
+        epochs=outcome.epochs[row],
+        best_epoch=outcome.best_epoch[row],
+        train_seconds=outcome.seconds / len(outcome.status),
+        peak_bytes=outcome.peak_bytes,
+        message=outcome.messages[row],
+        scores={name: float(values[row]) for name, values in outcome.scores.items()},
+    )
 
 
 def _pass_on_warnings(record: Record, job: Job, outcomes: Sequence[Outcome], watch: Callable[[Event], None]) -> None:
@@ -214,16 +194,16 @@ def certify(record: Record, job: Job, task: Task, watch: Callable[[Event], None]
     if job.model in certificates:
         return
     results = Reader(record.folder)
-    label = next(variant.label for variant in results.variants if variant.model == job.model)
-    recorded = {metric.name: results.scores(metric.name) for metric in task.metrics}
-    scores = {name: float(values[label][0]) for name, values in recorded.items() if label in values}
+    first = next(variant for variant in results.variants if variant.model == job.model)
+    recorded = {metric.name: results.scores(metric.name) for metric in task.spec.metrics}
+    scores = {name: float(values[first.label][0]) for name, values in recorded.items() if first.label in values}
     if job.factory.is_estimator:
-        found = verify_fit(job, task, record.read_predictions(job.model), scores)
+        found = verify_fit(job, task, record.read_predictions(job.model, 0), scores)
         text = f"no prediction is further than {found['predictions']:.1e} from the run fitted again, alone"
     else:
         plan = record.plan(job.model)
         assert plan is not None
-        found = verify(job, task, Plan.from_json(plan), record.read_weights(job.model)[0], scores)
+        found = verify(job, task, Plan.from_json(plan), record.read_weights(job.model, 0)[0], scores)
         apart, steps = found["weights_float64"], found["steps_float64"]
         text = f"no weight is further than {apart:.1e} from the run alone (float64, {steps} steps)"
     record.save_meta("certificate", certificates | {job.model: found})

@@ -42,7 +42,7 @@ ARROWS = {
     "tasks": "datasets errors losses metrics own_files recipe retrieval sampling seeds",
     "stack": "seeds errors",
     "train": "models files stack metrics tasks recipe sampling seeds errors",
-    "execute": "models files stack tasks train recipe sampling seeds errors",
+    "execute": "models files own_files stack tasks train recipe sampling seeds errors",
     "stats": "errors",
     "record": "errors files metrics published stats wording",
     "report": "errors files metrics record stats tenfold wording",

@@ -96,9 +96,11 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
         reason = "'processes' needs several cores and runs, a CPU, and a module in a file of its own; stacked instead"
     if wanted == "auto" and failures:
         reason += f"; left out: {str(failures[0]).splitlines()[0]}"
+    memory_groups = False
     if largest is not None:
         reason += f"; in stacks of {largest}, which are faster than larger ones here"
     elif how == "vmap" and len(sized) > len(_parts(placement, alike, workers)):
+        memory_groups = True
         reason += (
             f"; split into {len(sized)} groups, since {per_run / 2**20:.0f} MiB a run exceed {memory / 2**20:.0f} MiB"
         )
@@ -116,6 +118,7 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
         compiled=compiled,
         milliseconds={key: round(value * 1e3, 4) for key, value in times.items() if value},
         bytes_per_run=per_run,
+        memory_groups=memory_groups,
         reason=reason + compile_note + not_recorded,
     )
 

@@ -25,7 +25,8 @@ class Plan:
         compiled: with torch.compile.
         milliseconds: measured time of one step of one run, by candidate.
         bytes_per_run: estimated.
-        reason: in words.
+        memory_groups: whether the runs were cut into groups because all together exceed the memory.
+        reason: in words, for people.
     """
 
     placement: Literal["stack", "processes", "loop", "fit"]
@@ -35,6 +36,7 @@ class Plan:
     compiled: bool = False
     milliseconds: dict[str, float] = field(default_factory=dict)
     bytes_per_run: int = 0
+    memory_groups: bool = False
     reason: str = ""
 
     def to_json(self) -> dict[str, Any]:

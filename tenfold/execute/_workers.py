@@ -22,6 +22,7 @@ from typing import Any
 
 from tenfold.errors import TenfoldError, TrainingError
 from tenfold.execute._run_job import run_job, time_steps
+from tenfold.own_files import import_own_file, own_file_of
 from tenfold.tasks import Task
 from tenfold.train import Epoch, Job, Outcome
 
@@ -92,6 +93,7 @@ class Workers:
             for _ in self._processes:
                 self._connections.append(_accept(listener, self._processes))
         for connection in self._connections:
+            _ask(connection, own_file_of(type(self._task)))
             _ask(connection, self._task)
 
     def time_steps(self, jobs: Sequence[Job]) -> float:
@@ -197,6 +199,8 @@ def _serve(connection: Connection) -> None:
     import torch
 
     torch.set_num_threads(1)
+    if own := _get(connection):
+        import_own_file(own)  # a task of the user's own is pickled by the name of its module
     task = _get(connection)
     while True:
         data = connection.recv_bytes()
