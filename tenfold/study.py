@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import torch
 
 from tenfold.config import ModelSettings, Study, to_toml
@@ -22,7 +23,7 @@ from tenfold.models import ModelFactory
 from tenfold.record import Record
 from tenfold.tasks import TASKS, Resampling, Task, check_folds
 from tenfold.train import Job, RunId
-from tenfold.train_model import certify, train_model
+from tenfold.train_model import certify, train_model, variants
 
 __all__ = ["with_module_kwargs", "load_task", "quick_study", "record_folder", "run"]
 
@@ -89,7 +90,7 @@ def run(
         watch(Message(text))
     fits = any(job.factory.is_estimator for job in jobs.values())
     with (
-        _open_record(folder, study, task, device, command) as record,
+        _open_record(folder, study, task, jobs, device, command) as record,
         _workers(task, placement, device, fits=fits) as workers,
     ):
         if record.status == "finished":
@@ -100,6 +101,9 @@ def run(
                 certify(record, jobs[model.name], task, watch)
         if record.status != "finished":
             predictions = {model.name: record.read_predictions(model.name) for model in study.models}
+            for model in study.models:  # the galleries ask for the setting still
+                settings = np.array([variant.swept_label for variant in record.variants if variant.model == model.name])
+                predictions[model.name]["setting"] = settings[predictions[model.name]["variant"]]
             record.save_gallery(task.gallery(predictions, seed=study.seed))
             plans = {model.name: record.plan(model.name) or {} for model in study.models}
             placements = {
@@ -200,10 +204,12 @@ def _resampling(study: Study, task: Task) -> Resampling:
     return design
 
 
-def _open_record(folder: Path, study: Study, task: Task, device: str, command: str) -> Record:
+def _open_record(folder: Path, study: Study, task: Task, jobs: Mapping[str, Job], device: str, command: str) -> Record:
+    resampling = dataclasses.asdict(_resampling(study, task))
+    resampling["reason"] = resampling.pop("note")
     content = study.to_dict() | {
         "quick": study.is_quick,
-        "resampling": dataclasses.asdict(_resampling(study, task)),
+        "resampling": resampling,
         "data_fingerprint": task.fingerprint,
     }
     if Record.exists(folder):
@@ -216,11 +222,22 @@ def _open_record(folder: Path, study: Study, task: Task, device: str, command: s
         metrics=[dataclasses.asdict(metric) for metric in task.metrics],
         command=command or f"tenfold.run({study.name!r})",
         quick=study.is_quick,
+        variants={name: variants(job) for name, job in jobs.items()},
     )
-    record.save_note("names", task.names())
-    record.save_note("data_values", list(task.recipe_type.data_values))  # settings by which variants divide the data
-    record.save_note("facts", task.facts())  # what modules were built with, to build them again without the data
+    record.save_meta(
+        "task",
+        {
+            "kind": study.task.kind,
+            "predictions": {"compare-pairs": "binary", "match": "ranking", "classify-sequences": "classes"}.get(
+                study.task.kind, ""
+            ),
+            "fingerprint": task.fingerprint,
+            "module_kwargs": task.facts(),  # what modules were built with, to build them again without the data
+            "labels": task.names(),
+            "warnings": list(task.notes),
+        },
+    )
     # Where the files that the study names are; relative, so that they and the record may be moved together.
     with contextlib.suppress(ValueError):  # another drive
-        record.save_note("base", os.path.relpath(study.base.resolve(), folder.resolve()))
+        record.save_meta("base", os.path.relpath(study.base.resolve(), folder.resolve()))
     return record

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +16,26 @@ from tenfold.execute._plan import Placement, Plan
 from tenfold.execute._run_job import run_job
 from tenfold.execute._verify import verify, verify_fit
 from tenfold.execute._workers import Workers, portable
-from tenfold.record import Reader, Record, RunRow
+from tenfold.record import EpochRow, Reader, Record, RunRow
 from tenfold.tasks import Task
 from tenfold.train import Epoch, Job, Outcome
 
-__all__ = ["certify", "train_model"]
+__all__ = ["certify", "train_model", "variants"]
+
+
+def variants(job: Job) -> list[dict[str, dict[str, Any]]]:
+    """The variants of a model as ``Record.create`` takes them, in the order of their indices."""
+    recipe, found = job.recipe, []
+    for config in dict.fromkeys(run.config.setting for run in job.runs):
+        run = next(run for run in job.runs if run.config.setting == config)
+        values = {**run.config.model_dump(exclude={"setting", "loss", "data"}), **run.config.loss, **run.config.data}
+        swept = {name: value for name, value in values.items() if getattr(recipe, name) != value} if config else {}
+        found.append({"swept": swept, "protocol": {k: v for k, v in swept.items() if k in recipe.data_values}})
+    return found
+
+
+def _indices(job: Job) -> dict[str, int]:
+    return {setting: index for index, setting in enumerate(dict.fromkeys(run.config.setting for run in job.runs))}
 
 
 def train_model(
@@ -33,8 +49,8 @@ def train_model(
 ) -> None:
     """Train what the record does not hold yet of one model."""
     primary = next(metric.name for metric in task.metrics if metric.primary)
-    done = record.finished(job.model)
-    if {(run.config.setting, run.repeat) for run in job.runs} <= done:
+    done, index = record.finished(job.model), _indices(job)
+    if {(index[run.config.setting], run.repeat) for run in job.runs} <= done:
         watch(ModelDone(job.model, _recorded_scores(record, job.model, primary), 0.0, from_record=True))
         return
     stored = record.plan(job.model)
@@ -98,13 +114,13 @@ class _Curves:
         self.record, self.job, self.plan, self.primary, self.watch = record, job, plan, primary, watch
         self.latest: dict[int, Epoch] = {}
         self.said = 0
-        self.waiting: list[tuple[str, int, int, str, str, float]] = []
+        self.waiting: list[EpochRow] = []
         self.saved = time.monotonic()
 
     def add(self, number: int, epoch: Epoch) -> None:
-        runs = [self.job.runs[at] for at in self.plan.groups[number]]
+        runs, index = [self.job.runs[at] for at in self.plan.groups[number]], _indices(self.job)
         self.waiting += [
-            (run.config.setting, run.repeat, epoch.epoch, part, metric, value)
+            (index[run.config.setting], run.repeat, epoch.epoch, part, metric, value)
             for part, metrics in epoch.scores.items()
             for metric, values in metrics.items()
             for run, value in zip(runs, values, strict=True)
@@ -137,7 +153,9 @@ def _keep(
     def joined(pieces: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
         return {name: np.concatenate([piece[name] for piece in pieces])[order] for name in pieces[0]}
 
-    record.save_predictions(job.model, joined([part.predictions for part in parts]))
+    predictions, index = joined([part.predictions for part in parts]), _indices(job)
+    predictions["variant"] = np.array([index[setting] for setting in predictions.pop("setting").tolist()], np.int32)
+    record.save_predictions(job.model, predictions)
     record.save_weights(job.model, joined([part.weights for part in parts]), {"module": job.factory.name})
     rows = []
     for number, group in enumerate(plan.groups):
@@ -146,7 +164,7 @@ def _keep(
             run = job.runs[at]
             rows.append(
                 RunRow(
-                    setting=run.config.setting,
+                    variant=index[run.config.setting],
                     repeat=run.repeat,
                     status=part.status[i],
                     epochs=part.epochs[i],
@@ -192,7 +210,7 @@ def certify(record: Record, job: Job, task: Task, watch: Callable[[Event], None]
     """Retrain (or fit again) the first run of a model alone and keep the largest difference as a note; once for each
     model.
     """
-    certificates = record.note("certificate") or {}
+    certificates = record.meta("certificate") or {}
     if job.model in certificates:
         return
     results = Reader(record.folder)
@@ -208,5 +226,5 @@ def certify(record: Record, job: Job, task: Task, watch: Callable[[Event], None]
         found = verify(job, task, Plan.from_json(plan), record.read_weights(job.model)[0], scores)
         apart, steps = found["weights_float64"], found["steps_float64"]
         text = f"no weight is further than {apart:.1e} from the run alone (float64, {steps} steps)"
-    record.save_note("certificate", certificates | {job.model: found})
+    record.save_meta("certificate", certificates | {job.model: found})
     watch(Message(f"verified: {text}", job.model))

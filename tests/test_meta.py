@@ -27,6 +27,8 @@ PACKAGE = Path(tenfold.__file__).parent
 # Who may import whom: arrows go one way. "tenfold" is the version and nothing else.
 ARROWS = {
     "errors": "",
+    "published": "errors",
+    "wording": "",
     "files": "errors",
     "seeds": "",
     "datasets": "errors seeds files",
@@ -39,10 +41,10 @@ ARROWS = {
     "train": "models files stack datasets tasks recipe seeds errors",
     "execute": "models files stack tasks train recipe seeds errors",
     "stats": "errors",
-    "record": "errors files stats",
+    "record": "errors files published stats wording",
     "report": "errors files record stats tenfold",
     "environment": "execute tenfold",
-    "config": "tasks models recipe errors",
+    "config": "tasks models recipe errors published",
     "events": "execute",
     "train_model": "events record tasks train execute",
     "export": "errors recipe record retrieval config",
@@ -51,7 +53,7 @@ ARROWS = {
     "__init__": "errors report config stack study export",
     "__main__": "cli",
 }
-NO_TORCH = ("errors", "files", "datasets", "stats", "record", "report", "cli")
+NO_TORCH = ("errors", "files", "published", "wording", "datasets", "stats", "record", "report", "cli")
 
 
 # -- arrows -----------------------------------------------------------------------------------------------------------

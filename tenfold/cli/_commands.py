@@ -245,7 +245,7 @@ def _conclude(results: Reader, *, redraw: bool = True) -> None:
     from tenfold.report import write_report
 
     width = terminal_width()
-    certificates = certificate_text(results.note("certificate") or {}, width)
+    certificates = certificate_text(results.meta("certificate") or {}, width)
     out(
         "\n\n".join(
             part for part in (results_table(results, width), verdict_text(results, width), certificates) if part

@@ -106,7 +106,7 @@ def _base(name: str) -> Path:
     if not path.is_dir():
         return path.resolve().parent
     _expect_record(path)
-    return (path / (Reader(path).note("base") or Path.cwd())).resolve()
+    return (path / (Reader(path).meta("base") or Path.cwd())).resolve()
 
 
 def _data(name: str, base: Path) -> str:

@@ -58,8 +58,8 @@ def results_table(results: Reader, width: int | None) -> str:
     style = _Style(metric["unit"], "+-" if width is None else "±", 1 if width is not None and width < 100 else 2)
     mine = [summaries[variant.label] for variant in variants]
     columns = [Column("Model", [variant.model for variant in variants], right=False)]
-    if any(variant.setting for variant in variants):
-        columns.append(Column("Setting", [variant.setting for variant in variants], right=False))
+    if any(variant.swept for variant in variants):
+        columns.append(Column("Setting", [variant.swept_label for variant in variants], right=False))
     columns.append(Column(f"{metric['label']} {metric['unit']}", [style.mean(s) for s in mine]))
     columns.append(Column("95 % interval", [style.interval(s) for s in mine]))
     columns.append(Column("n", [_count(results, variant, s.n) for variant, s in zip(variants, mine, strict=True)]))

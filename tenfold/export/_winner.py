@@ -72,7 +72,7 @@ class Winner:
             raise RequestError(f"repeat {repeat} of {self.variant.label} is not there; there are {self.repeats}")
         model, config = self._model()
         source = model.factory
-        facts = self.results.note("facts") or {}
+        facts = (self.results.meta("task") or {}).get("module_kwargs", {})
         accepted = source.accepts() or set()
         source = replace(
             source, options={name: value for name, value in facts.items() if name in accepted} | dict(source.options)
@@ -85,7 +85,7 @@ class Winner:
         module = source.build(0, **({} if config.dropout is None else {"dropout": config.dropout}))
         kept = self.results.predictions(self.variant.model)  # in the order of the weights
         assert kept is not None
-        at = int(np.flatnonzero((kept["setting"] == self.variant.setting) & (kept["repeat"] == repeat))[0])
+        at = int(np.flatnonzero((kept["variant"] == self.variant.index) & (kept["repeat"] == repeat))[0])
         weights, _ = self.results.weights(self.variant.model)
         module.load_state_dict({name: torch.from_numpy(np.array(value[at])) for name, value in weights.items()})
         return module.eval()
@@ -107,13 +107,13 @@ class Winner:
         modules = [self.module(repeat) for repeat in self.repeats]
         if not modules:
             raise RequestError(f"no repeat of {self.variant.label} was trained to its end")
-        size = (self.results.note("facts") or {}).get("size")
+        size = (self.results.meta("task") or {}).get("module_kwargs", {}).get("size")
         embed = _Together(modules, invert=bool(task.get("invert")))
         return Matcher(embed, similarity=similarity or task.get("similarity", "cosine"), size=size)
 
     def _model(self) -> tuple[ModelSettings, Config]:
         folder = self.results.folder
-        base = self.results.note("base")
+        base = self.results.meta("base")
         raw: dict[str, Any] = {
             key: value
             for key, value in self.results.study.items()
@@ -122,7 +122,9 @@ class Winner:
         study = parse_study(raw, base=(folder / base) if base else Path())
         model = next(model for model in study.models if model.name == self.variant.model)
         # An estimator has fewer configs than its recipe.
-        config = next((config for config in model.recipe.configs() if config.setting == self.variant.setting), Config())
+        config = next(
+            (config for config in model.recipe.configs() if config.setting == self.variant.swept_label), Config()
+        )
         return model, config
 
 

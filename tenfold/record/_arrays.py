@@ -1,4 +1,4 @@
-"""Arrays of a record on disk: .npz for predictions, .safetensors for weights. Neither is ever pickled."""
+"""Arrays of a record on disk: .npz for predictions, .safetensors for weights and preprocessing. Nothing is pickled."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from tenfold.errors import RecordError
 from tenfold.files import atomic_write
+from tenfold.record._same import normal_json
 
 __all__ = ["read_npz", "read_safetensors", "write_npz", "write_safetensors"]
 
@@ -50,10 +51,10 @@ def read_npz(path: Path) -> Arrays:
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
-    """Write tensors by name, shape (runs, ...); metadata values that are no text are stored as JSON."""
+    """Write tensors by name, shape (runs, ...); every value of the metadata is stored as JSON text."""
     from safetensors.numpy import save
 
-    text = {str(key): value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
+    text = {str(key): json.dumps(normal_json(value)) for key, value in metadata.items()}
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     with atomic_write(path) as file:
         # Not save_file: it has a temporary file of its own, which a killed process would leave behind.
@@ -61,14 +62,15 @@ def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: M
         file.write(save(contiguous, metadata=text or None))
 
 
-def read_safetensors(path: Path) -> tuple[Arrays, dict[str, str]]:
+def read_safetensors(path: Path) -> tuple[Arrays, dict[str, Any]]:
     """Tensors and metadata of a .safetensors file; damaged or cut off: RecordError."""
     from safetensors import SafetensorError, safe_open
 
     _expect(path)
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
+            metadata = {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise RecordError(_damaged(path, error)) from error
 

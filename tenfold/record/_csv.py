@@ -1,13 +1,14 @@
-"""``results.csv``: one row a run and metric."""
+"""``results.csv``: one row per run and metric."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tenfold.files import atomic_write
+from tenfold.record._variant import Variant
 
 __all__ = ["write_results_csv"]
 
@@ -15,25 +16,33 @@ __all__ = ["write_results_csv"]
 def write_results_csv(
     path: Path,
     read: Callable[[str], Sequence[tuple[Any, ...]]],
-    study: dict[str, Any],
-    metrics: list[dict[str, Any]],
+    variants: Sequence[Variant],
+    metrics: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Write model, setting, repeat, metric, value in the study's order; the rows of a diverged run have no value."""
-    models = {model["name"]: place for place, model in enumerate(study["models"])}
-    names = {metric["name"]: place for place, metric in enumerate(metrics)}
-    values = {row[:4]: row[4] for row in read("SELECT model, setting, repeat, metric, value FROM scores")}
-    runs = read("SELECT model, setting, repeat, status FROM runs ORDER BY rowid")
-    settings = {run[:2]: place for place, run in reversed(list(enumerate(runs)))}
+    """Write model, setting, repeat, metric, value in the study's order; the rows of a diverged run have no value.
+
+    Args:
+        path: the file.
+        read: gives the rows of a query.
+        variants: in the study's order; ``setting`` is what was swept, as text for people.
+        metrics: in the task's order.
+    """
+    names = [metric["name"] for metric in metrics]
+    values = {row[:4]: row[4] for row in read("SELECT model, variant, repeat, metric, value FROM scores")}
+    status = {row[:3]: row[3] for row in read("SELECT model, variant, repeat, status FROM runs")}
     measured = {(model, metric) for model, _, _, metric in values}
     rows = []
-    for model, setting, repeat, status in runs:
-        for metric in names:
-            key = (model, setting, repeat, metric)
-            if status == "diverged" and ((model, metric) in measured or metric == next(iter(names))):
-                rows.append((*key, ""))
-            elif key in values:
-                rows.append((*key, "" if values[key] is None else repr(values[key])))
-    rows.sort(key=lambda row: (models.get(row[0], 0), settings[row[:2]], row[2], names[row[3]]))
+    for variant in variants:
+        own = sorted(run for run in status if run[:2] == (variant.model, variant.index))
+        for run in own:
+            for metric in names:
+                value = values.get((*run, metric))
+                if status[run] == "diverged" and ((variant.model, metric) in measured or metric == names[0]):
+                    value = None
+                elif (*run, metric) not in values:
+                    continue
+                text = "" if value is None else repr(value)
+                rows.append((variant.model, variant.swept_label, run[2], metric, text))
     with atomic_write(path, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("model", "setting", "repeat", "metric", "value"))

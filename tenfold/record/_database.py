@@ -4,6 +4,8 @@ Rollback journal and full sync, not write-ahead logging: between two transaction
 it works on network folders, and a read-only copy can be read. A record commits a few times a second at most, so speed
 is no argument.
 Only committed rows count: a writer that is killed leaves a journal, and whoever opens the file next rolls it back.
+
+The tables are described in docs/record.md.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,41 +23,52 @@ from tenfold.files import disk_trouble
 
 __all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "Database", "create_database"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x10F01D  # says "a tenfold record" in the file's header
 _BUSY_SECONDS = 30.0
 
-# NULL in a value column is NaN: SQLite stores NaN as NULL. `repeat` and `epoch` count from 0 and 1.
+# NULL in a value column is NaN: SQLite stores NaN as NULL. `variant` and `repeat` count from 0, `epoch` from 1.
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE variants (
+    model TEXT NOT NULL, variant INTEGER NOT NULL, swept TEXT NOT NULL, protocol TEXT NOT NULL, label TEXT NOT NULL,
+    PRIMARY KEY (model, variant)
+);
 CREATE TABLE plans (model TEXT PRIMARY KEY, plan TEXT NOT NULL);
 CREATE TABLE runs (
-    model TEXT NOT NULL, setting TEXT NOT NULL, repeat INTEGER NOT NULL,
+    model TEXT NOT NULL, variant INTEGER NOT NULL, repeat INTEGER NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('finished', 'diverged', 'stopped')),
     epochs INTEGER NOT NULL, best_epoch INTEGER, train_seconds REAL, peak_bytes INTEGER, message TEXT NOT NULL,
-    PRIMARY KEY (model, setting, repeat)
+    PRIMARY KEY (model, variant, repeat), FOREIGN KEY (model, variant) REFERENCES variants
 );
 CREATE TABLE scores (
-    model TEXT NOT NULL, setting TEXT NOT NULL, repeat INTEGER NOT NULL, metric TEXT NOT NULL, value REAL,
-    PRIMARY KEY (model, setting, repeat, metric)
+    model TEXT NOT NULL, variant INTEGER NOT NULL, repeat INTEGER NOT NULL, metric TEXT NOT NULL, value REAL,
+    PRIMARY KEY (model, variant, repeat, metric), FOREIGN KEY (model, variant) REFERENCES variants
 ) WITHOUT ROWID;
 CREATE TABLE series (
-    id INTEGER PRIMARY KEY, model TEXT NOT NULL, setting TEXT NOT NULL, repeat INTEGER NOT NULL,
-    part TEXT NOT NULL, metric TEXT NOT NULL, UNIQUE (model, setting, repeat, part, metric)
+    id INTEGER PRIMARY KEY, model TEXT NOT NULL, variant INTEGER NOT NULL, repeat INTEGER NOT NULL,
+    part TEXT NOT NULL, metric TEXT NOT NULL, UNIQUE (model, variant, repeat, part, metric),
+    FOREIGN KEY (model, variant) REFERENCES variants
 );
 CREATE TABLE points (
-    series INTEGER NOT NULL, epoch INTEGER NOT NULL, value REAL, PRIMARY KEY (series, epoch)
+    series INTEGER NOT NULL REFERENCES series, epoch INTEGER NOT NULL, value REAL, PRIMARY KEY (series, epoch)
 ) WITHOUT ROWID;
 CREATE VIEW epochs AS
-    SELECT model, setting, repeat, epoch, part, metric, value FROM points JOIN series ON points.series = series.id;
+    SELECT model, variant, repeat, epoch, part, metric, value FROM points JOIN series ON points.series = series.id;
 CREATE TABLE events (
     id INTEGER PRIMARY KEY, time TEXT NOT NULL, kind TEXT NOT NULL, model TEXT NOT NULL, text TEXT NOT NULL
 );
 """
 
 
-def create_database(path: Path, meta: dict[str, str]) -> None:
-    """Write a new database that appears at ``path`` complete or not at all."""
+def create_database(path: Path, meta: dict[str, str], variants: Iterable[tuple[str, int, str, str, str]]) -> None:
+    """Write a new database that appears at ``path`` complete or not at all.
+
+    Args:
+        path: the file.
+        meta: key -> value as JSON text.
+        variants: rows of the table ``variants``.
+    """
     temporary = path.with_name(f".{path.name}.new.tmp")
     with disk_trouble(path):
         temporary.unlink(missing_ok=True)
@@ -65,6 +78,7 @@ def create_database(path: Path, meta: dict[str, str]) -> None:
                 f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; BEGIN; {_SCHEMA}"
             )
             connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            connection.executemany("INSERT INTO variants VALUES (?, ?, ?, ?, ?)", variants)
             connection.execute("COMMIT")
         finally:
             connection.close()
@@ -131,8 +145,7 @@ def _connect(path: Path, write: bool) -> sqlite3.Connection:
         timeout=_BUSY_SECONDS,
         check_same_thread=False,
     )
-    if not write:
-        connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA foreign_keys = ON" if write else "PRAGMA query_only = ON")
     return connection
 
 
@@ -142,8 +155,11 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise RecordError(f"{path} is not the database of a tenfold record. Choose the folder of a study that was run.")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version != SCHEMA_VERSION:
-        advice = "Update tenfold to read it." if version > SCHEMA_VERSION else "Read it with the version that wrote it."
-        raise RecordError(f"{path} has record version {version}, this tenfold reads version {SCHEMA_VERSION}. {advice}")
+        older = "read it with the tenfold that wrote it, or run the study again in a new folder (--out DIR)"
+        raise RecordError(
+            f"{path} has record version {version}, but this tenfold reads version {SCHEMA_VERSION} only: "
+            f"{'update tenfold to read it' if version > SCHEMA_VERSION else older}."
+        )
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise RecordError(f"{path} is damaged ({verdict}). Restore it from a copy, or start again in a new folder.")

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from tenfold.record._wording import repeats_range
 from tenfold.stats import Verdict
+from tenfold.wording import repeats_range
 
 __all__ = ["Rank", "groups_not_told_apart", "rank"]
 

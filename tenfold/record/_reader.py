@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tenfold.errors import RecordError, RequestError, nearest
+from tenfold.published import Published, read_published
 from tenfold.record import _sentences as sentences
 from tenfold.record._arrays import read_npz, read_safetensors
-from tenfold.record._published import Published, published_figure
 from tenfold.record._ranking import Rank, rank
 from tenfold.record._sentences import VerdictWords
 from tenfold.record._slug import slugs
-from tenfold.record._snapshot import Curve, Variant, read_curves, read_snapshot
-from tenfold.record._wording import listed
+from tenfold.record._snapshot import Curve, read_curves, read_snapshot
+from tenfold.record._variant import Settings, Variant
 from tenfold.stats import (
     AgainstPublished,
     AgainstSingle,
@@ -33,6 +33,7 @@ from tenfold.stats import (
     summarise,
     verdicts,
 )
+from tenfold.wording import listed, settings_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,13 +42,15 @@ __all__ = ["Reader"]
 
 
 class Reader:
-    """What a study found, as its record held it at the moment of construction.
+    """The results of a study, as its record held them when this object was built.
 
     Args:
         folder: a record's folder, finished or not, also one that is being written.
     Attributes:
         study, metrics, command, quick, status: as recorded; status is "finished" or "unfinished".
-        models: names in the study's order. variants: one `Variant` for each model and setting, in that order.
+        started, ended: time in ISO format, UTC; ``ended`` is None before the study has finished.
+        models: names in the study's order.
+        variants: every `Variant` of every model, in the study's order, also where no run of it has ended yet.
         repeats: numbers of the repeats, the rows of every score array.
         runs, events, plans: how each run ended, what happened, and each model's placement.
     Raises:
@@ -58,24 +61,16 @@ class Reader:
         self.folder = Path(folder)
         self._snapshot = read_snapshot(self.folder / "results.db")
         meta = self._snapshot.meta
-        self.study = self._snapshot.study
-        self.metrics = self._snapshot.metrics
-        self.command, self.status = meta["command"], meta["status"]
-        self.quick = bool(json.loads(meta["quick"]))
+        self.study: dict[str, Any] = meta["study"]
+        self.metrics: list[dict[str, Any]] = meta["metrics"]
+        self.command, self.status, self.quick = str(meta["command"]), str(meta["status"]), bool(meta["quick"])
         self.started, self.ended = meta["started"], meta.get("ended")
         self.models: tuple[str, ...] = tuple(model["name"] for model in self.study["models"])
-        self.plans, self.runs, self.events = self._snapshot.plans, self._snapshot.runs, self._snapshot.events
+        self.variants, self.plans = self._snapshot.variants, self._snapshot.plans
+        self.runs, self.events = self._snapshot.runs, self._snapshot.events
         self._slugs = slugs(self.models)
         recorded = {run.repeat for run in self.runs}
         self.repeats: tuple[int, ...] = tuple(sorted(recorded | set(range(int(self.study.get("repeats", 0))))))
-        # Settings in the order in which they were saved, which is the study's; a model without any run yet has one variant.
-        found = {
-            model: list(dict.fromkeys(r.variant for r in self.runs if r.variant.model == model))
-            for model in self.models
-        }
-        self.variants: tuple[Variant, ...] = tuple(
-            variant for model in self.models for variant in found[model] or [Variant(model)]
-        )
         self._verdicts: dict[tuple[Any, ...], list[Verdict]] = {}
         self._summaries: dict[tuple[str, float], dict[str, Summary]] = {}
 
@@ -101,25 +96,23 @@ class Reader:
     def scores(self, metric: str | None = None) -> dict[str, np.ndarray]:
         """Final test scores by variant label, shape (repeats,), aligned by repeat.
 
-        NaN where a run diverged or has not ended. A variant that has no score of this metric at all, though others of its
-        scores are there, is left out (a model without digit outputs has no digit accuracy).
+        NaN where a run diverged or has not ended. A variant without any score of this metric is left out (a model
+        without digit outputs has no digit accuracy), but for the primary metric.
         """
-        name = self.metric(metric)["name"]
+        name, recorded = self.metric(metric)["name"], self._snapshot.scores
         diverged = {(run.variant, run.repeat) for run in self.runs if run.status == "diverged"}
         found: dict[str, np.ndarray] = {}
         for variant in self.variants:
-            values = [
-                math.nan
-                if (variant, repeat) in diverged
-                else self._snapshot.scores.get((variant, repeat, name), math.nan)
-                for repeat in self.repeats
-            ]
-            if name == self.primary or any((variant, repeat, name) in self._snapshot.scores for repeat in self.repeats):
+            if name == self.primary or any((variant, repeat, name) in recorded for repeat in self.repeats):
+                values = [
+                    math.nan if (variant, repeat) in diverged else recorded.get((variant, repeat, name), math.nan)
+                    for repeat in self.repeats
+                ]
                 found[variant.label] = np.array(values, dtype=np.float64)
         return found
 
     def counts(self, variant: Variant) -> dict[str, int]:
-        """How many runs of a variant were planned, ended, and ended in which way."""
+        """How many runs of a variant were planned, have ended, and ended with which status."""
         statuses = Counter(run.status for run in self.runs if run.variant == variant)
         return {
             "planned": len(self.repeats),
@@ -139,10 +132,10 @@ class Reader:
         return self._summaries[key]
 
     def table(self, metric: str | None = None, *, level: float = 0.95) -> pd.DataFrame:
-        """One row a variant and metric, measured beside published, as fractions.
+        """One row per variant and metric, measured beside published, as fractions.
 
-        Columns: model, setting, metric, n (runs with a score), mean, std, low, high, published_mean, published_std,
-        published_n, published_note, diverged.
+        Columns: model, setting (the swept values as text), metric, n (runs with a score), mean, std, low, high,
+        published_mean, published_std, published_n, published_note, diverged.
         """
         import pandas as pd
 
@@ -156,7 +149,7 @@ class Reader:
                 rows.append(
                     {
                         "model": variant.model,
-                        "setting": variant.setting,
+                        "setting": variant.swept_label,
                         "metric": name,
                         **{key: getattr(summary, key) for key in ("n", "mean", "std", "low", "high")},
                         "published_mean": figure.mean if figure else math.nan,
@@ -175,13 +168,15 @@ class Reader:
     def compare(
         self, metric: str | None = None, *, level: float = 0.95, test: str = "auto", correction: str = "max-t"
     ) -> list[Verdict]:
-        """The verdict on every pair of variants; where variants divide the data in several ways, on the pairs of each division,
-        and on each variant under one division and under another.
+        """The verdict on every pair of variants.
+
+        Where variants have several protocols: on the pairs within each protocol, and on each variant under one protocol
+        and under another.
 
         Args:
-            metric: a metric's name, the primary one by default.
-            level, test, correction: as in ``tenfold.stats.verdicts``. Where the repeats share training data (the
-                study's design says so) the default test is the corrected resampled t test.
+            metric: a metric's name; the primary one by default.
+            level, test, correction: as in ``tenfold.stats.verdicts``. Where the repeats share training data, as
+                ``study["resampling"]`` says, the default test is the corrected resampled t test.
         """
         described = self.metric(metric)
         key = (described["name"], level, test, correction)
@@ -200,39 +195,36 @@ class Reader:
         return self._verdicts[key]
 
     @cached_property
-    def divisions(self) -> dict[str, str]:
-        """How each variant divides the data, by label: the part of its setting that is about the data ("split=group"), ""
-        where all divide them alike.
+    def protocols(self) -> dict[str, Settings]:
+        """Variant label -> the swept settings by which its data are divided, such as ``(("split", "group"),)``; empty
+        where nothing of the kind was swept.
         """
-        names = self.note("data_values") or []
-        return {
-            variant.label: ", ".join(part for part in variant.setting.split(", ") if part.partition("=")[0] in names)
-            for variant in self.variants
-        }
+        return {variant.label: variant.protocol for variant in self.variants}
 
     def ranking(self, metric: str | None = None, *, level: float = 0.95) -> list[Rank]:
         """Variants from best to worst mean, with what each is better than and not told apart from.
 
-        Variants without any score are left out. Where variants divide the data in several ways, those of the study's first
-        division come first: scores on other test examples rank nothing.
+        Variants without any score are left out. Where variants have several protocols, those of the study's first
+        protocol come first: scores on other test examples give no common order.
         """
         described = self.metric(metric)
         means = {label: s.mean for label, s in self.summaries(metric, level=level).items() if math.isfinite(s.mean)}
         order = sorted(means, key=means.__getitem__, reverse=described["higher_is_better"])
-        ways = list(dict.fromkeys(self.divisions.values()))
-        order.sort(key=lambda label: ways.index(self.divisions[label]))
+        protocols = list(dict.fromkeys(self.protocols.values()))
+        order.sort(key=lambda label: protocols.index(self.protocols[label]))
         pairs = [v for v in self.compare(metric, level=level) if v.first in means and v.second in means]
-        pairs = [v for v in pairs if self.divisions[v.first] == self.divisions[v.second]]
-        return rank(order, pairs)
+        return rank(order, [v for v in pairs if self.protocols[v.first] == self.protocols[v.second]])
 
     def published(self, model: str, metric: str | None = None) -> Published | None:
         """The published figure of a model, in the unit of the scores; None where the study has none."""
-        entry = next(entry for entry in self.study["models"] if entry["name"] == self._known(model))
-        return published_figure(entry.get("published"), self.metric(metric))
+        return self._published[self._known(model)].get(self.metric(metric)["name"])
 
     def against(self, metric: str | None = None, *, level: float = 0.95) -> dict[str, AgainstPublished | AgainstSingle]:
-        """Measured against published by variant label: Welch's test where a deviation and a number of repeats were
-        published, else where the single number lies among the measured ones."""
+        """Measured against published by variant label.
+
+        Welch's test where a deviation and a number of repeats were published, else the place of the single number among
+        the measured ones.
+        """
         described = self.metric(metric)
         answers: dict[str, AgainstPublished | AgainstSingle] = {}
         scores = self.scores(metric)
@@ -264,14 +256,14 @@ class Reader:
         verdicts = self.compare(metric, level=level)
         told = not sentences.none_told(verdicts)
         said = [sentences.rank_sentence(entry, order) if told else "" for entry in ranks]
-        first = self.divisions[order[0]] if len(set(self.divisions.values())) > 1 else ""
+        first = settings_text(self.protocols[order[0]]) if len(set(self.protocols.values())) > 1 else ""
         summary = self.summaries(metric, level=level)[order[0]]
-        across = [v for v in verdicts if told and self.divisions[v.first] != self.divisions[v.second]]
+        across = [v for v in verdicts if told and self.protocols[v.first] != self.protocols[v.second]]
         return VerdictWords(
             headline=sentences.headline(ranks[0], len(ranks), summary, described, first),
             best=said[0],
             others=tuple(sentence for sentence in said[1:] if sentence),
-            divisions=tuple(verdict.sentence for verdict in across),
+            protocols=tuple(verdict.sentence for verdict in across),
             tally=sentences.tally(verdicts),
             published=sentences.against_sentence(self.against(metric, level=level), described),
         )
@@ -299,20 +291,22 @@ class Reader:
 
     def limits(self, metric: str | None = None, *, level: float = 0.95) -> list[str]:
         """What a reader has to know about the verdicts, each limit once."""
-        found = ["This is a quick study, cut down to fit a few minutes: its scores are not those of the full one."]
-        found = found if self.quick else []
+        found = []
+        if self.quick:
+            found.append(
+                "This is a quick study, cut down to fit a few minutes: its scores are not those of the full one."
+            )
         if self.status != "finished":
             found.append("The study has not finished: what is shown is what had ended by now.")
-        if note := (self.study.get("resampling") or {}).get("note"):
-            found.append(f"Repeats: {note}.")
+        if reason := (self.study.get("resampling") or {}).get("reason"):
+            found.append(f"Repeats: {reason}.")
         whose: dict[str, list[str]] = {}
         pairs = self.compare(metric, level=level)
         for verdict in pairs:
             for note in verdict.notes:
                 # Without its p-value the same note of several pairs is one line.
-                whose.setdefault(re.sub(r" \(p [=<] [\d.]+\)", "", note), []).append(
-                    f"{verdict.first} and {verdict.second}"
-                )
+                text = re.sub(r" \(p [=<] [\d.]+\)", "", note)
+                whose.setdefault(text, []).append(f"{verdict.first} and {verdict.second}")
         found += [sentences.note_of(note, names, len(pairs)) for note, names in whose.items()]
         whose, against = {}, self.against(metric, level=level)
         for label, answer in against.items():
@@ -334,47 +328,59 @@ class Reader:
         except (OSError, ValueError, TypeError) as error:
             raise RecordError(f"{path} is damaged ({error}). Restore it from a copy.") from error
 
-    def note(self, name: str) -> Any:
-        """What ``Record.save_note`` kept under a name, None where nothing."""
-        text = self._snapshot.meta.get(f"note:{name}")
-        return None if text is None else json.loads(text)
+    def meta(self, name: str) -> Any:
+        """What ``Record.save_meta`` saved under a name; None where nothing was."""
+        return self._snapshot.meta.get(name)
 
     def curves(self, metric: str | None = None) -> list[Curve]:
-        """Learning curves of a metric, for each variant in order the parts that were measured."""
+        """Learning curves of a metric: for each variant, in order, one for each part that was measured."""
         place = {variant: number for number, variant in enumerate(self.variants)}
-        curves = read_curves(self.folder / "results.db", self.metric(metric)["name"], self.repeats)
+        curves = read_curves(self.folder / "results.db", self.metric(metric)["name"], self.variants, self.repeats)
         return sorted(curves, key=lambda curve: place.get(curve.variant, len(place)))
 
     def predictions(self, model: str) -> dict[str, np.ndarray] | None:
-        """Test predictions of a model by name, runs first; None where none were saved."""
+        """Test predictions of a model by name, runs first, as docs/record.md describes; None where none were saved."""
         return self._arrays(self._slugs[self._known(model)])
 
     def gallery(self) -> dict[str, np.ndarray] | None:
-        """Examples worth showing, None where none were saved."""
+        """Examples worth showing; None where none were saved."""
         return self._arrays("gallery")
 
-    def weights(self, model: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    def weights(self, model: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weights of all runs of a model, each (runs, ...), and their metadata."""
         return read_safetensors(self.folder / "weights" / f"{self._slugs[self._known(model)]}.safetensors")
 
+    def preprocessing(self, model: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """What the preprocessing of each run was fitted to, each (runs, ...), and its metadata; None where there is
+        none.
+        """
+        path = self.folder / "preprocessing" / f"{self._slugs[self._known(model)]}.safetensors"
+        return read_safetensors(path) if path.exists() else None
+
+    @property
+    def sources_folder(self) -> Path | None:
+        """The folder with the files of the user's own modules and tasks; None where the study has none."""
+        path = self.folder / "sources"
+        return path if path.is_dir() else None
+
     # ------------------------------------------------------------------ inner
 
+    @cached_property
+    def _published(self) -> dict[str, dict[str, Published]]:
+        # Checked when the study was read; a figure that was wrong then is left out here.
+        return {
+            entry["name"]: read_published(entry.get("published") or {}, self.metrics, "", [])
+            for entry in self.study["models"]
+        }
+
     def _pairs(self, labels: Iterable[str]) -> list[tuple[str, str]]:
-        """Pairs of variants that can be compared: under one division of the data, or one variant under two."""
+        """Pairs of variants that can be compared: of one protocol, or alike but for the protocol."""
         variants = {variant.label: variant for variant in self.variants}
-
-        def apart_from_division(label: str) -> tuple[str, ...]:
-            division = self.divisions[label].split(", ")
-            return (
-                variants[label].model,
-                *(part for part in variants[label].setting.split(", ") if part not in division),
-            )
-
         return [
             (first, second)
             for first, second in combinations(labels, 2)
-            if self.divisions[first] == self.divisions[second]
-            or apart_from_division(first) == apart_from_division(second)
+            if variants[first].protocol == variants[second].protocol
+            or variants[first].apart_from_protocol == variants[second].apart_from_protocol
         ]
 
     def _arrays(self, slug: str) -> dict[str, np.ndarray] | None:
@@ -387,5 +393,5 @@ class Reader:
         return model
 
     def _test_over_train(self) -> float | None:
-        design = self.study.get("resampling") or {}
-        return design.get("test_over_train") if design.get("resampled") else None
+        resampling = self.study.get("resampling") or {}
+        return resampling.get("test_over_train") if resampling.get("resampled") else None

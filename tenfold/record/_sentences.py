@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tenfold.record._ranking import Rank
-from tenfold.record._wording import listed, number, repeats_range
 from tenfold.stats import AgainstPublished, AgainstSingle, Summary, Verdict
+from tenfold.wording import listed, number, repeats_range
 
 __all__ = [
     "VerdictWords",
@@ -31,25 +31,22 @@ class VerdictWords:
         headline: the best model and its score.
         best: what the best is better than and not told apart from.
         others: the same for each of the others, in ranking order, against those below.
-        divisions: the same variant under several divisions of the data, such as a split by group and a random one.
-        tally: how many pairs came out how.
+        protocols: the same model under several protocols, such as a split by group and a random one.
+        tally: how many pairs have which outcome.
         published: how the measured means compare with the published ones.
     """
 
     headline: str
     best: str = ""
     others: tuple[str, ...] = ()
-    divisions: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = ()
     tally: str = ""
     published: str = ""
 
     def all(self) -> list[str]:
         """Every sentence, the most important first."""
-        return [
-            text
-            for text in (self.headline, self.best, *self.others, *self.divisions, self.tally, self.published)
-            if text
-        ]
+        sentences = (self.headline, self.best, *self.others, *self.protocols, self.tally, self.published)
+        return [sentence for sentence in sentences if sentence]
 
 
 def in_words(metric: Mapping[str, Any]) -> str:
@@ -58,8 +55,8 @@ def in_words(metric: Mapping[str, Any]) -> str:
     return label if label[:2].isupper() or any(c.isdigit() for c in label[:2]) else label[:1].lower() + label[1:]
 
 
-def headline(best: Rank, n_arms: int, summary: Summary, metric: Mapping[str, Any], division: str = "") -> str:
-    """Which variant is first (of those of one division of the data), and how sure that is."""
+def headline(best: Rank, n_variants: int, summary: Summary, metric: Mapping[str, Any], protocol: str = "") -> str:
+    """Which variant is first (of those of one protocol, such as "split=group"), and how sure that is."""
     unit = metric["unit"]
     word = "highest" if metric["higher_is_better"] else "lowest"
     interval = ""
@@ -68,9 +65,9 @@ def headline(best: Rank, n_arms: int, summary: Summary, metric: Mapping[str, Any
         interval = f", {100 * summary.level:g} % interval {ends}"
     repeats = f"mean of {summary.n} repeats" if summary.n > 1 else "one repeat"
     value = f"{number(summary.mean, unit)} ({repeats}{interval})"
-    if n_arms == 1:
+    if n_variants == 1:
         return f"{best.label}: {in_words(metric)} {value}. With one model there is nothing to compare."
-    under = f" of those with {division}" if division else ""
+    under = f" of those with {protocol}" if protocol else ""
     return f"{best.label} has the {word} {in_words(metric)}{under}: {value}."
 
 
@@ -93,7 +90,7 @@ def rank_sentence(rank: Rank, order: Sequence[str]) -> str:
 
 
 def _not_told_apart(rank: Rank, below: Sequence[str], rest: str) -> str:
-    """Those below a variant that it is not better than, by outcome; all of many are called ``rest``."""
+    """The variants below one that it is not better than, by outcome; all of many are called ``rest``."""
 
     def named(labels: Sequence[str]) -> str:
         return f"any of the {rest}" if len(labels) == len(below) > 3 else listed(labels)
@@ -114,7 +111,7 @@ def _would(needed: Iterable[int | None]) -> str:
 
 
 def note_of(note: str, names: Sequence[str], n_all: int) -> str:
-    """A note with the comparisons it belongs to: by name where they are few, by number where they are many.
+    """A note with the comparisons it belongs to: their names where they are few, their number where they are many.
 
     Example:
         >>> note_of("It is so.", ["a and b"], 3), note_of("It is so.", ["a"] * 5, 9), note_of("It is so.", ["a"], 1)
@@ -128,12 +125,12 @@ def note_of(note: str, names: Sequence[str], n_all: int) -> str:
 
 
 def none_told(verdicts: Sequence[Verdict]) -> bool:
-    """Whether nothing can be said of any of several pairs: with a single repeat, say."""
+    """Whether every one of several pairs is undecided, as with a single repeat."""
     return len(verdicts) > 1 and all(verdict.outcome == "cannot tell yet" for verdict in verdicts)
 
 
 def tally(verdicts: Sequence[Verdict]) -> str:
-    """How many pairs came out how."""
+    """How many pairs have which outcome."""
     if len(verdicts) < 2:
         return ""
     if none_told(verdicts):

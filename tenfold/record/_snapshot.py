@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,26 +12,12 @@ import numpy as np
 
 from tenfold.errors import RecordError
 from tenfold.record._database import Database
+from tenfold.record._variant import Variant, variant_from_json
 
-__all__ = ["Variant", "Curve", "Event", "Run", "Snapshot", "read_curves", "read_snapshot"]
+__all__ = ["OWN_META", "Curve", "Event", "Run", "Snapshot", "read_curves", "read_meta", "read_snapshot"]
 
-
-@dataclass(frozen=True, order=True)
-class Variant:
-    """One model with one setting of its config values; what is compared."""
-
-    model: str
-    setting: str = ""
-
-    @property
-    def label(self) -> str:
-        """The name in tables and verdicts.
-
-        Example:
-            >>> Variant("CNN").label, Variant("CNN", "lr=0.1").label
-            ('CNN', 'CNN (lr=0.1)')
-        """
-        return f"{self.model} ({self.setting})" if self.setting else self.model
+# Keys of the table `meta` that the record writes itself; the last one when it is finished.
+OWN_META = ("study", "metrics", "command", "quick", "status", "started", "ended")
 
 
 @dataclass(frozen=True)
@@ -59,11 +46,11 @@ class Event:
 
 @dataclass(frozen=True)
 class Curve:
-    """One metric of one variant on one part, epoch by epoch.
+    """One metric of one variant on one part of the data, epoch by epoch.
 
     Attributes:
-        epochs: shape (epochs,), rising, counted from 1.
-        values: shape (runs, epochs), one row a repeat, in the scores' unit; NaN where a run has no point.
+        epochs: shape (epochs,), ascending, counted from 1.
+        values: shape (repeats, epochs), in the unit of the scores; NaN where a run has no point.
     """
 
     variant: Variant
@@ -75,11 +62,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All of a record but the curves and the files."""
+    """All that the database of a record holds, without the curves.
 
-    meta: dict[str, str]
-    study: dict[str, Any]
-    metrics: list[dict[str, Any]]
+    Attributes:
+        meta: key -> value, as ``Record.meta`` gives it.
+        variants: in the study's order.
+    """
+
+    meta: dict[str, Any]
+    variants: tuple[Variant, ...]
     plans: dict[str, dict[str, Any]]
     runs: tuple[Run, ...]
     scores: dict[tuple[Variant, int, str], float]
@@ -96,43 +87,57 @@ def read_snapshot(path: Path) -> Snapshot:
     try:
         with database.transaction(write=False):
             meta = dict(database.read("SELECT key, value FROM meta"))
+            variants = database.read("SELECT model, variant, swept, protocol FROM variants ORDER BY rowid")
             plans = database.read("SELECT model, plan FROM plans")
             runs = database.read(
-                "SELECT model, setting, repeat, status, epochs, best_epoch, train_seconds, peak_bytes, message "
+                "SELECT model, variant, repeat, status, epochs, best_epoch, train_seconds, peak_bytes, message "
                 "FROM runs ORDER BY rowid"
             )
-            scores = database.read("SELECT model, setting, repeat, metric, value FROM scores")
+            scores = database.read("SELECT model, variant, repeat, metric, value FROM scores")
             events = database.read("SELECT time, kind, model, text FROM events ORDER BY id")
     finally:
         database.close()
     try:
+        of = {row[:2]: variant_from_json(*row) for row in variants}
         return Snapshot(
-            meta=meta,
-            study=json.loads(meta["study"]),
-            metrics=json.loads(meta["metrics"]),
+            meta=read_meta(meta),
+            variants=tuple(of.values()),
             plans={model: json.loads(plan) for model, plan in plans},
-            runs=tuple(Run(Variant(model, setting), *rest) for model, setting, *rest in runs),
-            scores={(Variant(m, s), repeat, metric): _number(value) for m, s, repeat, metric, value in scores},
+            runs=tuple(Run(of[row[:2]], *row[2:]) for row in runs),
+            scores={(of[row[:2]], *row[2:4]): _number(row[4]) for row in scores},
             events=tuple(Event(*row) for row in events),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(f"{path} is damaged: its description cannot be read ({error}).") from error
 
 
-def read_curves(path: Path, metric: str, repeats: tuple[int, ...]) -> list[Curve]:
+def read_meta(rows: Mapping[str, str]) -> dict[str, Any]:
+    """The table ``meta``, with the keys that every record has.
+
+    Raises:
+        KeyError, ValueError: a key is missing, or its value is not JSON.
+    """
+    meta = {key: json.loads(value) for key, value in rows.items()}
+    for key in OWN_META[:-1]:
+        _ = meta[key]
+    return meta
+
+
+def read_curves(path: Path, metric: str, variants: Iterable[Variant], repeats: tuple[int, ...]) -> list[Curve]:
     """The curves of one metric, one for each variant and part that has any."""
+    of = {(variant.model, variant.index): variant for variant in variants}
     database = Database(path, write=False)
     try:
         rows = database.read(
-            "SELECT model, setting, part, repeat, epoch, value FROM points JOIN series ON points.series = series.id "
+            "SELECT model, variant, part, repeat, epoch, value FROM points JOIN series ON points.series = series.id "
             "WHERE metric = ? ORDER BY series.id, epoch",
             (metric,),
         )
     finally:
         database.close()
     grouped: dict[tuple[Variant, str], list[tuple[int, int, float | None]]] = {}
-    for model, setting, part, *point in rows:
-        grouped.setdefault((Variant(model, setting), part), []).append((point[0], point[1], point[2]))
+    for model, index, part, *point in rows:
+        grouped.setdefault((of[model, index], part), []).append((point[0], point[1], point[2]))
     place = {repeat: row for row, repeat in enumerate(repeats)}
     curves = []
     for (variant, part), points in grouped.items():

@@ -21,14 +21,19 @@ from tenfold.record._database import Database, create_database
 from tenfold.record._lock import FolderLock
 from tenfold.record._same import differences, normal_json
 from tenfold.record._slug import slugs
+from tenfold.record._snapshot import OWN_META, read_meta
+from tenfold.record._sources import recover_sources, write_sources
+from tenfold.record._variant import Variant, variant_from_json, variants_of
 
-__all__ = ["PARTS", "Record", "RunRow"]
+__all__ = ["EpochRow", "Record", "RunRow"]
 
-PARTS = ("train", "validation", "test")
+_PARTS = ("train", "validation", "test")
 _DATABASE = "results.db"
-_OURS = {"study.toml", "environment.json", "lock", "results.db", "checkpoints", "predictions", "weights"}
+_FOLDERS = ("predictions", "weights", "preprocessing", "checkpoints")
+_OURS = {"study.toml", "environment.json", "lock", _DATABASE, "sources", *_FOLDERS}
 
-EpochRow = tuple[str, int, int, str, str, float]
+# Index of the variant, repeat, epoch, part, metric, value.
+EpochRow = tuple[int, int, int, str, str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,18 +41,18 @@ class RunRow:
     """How one run ended.
 
     Args:
-        setting: config values as text ("lr=0.01"), "" where the model has none.
+        variant: its index among the variants of the model; 0 where nothing is swept.
         repeat: counts from 0.
         status: "finished", "stopped" (early, by its own rule: scores count) or "diverged" (kept, counted, scores NaN).
         epochs: epochs trained.
         best_epoch: the epoch whose weights were scored; None where that is the last.
         train_seconds: this run's share of the training time (a stack's time divided by its runs).
-        peak_bytes: most memory that the process which trained it had held by then, None where not measured.
+        peak_bytes: peak memory of the process that trained it, up to the end of the run; None where not measured.
         message: why it diverged or stopped, else "".
-        scores: metric name -> final test score, as fractions (loss in nats).
+        scores: metric name -> final test score, as a fraction where the metric's unit is "%".
     """
 
-    setting: str
+    variant: int
     repeat: int
     status: Literal["finished", "diverged", "stopped"]
     epochs: int
@@ -104,6 +109,7 @@ class Record:
         metrics: Iterable[Mapping[str, Any]],
         command: str,
         quick: bool,
+        variants: Mapping[str, Iterable[Mapping[str, Any]]] | None = None,
     ) -> Record:
         """Start a record in a new or empty folder, and hold its lock.
 
@@ -112,13 +118,21 @@ class Record:
             study_toml: the study as resolved, for people.
             study: the same as a dict, JSON values only; ``study["models"]`` names the models in order.
             environment: versions, hardware, commit.
-            metrics: one dict a metric: name, label, unit, higher_is_better, primary.
+            metrics: one dict per metric: name, label, unit, higher_is_better, primary.
             command: what the user typed.
-            quick: True for a study cut down by ``--quick``.
+            quick: True for a study reduced by ``--quick``.
+            variants: model -> one ``{"swept": {...}, "protocol": {...}}`` for each of its variants, in order: the
+                values that were swept, and those among them by which the data are divided. A model that is not named
+                has one variant without a sweep.
         Raises:
-            RecordError: the folder holds a record or other files, is in use, or cannot be written.
+            RecordError: the folder holds a record or other files, is in use, or cannot be written; or the variants are
+                not those of the models.
         """
-        folder = Path(folder)
+        folder, study = Path(folder), normal_json(study)
+        found = variants_of([model["name"] for model in study["models"]], variants)
+        rows = [
+            (v.model, v.index, json.dumps(dict(v.swept)), json.dumps(dict(v.protocol)), v.swept_label) for v in found
+        ]
         with disk_trouble(folder):
             folder.mkdir(parents=True, exist_ok=True)
             lock = FolderLock(folder / "lock")
@@ -128,15 +142,15 @@ class Record:
                     file.write(study_toml)
                 _write_json(folder / "environment.json", environment)
                 meta = {
-                    "study": json.dumps(normal_json(study)),
-                    "metrics": json.dumps([dict(metric) for metric in metrics]),
+                    "study": study,
+                    "metrics": [dict(metric) for metric in metrics],
                     "command": command,
-                    "quick": json.dumps(bool(quick)),
+                    "quick": bool(quick),
                     "status": "unfinished",
                     "started": _now(),
                 }
-                # The database comes last: a folder without it is no record yet, and the next try starts anew.
-                create_database(folder / _DATABASE, meta)
+                # The database comes last: a folder without it is not a record yet, and the next try starts anew.
+                create_database(folder / _DATABASE, {key: _json(value) for key, value in meta.items()}, rows)
             finally:
                 lock.release()
         return cls.open(folder, write=True)
@@ -158,8 +172,9 @@ class Record:
             if study is not None:
                 record._expect_study(study)
             if write:
-                for part in (".", "predictions", "weights", "checkpoints", "figures", "tables"):
+                for part in (".", *_FOLDERS, "figures", "tables"):
                     remove_leftovers(record.folder / part)
+                recover_sources(record.folder / "sources")
         except BaseException:
             record.close()
             raise
@@ -179,47 +194,58 @@ class Record:
     # ------------------------------------------------------------------ runs
 
     def plan(self, model: str) -> dict[str, Any] | None:
-        """The placement chosen for a model, None before ``save_plan``."""
+        """The placement chosen for a model; None before ``save_plan``."""
         rows = self._database.read("SELECT plan FROM plans WHERE model = ?", (self._known(model),))
         return json.loads(rows[0][0]) if rows else None
 
     def save_plan(self, model: str, plan: Mapping[str, Any]) -> None:
         """Save a model's placement: groups, threads, probe times and reason, JSON values only."""
-        text = json.dumps(normal_json(plan))
+        row = (self._known(model), _json(plan))
         with self._write() as connection:
-            connection.execute("INSERT OR REPLACE INTO plans VALUES (?, ?)", (self._known(model), text))
+            connection.execute("INSERT OR REPLACE INTO plans VALUES (?, ?)", row)
 
     def save_epochs(self, model: str, rows: Iterable[EpochRow]) -> None:
-        """Save points of learning curves: (setting, repeat, epoch, part, metric, value).
+        """Save points of learning curves: (variant index, repeat, epoch, part, metric, value).
 
-        Epochs count from 1. A point saved again is replaced.
+        Epochs count from 1. A point that is saved again is replaced.
         """
         self._known(model)
-        points = [((model, s, int(r), part, metric), int(epoch), float(v)) for s, r, epoch, part, metric, v in rows]
+        points = [
+            ((model, int(variant), int(repeat), part, metric), int(epoch), float(value))
+            for variant, repeat, epoch, part, metric, value in rows
+        ]
         keys = list(dict.fromkeys(key for key, _, _ in points))
+        for index in dict.fromkeys(key[1] for key in keys):
+            self._expect_variant(model, index)
         for key in keys:
-            if key[3] not in PARTS:
-                raise RecordError(f"part '{key[3]}' of the curves of '{model}': {nearest(key[3], PARTS)}.")
+            if key[3] not in _PARTS:
+                raise RecordError(f"part '{key[3]}' of the curves of '{model}': {nearest(key[3], _PARTS)}.")
         with self._write() as connection:
             connection.executemany(
-                "INSERT OR IGNORE INTO series (model, setting, repeat, part, metric) VALUES (?, ?, ?, ?, ?)", keys
+                "INSERT OR IGNORE INTO series (model, variant, repeat, part, metric) VALUES (?, ?, ?, ?, ?)", keys
             )
-            numbers = {tuple(row[1:]): row[0] for row in connection.execute(_SERIES_OF_MODEL, (model,))}
+            ids = {
+                (model, *row[1:]): row[0]
+                for row in connection.execute(
+                    "SELECT id, variant, repeat, part, metric FROM series WHERE model = ?", (model,)
+                )
+            }
             connection.executemany(
                 "INSERT OR REPLACE INTO points VALUES (?, ?, ?)",
-                [(numbers[key], epoch, value) for key, epoch, value in points],
+                [(ids[key], epoch, value) for key, epoch, value in points],
             )
 
     def finish_runs(self, model: str, rows: Iterable[RunRow]) -> None:
-        """Save how runs ended, with their scores, in one transaction. Saved again, a run is replaced."""
+        """Save how runs ended, with their scores, in one transaction. A run that is saved again is replaced."""
         self._known(model)
         rows = list(rows)
         for row in rows:
+            self._expect_variant(model, row.variant)
             self._expect_metrics(row)
         with self._write() as connection:
             for row in rows:
-                run = (model, row.setting, int(row.repeat))
-                connection.execute("DELETE FROM scores WHERE (model, setting, repeat) = (?, ?, ?)", run)
+                run = (model, int(row.variant), int(row.repeat))
+                connection.execute("DELETE FROM scores WHERE (model, variant, repeat) = (?, ?, ?)", run)
                 ending = (row.status, row.epochs, row.best_epoch, row.train_seconds, row.peak_bytes, row.message)
                 connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*run, *ending))
                 connection.executemany(
@@ -227,73 +253,48 @@ class Record:
                     [(*run, metric, float(value)) for metric, value in row.scores.items()],
                 )
 
-    def finished(self, model: str) -> set[tuple[str, int]]:
-        """The (setting, repeat) of every run of a model that ended, diverged ones included."""
-        return set(self._database.read("SELECT setting, repeat FROM runs WHERE model = ?", (self._known(model),)))
-
-    def forget(self, model: str, runs: Iterable[tuple[str, int]] | None = None, *, after: int = 0) -> int:
-        """Drop curve points of unfinished runs, before they are trained again from a checkpoint.
-
-        Args:
-            model: its name.
-            runs: (setting, repeat) pairs; None for all. Finished runs are never touched.
-            after: epochs up to and with this one are kept; 0 drops all (epochs count from 1).
-        Returns:
-            The number of points dropped.
-        """
-        done = self.finished(model)
-        wanted = None if runs is None else {(setting, int(repeat)) for setting, repeat in runs}
-        with self._write() as connection:
-            series = [row[0:4] for row in connection.execute(_SERIES_OF_MODEL, (model,))]
-            numbers = [
-                (number, after)
-                for number, _, setting, repeat in series
-                if (setting, repeat) not in done and (wanted is None or (setting, repeat) in wanted)
-            ]
-            before = connection.total_changes
-            connection.executemany("DELETE FROM points WHERE series = ? AND epoch > ?", numbers)
-            return connection.total_changes - before
+    def finished(self, model: str) -> set[tuple[int, int]]:
+        """The (variant index, repeat) of every run of a model that has ended, diverged ones included."""
+        return set(self._database.read("SELECT variant, repeat FROM runs WHERE model = ?", (self._known(model),)))
 
     def event(self, kind: str, text: str, model: str = "") -> None:
-        """Note that something happened ("resumed", "diverged", "group split"), with the time."""
+        """Save that something happened ("resumed", "diverged", "group split"), with the time."""
         with self._write() as connection:
             connection.execute(
                 "INSERT INTO events (time, kind, model, text) VALUES (?, ?, ?, ?)", (_now(), kind, model, text)
             )
 
-    def note(self, name: str) -> Any:
-        """What ``save_note`` kept under a name, None where nothing."""
-        rows = self._database.read("SELECT value FROM meta WHERE key = ?", (f"note:{name}",))
+    def meta(self, name: str) -> Any:
+        """What ``save_meta`` saved under a name; None where nothing was."""
+        rows = self._database.read("SELECT value FROM meta WHERE key = ?", (name,))
         return json.loads(rows[0][0]) if rows else None
 
-    def save_note(self, name: str, value: Any) -> None:
-        """Keep one more fact about the study, JSON values only (the certificate of ``--verify``, for instance)."""
+    def save_meta(self, name: str, value: Any) -> None:
+        """Save one more fact about the study, JSON values only (the certificate of ``--verify``, for instance)."""
+        if name in OWN_META:
+            raise RecordError(f"meta '{name}' is written by the record itself; choose another name.")
+        row = (name, _json(value))
         with self._write() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"note:{name}", json.dumps(normal_json(value)))
-            )
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", row)
 
     @property
     def status(self) -> str:
         """ "finished" once ``finish`` was called, "unfinished" before."""
-        return self._database.read("SELECT value FROM meta WHERE key = 'status'")[0][0]
+        return self.meta("status")
 
     def finish(self) -> None:
-        """Write ``results.csv`` and mark the record finished."""
-        write_results_csv(self.folder / "results.csv", self._database.read, self.study, self.metrics)
+        """Write ``results.csv`` and mark the record as finished."""
+        self._expect_writing()
+        write_results_csv(self.folder / "results.csv", self._database.read, self.variants, self.metrics)
         with self._write() as connection:
-            connection.execute("UPDATE meta SET value = 'finished' WHERE key = 'status'")
-            connection.execute("INSERT OR REPLACE INTO meta VALUES ('ended', ?)", (_now(),))
-
-    def reopen(self) -> None:
-        """Mark a finished record unfinished again (a run is about to be added)."""
-        with self._write() as connection:
-            connection.execute("UPDATE meta SET value = 'unfinished' WHERE key = 'status'")
+            connection.executemany(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)", [("status", _json("finished")), ("ended", _json(_now()))]
+            )
 
     # ------------------------------------------------------------------ files
 
     def slug(self, model: str) -> str:
-        """The file name of a model, without ending."""
+        """The file name of a model, without its ending."""
         return self._slugs[self._known(model)]
 
     def save_environment(self, environment: Mapping[str, Any]) -> None:
@@ -319,27 +320,48 @@ class Record:
         write_npz(path, arrays)
         return path
 
-    def read_gallery(self) -> dict[str, np.ndarray]:
-        """The arrays given to ``save_gallery``."""
-        return read_npz(self.folder / "predictions" / "gallery.npz")
-
     def save_weights(
         self, model: str, weights: Mapping[str, np.ndarray], metadata: Mapping[str, Any] | None = None
     ) -> Path:
-        """Save the weights of all runs of a model, each (runs, ...), as ``weights/<slug>.safetensors``."""
-        self._expect_writing()
-        path = self.folder / "weights" / f"{self.slug(model)}.safetensors"
-        write_safetensors(path, weights, metadata or {})
-        return path
+        """Save the weights of all runs of a model, each (runs, ...), as ``weights/<slug>.safetensors``.
 
-    def read_weights(self, model: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        The values of ``metadata`` are JSON values.
+        """
+        return self._save_tensors("weights", model, weights, metadata)
+
+    def read_weights(self, model: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weights and metadata given to ``save_weights``."""
         return read_safetensors(self.folder / "weights" / f"{self.slug(model)}.safetensors")
 
-    def checkpoint_path(self, model: str, group: int | str = 0, suffix: str = ".safetensors") -> Path:
+    def save_preprocessing(
+        self, model: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any] | None = None
+    ) -> Path:
+        """Save what the preprocessing of each run was fitted to, each (runs, ...), as
+        ``preprocessing/<slug>.safetensors``.
+
+        The values of ``metadata`` are JSON values.
+        """
+        return self._save_tensors("preprocessing", model, arrays, metadata)
+
+    def preprocessing(self, model: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """Arrays and metadata given to ``save_preprocessing``; None where nothing was saved."""
+        path = self.folder / "preprocessing" / f"{self.slug(model)}.safetensors"
+        return read_safetensors(path) if path.exists() else None
+
+    def save_sources(self, files: Mapping[str, bytes]) -> None:
+        """Save the files of the user's own modules and tasks in the folder ``sources``, instead of those saved before.
+
+        Args:
+            files: path relative to ``sources``, with "/" between its parts -> content.
+        Raises:
+            RecordError: a path is not relative or leaves the folder.
+        """
+        self._expect_writing()
+        write_sources(self.folder / "sources", files)
+
+    def checkpoint_path(self, model: str, group: int = 0) -> Path:
         """Where the state of one group of a model's runs may be kept; write with ``atomic_write``."""
-        group = group if isinstance(group, int) else slugs([group])[group]
-        path = self.folder / "checkpoints" / f"{self.slug(model)}.{group}{suffix}"
+        path = self.folder / "checkpoints" / f"{self.slug(model)}.{group}.safetensors"
         with disk_trouble(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -355,18 +377,28 @@ class Record:
     # ------------------------------------------------------------------ inner
 
     def _load_meta(self) -> None:
-        meta = dict(self._database.read("SELECT key, value FROM meta"))
+        rows = self._database.read("SELECT model, variant, swept, protocol FROM variants ORDER BY rowid")
         try:
-            self.study: dict[str, Any] = json.loads(meta["study"])
-            self.metrics: list[dict[str, Any]] = json.loads(meta["metrics"])
+            meta = read_meta(dict(self._database.read("SELECT key, value FROM meta")))
+            self.study: dict[str, Any] = meta["study"]
+            self.metrics: list[dict[str, Any]] = meta["metrics"]
             self.command: str = meta["command"]
-            self.quick: bool = json.loads(meta["quick"])
+            self.quick: bool = meta["quick"]
             self.models: tuple[str, ...] = tuple(model["name"] for model in self.study["models"])
+            self.variants: tuple[Variant, ...] = tuple(variant_from_json(*row) for row in rows)
         except (KeyError, TypeError, ValueError) as error:
             raise RecordError(
                 f"{self.folder / _DATABASE} is damaged: its description cannot be read ({error})."
             ) from error
         self._slugs = slugs(self.models)
+
+    def _save_tensors(
+        self, part: str, model: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any] | None
+    ) -> Path:
+        self._expect_writing()
+        path = self.folder / part / f"{self.slug(model)}.safetensors"
+        write_safetensors(path, arrays, metadata or {})
+        return path
 
     def _write(self) -> AbstractContextManager[sqlite3.Connection]:
         self._expect_writing()
@@ -386,6 +418,11 @@ class Record:
         if model not in self._slugs:
             raise RecordError(f"no model '{model}' in the record {self.folder}: {nearest(model, self.models)}")
         return model
+
+    def _expect_variant(self, model: str, index: int) -> None:
+        known = [variant.index for variant in self.variants if variant.model == model]
+        if index not in known:
+            raise RecordError(f"no variant {index!r} of '{model}' in the record {self.folder}: it has {len(known)}.")
 
     def _expect_metrics(self, row: RunRow) -> None:
         names = [metric["name"] for metric in self.metrics]
@@ -409,11 +446,12 @@ class Record:
             )
 
 
-_SERIES_OF_MODEL = "SELECT id, model, setting, repeat, part, metric FROM series WHERE model = ?"
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(normal_json(value))
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

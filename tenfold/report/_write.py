@@ -91,7 +91,7 @@ def _content(results: Reader, figures: list[dict[str, Any]], problems: list[str]
     primary = results.primary
     others = [metric for metric in results.metrics if metric["name"] != primary and results.scores(metric["name"])]
     study_file = results.folder / "study.toml"
-    certificate_head, certificate = certificate_table(results.note("certificate"))
+    certificate_head, certificate = certificate_table(results.meta("certificate"))
     try:
         environment = list(flat(results.environment))
     except RecordError as error:

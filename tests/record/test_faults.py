@@ -34,16 +34,19 @@ study = {"name": "s", "repeats": 10, "models": [{"name": "M"}]}
 if Record.exists(folder):
     record = Record.open(folder, write=True, study=study)
 else:
-    record = Record.create(folder, study_toml="", study=study, environment={}, metrics=metrics, command="", quick=False)
+    variants = {"M": [{"swept": {"number": i}} for i in range(5000)]}
+    record = Record.create(
+        folder, study_toml="", study=study, environment={}, metrics=metrics, command="", quick=False, variants=variants
+    )
 """
 
 # Each transaction writes ten rows that carry one number; each file one array of one number.
 WRITE_FOR_EVER = """
-start = 1 + max([setting and int(setting) for setting, _ in record.finished("M")], default=0)
+start = 1 + max([variant for variant, _ in record.finished("M")], default=0)
 print("writing", flush=True)
-for i in range(start, 10**6):
-    record.save_epochs("M", [("", r, i, "train", "accuracy", i) for r in range(10)])
-    rows = [RunRow(setting=str(i), repeat=r, status="finished", epochs=i, scores={"accuracy": i}) for r in range(10)]
+for i in range(start, 5000):
+    record.save_epochs("M", [(0, r, i, "train", "accuracy", i) for r in range(10)])
+    rows = [RunRow(variant=i, repeat=r, status="finished", epochs=i, scores={"accuracy": i}) for r in range(10)]
     record.finish_runs("M", rows)
     record.save_predictions("M", {"a": np.full(20_000, i)})
 """
@@ -88,16 +91,16 @@ def test_killed_at_twenty_moments_only_whole_transactions_are_there(tmp_path):
 
 
 def check_whole(record: Record, where: str) -> None:
-    settings = [setting for setting, _ in record.finished("M")]
-    assert all(settings.count(setting) == 10 for setting in set(settings)), where
+    variants = [variant for variant, _ in record.finished("M")]
+    assert all(variants.count(variant) == 10 for variant in set(variants)), where
     connection = sqlite3.connect(record.folder / "results.db")
     try:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",), where
-        assert connection.execute("SELECT DISTINCT count(*) FROM scores GROUP BY setting").fetchall() in ([], [(10,)])
+        assert connection.execute("SELECT DISTINCT count(*) FROM scores GROUP BY variant").fetchall() in ([], [(10,)])
         assert connection.execute("SELECT DISTINCT count(*) FROM epochs GROUP BY epoch").fetchall() in ([], [(10,)])
     finally:
         connection.close()
-    if settings and (record.folder / "predictions" / "m.npz").exists():
+    if variants and (record.folder / "predictions" / "m.npz").exists():
         array = record.read_predictions("M")["a"]
         assert array.shape == (20_000,), where
         assert len(set(array.tolist())) == 1, where
@@ -183,13 +186,13 @@ def test_a_full_disk_is_said_and_leaves_earlier_content_intact(tmp_path):
     # RLIMIT_FSIZE fails writes as a full disk does (EFBIG for ENOSPC); its signal is ignored by Python.
     code = """
     import resource
-    record.finish_runs("M", [RunRow(setting="", repeat=0, status="finished", epochs=1, scores={"accuracy": 0.5})])
+    record.finish_runs("M", [RunRow(variant=0, repeat=0, status="finished", epochs=1, scores={"accuracy": 0.5})])
     record.save_predictions("M", {"a": np.arange(10)})
     record.save_weights("M", {"a": np.arange(10)})
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
     noise = np.random.default_rng(0).random(100_000)
     for call in (
-        lambda: record.save_epochs("M", [("", r, e, "train", "accuracy", e) for r in range(10) for e in range(2000)]),
+        lambda: record.save_epochs("M", [(0, r, e, "train", "accuracy", e) for r in range(10) for e in range(2000)]),
         lambda: record.save_predictions("M", {"a": noise}),
         lambda: record.save_weights("M", {"a": noise}),
     ):
@@ -199,7 +202,7 @@ def test_a_full_disk_is_said_and_leaves_earlier_content_intact(tmp_path):
         except RecordError as error:
             print(error)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    record.save_epochs("M", [("", 0, 1, "train", "accuracy", 1.0)])  # the same record goes on once there is room
+    record.save_epochs("M", [(0, 0, 1, "train", "accuracy", 1.0)])  # the same record goes on once there is room
     """
     process = python(code, tmp_path / "study")
     out, err = process.communicate(timeout=60)
@@ -212,7 +215,7 @@ def test_a_full_disk_is_said_and_leaves_earlier_content_intact(tmp_path):
     for line in lines:
         assert "is intact; free some space and run again" in line
     with Record.open(tmp_path / "study") as record:
-        assert record.finished("M") == {("", 0)}
+        assert record.finished("M") == {(0, 0)}
         np.testing.assert_array_equal(record.read_predictions("M")["a"], np.arange(10))
         np.testing.assert_array_equal(record.read_weights("M")[0]["a"], np.arange(10))
     assert not list((tmp_path / "study" / "predictions").glob(".*"))
@@ -227,14 +230,14 @@ def test_a_really_full_disk(tmp_path):
         pytest.skip("mount is not allowed here")
     try:
         with create(tmp_path / "study") as record:
-            record.finish_runs("M", [RunRow(setting="", repeat=0, status="finished", epochs=1, scores={})])
+            record.finish_runs("M", [RunRow(variant=0, repeat=0, status="finished", epochs=1, scores={})])
             with pytest.raises(RecordError, match="disk is full"):
                 record.save_predictions("M", {"a": np.random.default_rng(0).random(100_000)})
             with pytest.raises(RecordError, match="disk is full"):
                 record.save_weights("M", {"a": np.zeros(100_000)})
             with pytest.raises(RecordError, match="disk is full"):
-                record.save_epochs("M", [("", r, e, "train", "accuracy", e) for r in range(10) for e in range(9000)])
-            assert record.finished("M") == {("", 0)}
+                record.save_epochs("M", [(0, r, e, "train", "accuracy", e) for r in range(10) for e in range(9000)])
+            assert record.finished("M") == {(0, 0)}
             record.event("still", "writing")
         with pytest.raises(RecordError, match="disk is full"):
             create(tmp_path / "second", study_toml="#" * 1_000_000)

@@ -9,11 +9,8 @@ import numpy as np
 import pytest
 
 from tenfold.errors import RequestError
-from tenfold.record._published import published_figure
 from tenfold.record._ranking import groups_not_told_apart, rank
 from tenfold.stats import verdicts
-
-PERCENT = {"name": "accuracy", "unit": "%"}
 
 
 def test_nothing_differs_is_one_group_and_everything_differs_is_one_each():
@@ -34,24 +31,7 @@ def test_two_labels_share_a_group_exactly_when_they_are_not_told_apart():
         assert {label for group in groups for label in group} == set(labels), f"seed {seed}"
 
 
-def test_published_figures_come_in_four_spellings():
-    for entry in ([81.0, 3.0], {"mean": 81.0, "std": 3.0}):
-        figure = published_figure({"accuracy": entry, "repeats": 10}, PERCENT)
-        assert figure is not None
-        assert (figure.mean, figure.std, figure.n) == (0.81, 0.03, 10)
-    for entry in (81.0, [81.0]):
-        figure = published_figure({"accuracy": entry}, PERCENT)
-        assert figure is not None
-        assert (figure.mean, figure.std == figure.std, figure.n) == (0.81, False, None)
-    nats = published_figure({"loss": 0.5, "note": "n", "repeats": 3}, {"name": "loss", "unit": "nats"})
-    assert nats is not None
-    assert (nats.mean, nats.note) == (0.5, "n")
-    assert published_figure({"f1": 1.0}, PERCENT) is None
-    assert published_figure(None, PERCENT) is None
-    assert published_figure({"accuracy": {"mean": 50, "suspect": "too round"}}, PERCENT).note == "too round"
-
-
-def test_arms_that_were_not_compared_share_no_group() -> None:
+def test_variants_that_were_not_compared_share_no_group() -> None:
     rng = np.random.default_rng(0)
     scores = {name: 0.8 + 0.01 * rng.normal(size=10) for name in "abcd"}
     pairs = [("a", "b"), ("c", "d")]

@@ -31,11 +31,11 @@ def scores_of(model: str) -> np.ndarray:
     return MEANS[model] + common + own
 
 
-def build(folder: Path, models=tuple(MEANS), *, design=None, quick=False, diverged=(), finish=True) -> Reader:
+def build(folder: Path, models=tuple(MEANS), *, resampling=None, quick=False, diverged=(), finish=True) -> Reader:
     entries = [{"name": name, **({"published": PUBLISHED} if name == "Large" else {})} for name in models]
     study = {"name": "toy", "repeats": REPEATS, "models": entries}
-    if design:
-        study["resampling"] = design
+    if resampling:
+        study["resampling"] = resampling
     with Record.create(
         folder, study_toml="", study=study, environment={"a": 1}, metrics=METRICS, command="c", quick=quick
     ) as record:
@@ -43,14 +43,12 @@ def build(folder: Path, models=tuple(MEANS), *, design=None, quick=False, diverg
             rows = []
             for repeat, score in enumerate(scores_of(model)):
                 if (model, repeat) in diverged:
-                    rows.append(
-                        RunRow(setting="", repeat=repeat, status="diverged", epochs=1, scores={"accuracy": 0.5})
-                    )
+                    rows.append(RunRow(variant=0, repeat=repeat, status="diverged", epochs=1, scores={"accuracy": 0.5}))
                 else:
                     scores = {"accuracy": score, "loss": 1 - score}
                     if model != "Small":
                         scores["digit_accuracy"] = score
-                    rows.append(RunRow(setting="", repeat=repeat, status="finished", epochs=2, scores=scores))
+                    rows.append(RunRow(variant=0, repeat=repeat, status="finished", epochs=2, scores=scores))
             record.finish_runs(model, rows)
         if finish:
             record.finish()
@@ -64,7 +62,7 @@ def test_scores_are_aligned_by_repeat_whatever_the_order_of_saving(tmp_path):
     ) as record:
         for model, repeats in (("a", [2, 0]), ("b", [1])):
             rows = [
-                RunRow(setting="", repeat=r, status="stopped", epochs=1, scores={"accuracy": r / 10}) for r in repeats
+                RunRow(variant=0, repeat=r, status="stopped", epochs=1, scores={"accuracy": r / 10}) for r in repeats
             ]
             record.finish_runs(model, rows)
         results = Reader(tmp_path)  # while the record is open for writing
@@ -80,22 +78,31 @@ def test_scores_are_aligned_by_repeat_whatever_the_order_of_saving(tmp_path):
     assert repr(results) == "<Reader of 's': 2 variants, 3 runs, unfinished>"
 
 
-def test_settings_are_arms_of_their_own(tmp_path):
+def test_every_combination_of_swept_values_is_a_variant(tmp_path):
     study = {"name": "s", "repeats": 2, "models": [{"name": "CNN"}, {"name": "later"}]}
     with Record.create(
-        tmp_path, study_toml="", study=study, environment={}, metrics=METRICS, command="", quick=False
+        tmp_path,
+        study_toml="",
+        study=study,
+        environment={},
+        metrics=METRICS,
+        command="",
+        quick=False,
+        variants={"CNN": [{"swept": {"lr": lr}} for lr in (0.1, 0.01, 0.001)]},
     ) as record:
-        for setting in ("lr=0.1", "lr=0.01"):
+        for index in (1, 0):
             rows = [
-                RunRow(setting=setting, repeat=r, status="finished", epochs=1, scores={"accuracy": 0.5}) for r in (0, 1)
+                RunRow(variant=index, repeat=r, status="finished", epochs=1, scores={"accuracy": 0.5}) for r in (0, 1)
             ]
             record.finish_runs("CNN", rows)
     results = Reader(tmp_path)
-    assert [variant.label for variant in results.variants] == ["CNN (lr=0.1)", "CNN (lr=0.01)", "later"]
+    labels = ["CNN (lr=0.1)", "CNN (lr=0.01)", "CNN (lr=0.001)", "later"]
+    assert [variant.label for variant in results.variants] == labels
     table = results.table("accuracy")
-    assert table["model"].tolist() == ["CNN", "CNN", "later"]
-    assert table["setting"].tolist() == ["lr=0.1", "lr=0.01", ""]
-    assert table["n"].tolist() == [2, 2, 0]
+    assert table["model"].tolist() == ["CNN", "CNN", "CNN", "later"]
+    assert table["setting"].tolist() == ["lr=0.1", "lr=0.01", "lr=0.001", ""]
+    assert table["n"].tolist() == [2, 2, 0, 0]
+    assert results.protocols == dict.fromkeys(labels, ())
 
 
 def test_the_table_holds_the_numbers_of_stats_and_published_as_fractions(tmp_path):
@@ -140,8 +147,8 @@ def test_compare_gives_the_verdicts_of_stats(tmp_path):
 
 
 def test_shared_training_data_choose_the_corrected_test(tmp_path):
-    design = {"resampled": True, "test_over_train": 0.5, "note": "repeats draw from the same pool"}
-    results = build(tmp_path, design=design)
+    resampling = {"resampled": True, "test_over_train": 0.5, "reason": "repeats draw from the same pool"}
+    results = build(tmp_path, resampling=resampling)
     assert {v.test for v in results.compare()} == {"corrected-t"}
     plain = stats.summarise(scores_of("Large"))
     assert results.summaries()["Large"].high - results.summaries()["Large"].low > plain.high - plain.low
@@ -201,9 +208,9 @@ def test_curves_are_rectangles_with_gaps(tmp_path):
     with Record.create(
         tmp_path, study_toml="", study=study, environment={}, metrics=METRICS, command="", quick=False
     ) as record:
-        record.save_epochs("b", [("", 0, 2, "train", "loss", 0.7)])
-        record.save_epochs("a", [("", 1, 5, "test", "loss", math.nan), ("", 0, 5, "test", "loss", 0.3)])
-        record.save_epochs("a", [("", 0, 10, "test", "loss", 0.2), ("", 0, 5, "train", "accuracy", 0.5)])
+        record.save_epochs("b", [(0, 0, 2, "train", "loss", 0.7)])
+        record.save_epochs("a", [(0, 1, 5, "test", "loss", math.nan), (0, 0, 5, "test", "loss", 0.3)])
+        record.save_epochs("a", [(0, 0, 10, "test", "loss", 0.2), (0, 0, 5, "train", "accuracy", 0.5)])
     curves = Reader(tmp_path).curves("loss")
     assert [(curve.variant.model, curve.part) for curve in curves] == [("a", "test"), ("b", "train")]
     np.testing.assert_array_equal(curves[0].epochs, [5, 10])
@@ -218,15 +225,15 @@ def test_files_of_the_record(tmp_path):
     ) as record:
         record.save_predictions("A b", {"target": np.ones((2, 3))})
         record.save_weights("A b", {"w": np.ones((2, 3))})
-        record.save_note("certificate", [1])
+        record.save_meta("certificate", [1])
         record.event("resumed", "text", "A b")
         record.save_plan("A b", {"placement": "loop"})
     results = Reader(tmp_path)
     assert results.predictions("A b")["target"].shape == (2, 3)
     assert results.weights("A b")[0]["w"].shape == (2, 3)
     assert results.gallery() is None
-    assert results.note("certificate") == [1]
-    assert results.note("nothing") is None
+    assert results.meta("certificate") == [1]
+    assert results.meta("nothing") is None
     assert [(event.kind, event.model) for event in results.events] == [("resumed", "A b")]
     assert results.plans == {"A b": {"placement": "loop"}}
     assert results.environment == {"python": "3.11"}
@@ -273,7 +280,7 @@ def test_an_interval_of_a_share_ends_at_100_percent(tmp_path):
     ) as record:
         values = (0.999, 1.0, 0.95)
         rows = [
-            RunRow(setting="", repeat=r, status="finished", epochs=1, scores={"accuracy": v, "loss": 10 * v})
+            RunRow(variant=0, repeat=r, status="finished", epochs=1, scores={"accuracy": v, "loss": 10 * v})
             for r, v in enumerate(values)
         ]
         record.finish_runs("a", rows)
@@ -282,7 +289,7 @@ def test_an_interval_of_a_share_ends_at_100_percent(tmp_path):
     assert results.summaries("loss")["a"].high > 10.0
 
 
-def test_arms_that_divide_the_data_in_two_ways_are_compared_within_each_and_with_themselves(tmp_path):
+def test_variants_of_two_protocols_are_compared_within_each_and_with_themselves(tmp_path):
     metrics = [{"name": "accuracy", "label": "Accuracy", "unit": "%", "higher_is_better": True, "primary": True}]
     rng = np.random.default_rng(0)
     with Record.create(
@@ -293,15 +300,18 @@ def test_arms_that_divide_the_data_in_two_ways_are_compared_within_each_and_with
         metrics=metrics,
         command="",
         quick=False,
+        variants={
+            model: [{"swept": {"lr": 0.1, "split": s}, "protocol": {"split": s}} for s in ("group", "window")]
+            for model in "AB"
+        },
     ) as record:
-        record.save_note("data_values", ["split"])
         for model, mean in (("A", 0.8), ("B", 0.9)):
-            for split, more in (("group", 0.0), ("window", 0.09)):
+            for index, (_, more) in enumerate((("group", 0.0), ("window", 0.09))):
                 record.finish_runs(
                     model,
                     [
                         RunRow(
-                            setting=f"lr=0.1, split={split}",
+                            variant=index,
                             repeat=repeat,
                             status="finished",
                             epochs=1,
@@ -312,6 +322,7 @@ def test_arms_that_divide_the_data_in_two_ways_are_compared_within_each_and_with
                 )
         record.finish()
     results = Reader(tmp_path / "r")
+    assert set(results.protocols.values()) == {(("split", "group"),), (("split", "window"),)}
     a_group, a_window, b_group, b_window = (variant.label for variant in results.variants)
     pairs = {frozenset((v.first, v.second)): v for v in results.compare()}
     assert set(pairs) == {
@@ -323,11 +334,11 @@ def test_arms_that_divide_the_data_in_two_ways_are_compared_within_each_and_with
     assert words.headline.startswith(f"{b_group} has the highest accuracy of those with split=group: 90.")
     assert words.best == f"{b_group} is better than {a_group}."
     assert words.others == (f"{b_window} is better than {a_window}.",)
-    assert words.divisions == (
+    assert words.protocols == (
         pairs[frozenset((a_group, a_window))].sentence,
         pairs[frozenset((b_group, b_window))].sentence,
     )
-    assert words.divisions[0] in words.all()
+    assert words.protocols[0] in words.all()
 
 
 def test_one_outcome_for_all_of_many_is_said_without_their_names():
@@ -344,7 +355,7 @@ def test_one_repeat_of_many_models_is_one_sentence(tmp_path):
     ) as record:
         for at, name in enumerate("abc"):
             scores = {"accuracy": 0.9 - 0.1 * at, "loss": 1.0}
-            record.finish_runs(name, [RunRow(setting="", repeat=0, status="finished", epochs=1, scores=scores)])
+            record.finish_runs(name, [RunRow(variant=0, repeat=0, status="finished", epochs=1, scores=scores)])
     words = Reader(tmp_path).verdict_words()
-    assert (words.best, words.others, words.divisions) == ("", (), ())
+    assert (words.best, words.others, words.protocols) == ("", (), ())
     assert words.tally.startswith("None of the 3 pairs can be told yet")

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from tenfold.errors import RecordError
-from tenfold.record import Record, RunRow, atomic_write
+from tenfold.files import atomic_write
+from tenfold.record import Reader, Record, RunRow, Variant
 
 METRICS = [
     {"name": "accuracy", "label": "Accuracy", "unit": "%", "higher_is_better": True, "primary": True},
@@ -30,7 +31,7 @@ STUDY = {
 MODEL = "Siamese CNN 3"
 
 
-def start(folder: Path, study=STUDY) -> Record:
+def start(folder: Path, study=STUDY, variants=None) -> Record:
     return Record.create(
         folder,
         study_toml='name = "small"\n',
@@ -39,6 +40,7 @@ def start(folder: Path, study=STUDY) -> Record:
         metrics=METRICS,
         command="tenfold run small",
         quick=False,
+        variants=variants,
     )
 
 
@@ -50,16 +52,16 @@ def record(tmp_path):
 
 def test_what_was_written_is_read(record):
     record.save_plan(MODEL, {"placement": "stack", "probe": {"stack": np.float32(0.5)}})
-    record.save_epochs(MODEL, [("", 0, 1, "train", "loss", 0.7), ("", 0, 2, "train", "loss", math.nan)])
+    record.save_epochs(MODEL, [(0, 0, 1, "train", "loss", 0.7), (0, 0, 2, "train", "loss", math.nan)])
     record.finish_runs(
         MODEL,
         [
-            RunRow(setting="", repeat=0, status="finished", epochs=2, scores={"accuracy": 0.75, "loss": 0.5}),
-            RunRow(setting="", repeat=1, status="diverged", epochs=1, message="loss is NaN"),
+            RunRow(variant=0, repeat=0, status="finished", epochs=2, scores={"accuracy": 0.75, "loss": 0.5}),
+            RunRow(variant=0, repeat=1, status="diverged", epochs=1, message="loss is NaN"),
         ],
     )
     record.event("resumed", "after epoch 1", MODEL)
-    record.save_note("certificate", {"largest": 1e-12})
+    record.save_meta("certificate", {"largest": 1e-12})
     record.finish()
     folder = record.folder
     record.close()
@@ -72,10 +74,10 @@ def test_what_was_written_is_read(record):
     assert again.models == (MODEL, "../x")
     assert again.plan(MODEL) == {"placement": "stack", "probe": {"stack": 0.5}}
     assert again.plan("../x") is None
-    assert again.finished(MODEL) == {("", 0), ("", 1)}
+    assert again.finished(MODEL) == {(0, 0), (0, 1)}
     assert again.finished("../x") == set()
-    assert again.note("certificate") == {"largest": 1e-12}
-    assert again.note("other") is None
+    assert again.meta("certificate") == {"largest": 1e-12}
+    assert again.meta("other") is None
     assert again.status == "finished"
     assert (folder / "study.toml").read_text() == 'name = "small"\n'
     assert json.loads((folder / "environment.json").read_text()) == {"python": "3.11"}
@@ -84,8 +86,8 @@ def test_what_was_written_is_read(record):
 
 def test_results_csv_has_one_row_a_run_and_metric_and_hides_no_diverged_run(record):
     rows = [
-        RunRow(setting="", repeat=1, status="diverged", epochs=1),
-        RunRow(setting="", repeat=0, status="finished", epochs=2, scores={"accuracy": 0.75, "loss": 0.1 + 0.2}),
+        RunRow(variant=0, repeat=1, status="diverged", epochs=1),
+        RunRow(variant=0, repeat=0, status="finished", epochs=2, scores={"accuracy": 0.75, "loss": 0.1 + 0.2}),
     ]
     record.finish_runs(MODEL, rows)
     record.finish()
@@ -105,17 +107,13 @@ def test_an_empty_record_can_be_finished(record):
     assert (record.folder / "results.csv").read_text() == "model,setting,repeat,metric,value\n"
 
 
-def test_points_saved_again_replace_and_forget_keeps_finished_runs(record):
+def test_points_saved_again_replace(record):
     for epoch in (1, 2, 3):
-        record.save_epochs(MODEL, [("", repeat, epoch, "test", "accuracy", 0.1) for repeat in (0, 1)])
-    record.save_epochs(MODEL, [("", 1, 3, "test", "accuracy", 0.9)])
-    record.finish_runs(MODEL, [RunRow(setting="", repeat=0, status="finished", epochs=3, scores={})])
-
-    assert record.forget(MODEL, after=2) == 1
-    assert points(record.folder) == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2)]
-    assert record.forget(MODEL, runs=[("", 0)]) == 0
-    assert record.forget(MODEL, runs=[("", 1)]) == 2
-    assert points(record.folder) == [(0, 1), (0, 2), (0, 3)]
+        record.save_epochs(MODEL, [(0, repeat, epoch, "test", "accuracy", 0.1) for repeat in (0, 1)])
+    record.save_epochs(MODEL, [(0, 1, 3, "test", "accuracy", 0.9)])
+    assert points(record.folder) == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
+    (curve,) = Reader(record.folder).curves("accuracy")
+    assert curve.values.tolist() == [[0.1, 0.1, 0.1], [0.1, 0.1, 0.9]]
 
 
 def points(folder: Path) -> list[tuple[int, int]]:
@@ -128,14 +126,14 @@ def points(folder: Path) -> list[tuple[int, int]]:
 
 def test_one_bad_row_keeps_the_whole_call_out(record):
     rows = [
-        RunRow(setting="", repeat=0, status="finished", epochs=2, scores={"accuracy": 0.5}),
-        RunRow(setting="", repeat=1, status="perhaps", epochs=2, scores={"accuracy": 0.5}),  # type: ignore[arg-type]
+        RunRow(variant=0, repeat=0, status="finished", epochs=2, scores={"accuracy": 0.5}),
+        RunRow(variant=0, repeat=1, status="perhaps", epochs=2, scores={"accuracy": 0.5}),  # type: ignore[arg-type]
     ]
     with pytest.raises(RecordError, match="status"):
         record.finish_runs(MODEL, rows)
     assert record.finished(MODEL) == set()
     record.finish_runs(MODEL, rows[:1])
-    assert record.finished(MODEL) == {("", 0)}
+    assert record.finished(MODEL) == {(0, 0)}
 
 
 @pytest.mark.parametrize(
@@ -143,13 +141,19 @@ def test_one_bad_row_keeps_the_whole_call_out(record):
     [
         (lambda r: r.plan("Siamese CNN 4"), "no model 'Siamese CNN 4'.*did you mean 'Siamese CNN 3'"),
         (lambda r: r.save_epochs("x", []), "no model 'x'"),
-        (lambda r: r.save_epochs(MODEL, [("", 0, 1, "tets", "loss", 1.0)]), "part 'tets'.*did you mean 'test'"),
+        (lambda r: r.save_epochs(MODEL, [(0, 0, 1, "tets", "loss", 1.0)]), "part 'tets'.*did you mean 'test'"),
         (
             lambda r: r.finish_runs(
-                MODEL, [RunRow(setting="", repeat=0, status="finished", epochs=1, scores={"acuracy": 1})]
+                MODEL, [RunRow(variant=0, repeat=0, status="finished", epochs=1, scores={"acuracy": 1})]
             ),
             "no metric 'acuracy'.*did you mean 'accuracy'",
         ),
+        (lambda r: r.save_epochs(MODEL, [(1, 0, 1, "test", "loss", 1.0)]), "no variant 1 of 'Siamese CNN 3'.*it has 1"),
+        (
+            lambda r: r.finish_runs("../x", [RunRow(variant=-1, repeat=0, status="finished", epochs=1)]),
+            "no variant -1 of '../x'.*it has 1",
+        ),
+        (lambda r: r.save_meta("study", {}), "meta 'study' is written by the record itself; choose another name"),
         (lambda r: r.save_plan(MODEL, {"x": object()}), "cannot store this in a record: object is no JSON value"),
         (lambda r: r.save_predictions(MODEL, {"a": np.array([None])}), "array 'a' holds Python objects"),
     ],
@@ -161,23 +165,30 @@ def test_wrong_use_is_named(record, call, message):
 
 def test_a_reader_cannot_write(record):
     with Record.open(record.folder) as reader:
-        for call in (reader.finish, lambda: reader.save_plan(MODEL, {}), lambda: reader.save_predictions(MODEL, {})):
+        for call in (
+            reader.finish,
+            lambda: reader.save_plan(MODEL, {}),
+            lambda: reader.save_predictions(MODEL, {}),
+            lambda: reader.save_preprocessing(MODEL, {}),
+            lambda: reader.save_sources({}),
+            lambda: reader.save_meta("a", 1),
+        ):
             with pytest.raises(RecordError, match="was opened for reading; open it with write=True"):
                 call()
 
 
 def test_reading_while_another_transaction_is_open(record):
-    record.finish_runs(MODEL, [RunRow(setting="", repeat=0, status="finished", epochs=1, scores={"accuracy": 1})])
+    record.finish_runs(MODEL, [RunRow(variant=0, repeat=0, status="finished", epochs=1, scores={"accuracy": 1})])
     with record._write() as connection:
         connection.execute("DELETE FROM runs")
         with Record.open(record.folder) as reader:
-            assert reader.finished(MODEL) == {("", 0)}
+            assert reader.finished(MODEL) == {(0, 0)}
 
 
 def test_threads_of_one_process_may_share_a_record(record):
     def save(repeat: int) -> None:
         for epoch in range(1, 11):
-            record.save_epochs(MODEL, [("", repeat, epoch, "train", "loss", 0.5)])
+            record.save_epochs(MODEL, [(0, repeat, epoch, "train", "loss", 0.5)])
 
     threads = [threading.Thread(target=save, args=(repeat,)) for repeat in range(4)]
     for thread in threads:
@@ -185,6 +196,74 @@ def test_threads_of_one_process_may_share_a_record(record):
     for thread in threads:
         thread.join()
     assert len(points(record.folder)) == 40
+
+
+# ---------------------------------------------------------------------- variants
+
+SWEEP = [
+    {"swept": {"split": split, "hidden": [32, 16], "nesterov": True, "lr": lr}, "protocol": {"split": split}}
+    for split in ("group", "window")
+    for lr in (0.1, 0.01)
+]
+
+
+def test_variants_come_back_as_values(tmp_path):
+    with start(tmp_path, variants={MODEL: SWEEP}) as record:
+        written = record.variants
+        record.finish_runs(MODEL, [RunRow(variant=3, repeat=1, status="finished", epochs=1, scores={"accuracy": 0.5})])
+        assert record.finished(MODEL) == {(3, 1)}
+    for variants in (written, Record.open(tmp_path).variants, Reader(tmp_path).variants):
+        assert [(v.model, v.index) for v in variants] == [*((MODEL, index) for index in range(4)), ("../x", 0)]
+        assert variants[3].swept == (("split", "window"), ("hidden", (32, 16)), ("nesterov", True), ("lr", 0.01))
+        assert variants[3].protocol == (("split", "window"),)
+        assert variants[3].label == "Siamese CNN 3 (split=window, hidden=32/16, nesterov=true, lr=0.01)"
+        assert variants[3].apart_from_protocol == variants[1].apart_from_protocol != variants[2].apart_from_protocol
+        assert (variants[4].swept, variants[4].protocol, variants[4].label) == ((), (), "../x")
+        assert len({*variants, *written}) == 5
+        assert sorted(variants[3::-1]) == list(variants[:4])
+    results = Reader(tmp_path)
+    assert results.runs[0].variant == Variant(MODEL, 3)
+    assert results.runs[0].variant.swept == written[3].swept
+
+
+def test_a_swept_table_is_kept(tmp_path):
+    augment = {"rotate": 10, "shift": 2.5}
+    with start(tmp_path, variants={"../x": [{"swept": {"augment": augment}}, {"swept": {"augment": {}}}]}) as record:
+        variant = record.variants[1]
+    assert variant.swept == (("augment", augment),)
+    assert variant.label == "../x (augment={rotate = 10, shift = 2.5})"
+    assert Reader(tmp_path).variants[1].swept == variant.swept
+    assert hash(variant)
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        ({"Siamese": []}, "variants of 'Siamese': the study has no such model; did you mean 'Siamese CNN 3'"),
+        ({MODEL: [{"sweep": {}}]}, "variant 0 of 'Siamese CNN 3': unknown key 'sweep'; known: protocol, swept"),
+        ({MODEL: [{"protocol": {"a": 1}}]}, "variant 0 of .*: 'a' of the protocol is not among the swept values"),
+        ({MODEL: [{"swept": {"a": 2}, "protocol": {"a": 1}}]}, "'a' of the protocol is not among the swept values"),
+        ({MODEL: [{"swept": {"a": {}}, "protocol": {"a": {}}}]}, "'a' of the protocol is a table; expected a value"),
+        ({MODEL: [{"swept": {"a": 2}}] * 2}, r"2 variants are called 'Siamese CNN 3 \(a=2\)'"),
+        ({MODEL: [{"swept": {"a": object()}}]}, "cannot store this in a record: object is no JSON value"),
+    ],
+)
+def test_wrong_variants_are_refused_before_anything_is_written(tmp_path, variants, message):
+    with pytest.raises(RecordError, match=message):
+        start(tmp_path / "study", variants=variants)
+    assert not (tmp_path / "study").exists()
+
+
+def test_results_csv_names_the_swept_values_and_keeps_the_order_of_the_study(tmp_path):
+    with start(tmp_path, variants={MODEL: SWEEP[:2]}) as record:
+        for index in (1, 0):
+            rows = [RunRow(variant=index, repeat=r, status="finished", epochs=1, scores={"loss": 0.5}) for r in (1, 0)]
+            record.finish_runs(MODEL, rows)
+        record.finish()
+    with (tmp_path / "results.csv").open(newline="") as file:
+        table = list(csv.reader(file))
+    first, second = (f"split=group, hidden=32/16, nesterov=true, lr={lr}" for lr in ("0.1", "0.01"))
+    assert [row[1:3] for row in table[1:]] == [[first, "0"], [first, "1"], [second, "0"], [second, "1"]]
 
 
 # ---------------------------------------------------------------------- studies and folders
@@ -244,7 +323,7 @@ def test_no_record(tmp_path):
 @pytest.mark.parametrize("length", [0, 10, 100, 4096, 20_000])
 def test_a_cut_off_database_is_said(tmp_path, length):
     with start(tmp_path) as record:
-        rows = [("", r, e, "test", "loss", 0.5) for r in range(10) for e in range(300)]
+        rows = [(0, r, e, "test", "loss", 0.5) for r in range(10) for e in range(300)]
         record.save_epochs(MODEL, rows)
     path = tmp_path / "results.db"
     assert path.stat().st_size > 20_000
@@ -260,13 +339,41 @@ def test_a_damaged_database_is_said(tmp_path):
         Record.open(tmp_path, write=True)
 
 
-def test_another_version_is_refused(tmp_path):
+def test_a_newer_version_is_refused(tmp_path):
     start(tmp_path).close()
     connection = sqlite3.connect(tmp_path / "results.db")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(RecordError, match="record version 99, this tenfold reads version 1. Update tenfold"):
+    message = "has record version 99, but this tenfold reads version 2 only: update tenfold to read it.$"
+    with pytest.raises(RecordError, match=message):
         Record.open(tmp_path)
+
+
+def test_a_record_of_version_1_is_refused_by_everything_that_opens_one(tmp_path):
+    connection = sqlite3.connect(tmp_path / "results.db")
+    connection.executescript(f"PRAGMA application_id = {0x10F01D}; PRAGMA user_version = 1; {VERSION_1}")
+    connection.close()
+    before = (tmp_path / "results.db").read_bytes()
+    for opens in (Reader, Record.open, lambda folder: Record.open(folder, write=True, study=STUDY)):
+        with pytest.raises(RecordError) as caught:
+            opens(tmp_path)
+        assert str(caught.value) == (
+            f"{tmp_path / 'results.db'} has record version 1, but this tenfold reads version 2 only: "
+            "read it with the tenfold that wrote it, or run the study again in a new folder (--out DIR)."
+        )
+    assert (tmp_path / "results.db").read_bytes() == before
+
+
+# Enough of version 1, in which a run was identified by a text.
+VERSION_1 = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES ('study', '{"name": "small", "models": [{"name": "A"}]}'), ('status', 'finished');
+CREATE TABLE runs (
+    model TEXT NOT NULL, setting TEXT NOT NULL, repeat INTEGER NOT NULL, status TEXT NOT NULL,
+    PRIMARY KEY (model, setting, repeat)
+);
+INSERT INTO runs VALUES ('A', 'lr=0.1', 0, 'finished');
+"""
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="rights do not bind root")
@@ -286,16 +393,16 @@ def test_a_file_in_place_of_the_folder_is_said(tmp_path):
 
 
 def test_a_moved_folder_reads_the_same(record, tmp_path):
-    record.finish_runs(MODEL, [RunRow(setting="", repeat=0, status="finished", epochs=1, scores={"accuracy": 1})])
+    record.finish_runs(MODEL, [RunRow(variant=0, repeat=0, status="finished", epochs=1, scores={"accuracy": 1})])
     record.close()
     odd = tmp_path / "ümlaut #1 100%? x"
     shutil.move(record.folder, odd)
     with Record.open(odd, write=True) as moved:
-        assert moved.finished(MODEL) == {("", 0)}
+        assert moved.finished(MODEL) == {(0, 0)}
 
 
 def test_a_closed_record_is_one_database_file(record):
-    record.save_epochs(MODEL, [("", 0, 1, "train", "loss", 0.7)])
+    record.save_epochs(MODEL, [(0, 0, 1, "train", "loss", 0.7)])
     record.close()
     assert sorted(path.name for path in record.folder.glob("results*")) == ["results.db"]
 
@@ -307,7 +414,7 @@ def test_predictions_come_back_as_they_were_and_byte_for_byte_alike(record):
     arrays = {
         "probability": np.random.default_rng(0).random((3, 50), dtype=np.float32),
         "target": np.ones((3, 50), np.uint8),
-        "setting": np.array(["lr=0.1", "lr=0.2", ""]),
+        "variant": np.array([0, 1, 2], np.int32),
         "file": np.zeros(2),  # a name that numpy.savez cannot take
     }
     path = record.save_predictions("../x", arrays)
@@ -322,13 +429,15 @@ def test_predictions_come_back_as_they_were_and_byte_for_byte_alike(record):
     assert path.read_bytes() == first
 
 
-def test_showcase_and_weights_come_back(record):
+def test_gallery_and_weights_come_back(record):
     record.save_gallery({"images": np.zeros((2, 2, 4, 4), np.uint8)})
-    assert record.read_gallery()["images"].shape == (2, 2, 4, 4)
+    gallery = Reader(record.folder).gallery()
+    assert gallery is not None
+    assert gallery["images"].shape == (2, 2, 4, 4)
     weights = {"layer.weight": np.arange(12.0).reshape(2, 3, 2).swapaxes(1, 2), "count": np.array([1, 2])}
-    record.save_weights(MODEL, weights, {"module": "siamese-cnn", "runs": [["", 0], ["", 1]]})
+    record.save_weights(MODEL, weights, {"module": "siamese-cnn", "runs": [[0, 0], [0, 1]], "n": "5"})
     back, metadata = record.read_weights(MODEL)
-    assert metadata == {"module": "siamese-cnn", "runs": '[["", 0], ["", 1]]'}
+    assert metadata == {"module": "siamese-cnn", "runs": [[0, 0], [0, 1]], "n": "5"}
     for name, array in weights.items():
         np.testing.assert_array_equal(back[name], array)
     record.save_weights("../x", {})
@@ -352,6 +461,63 @@ def test_missing_arrays_are_said(record):
             read(MODEL)
 
 
+def test_preprocessing_comes_back(record):
+    assert record.preprocessing(MODEL) is None
+    assert Reader(record.folder).preprocessing(MODEL) is None
+    arrays = {"mean": np.arange(6.0).reshape(2, 3), "std": np.ones((2, 3))}
+    path = record.save_preprocessing(MODEL, arrays, {"kind": "standardise", "channels": ["x", "y", "z"]})
+    assert path == record.folder / "preprocessing" / "siamese-cnn-3.safetensors"
+    for read in (record.preprocessing, Reader(record.folder).preprocessing):
+        back, metadata = read(MODEL)
+        assert metadata == {"kind": "standardise", "channels": ["x", "y", "z"]}
+        assert list(back) == ["mean", "std"]
+        np.testing.assert_array_equal(back["mean"], arrays["mean"])
+
+
+def test_sources_come_back_and_are_replaced_as_a_whole(record):
+    folder = record.folder / "sources"
+    assert Reader(record.folder).sources_folder is None
+    record.save_sources({})
+    assert not folder.exists()
+    record.save_sources({"net.py": b"A = 1\n", "tasks/my task.py": b"\x00\xff"})
+    assert Reader(record.folder).sources_folder == folder
+    assert source_files(folder) == {"net.py": b"A = 1\n", "tasks/my task.py": b"\x00\xff"}
+    record.save_sources({"tasks/other.py": b""})
+    assert source_files(folder) == {"tasks/other.py": b""}
+    assert sorted(p.name for p in record.folder.iterdir() if p.name.startswith(".")) == []
+    record.save_sources({})
+    assert source_files(folder) == {}
+
+
+def source_files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder).as_posix()): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "/net.py", "../net.py", "a/../../net.py", "a/..", "C:/net.py", "C:net.py", "\\net.py", "a\\..\\..\\x"],
+)
+def test_sources_stay_in_their_folder(record, name):
+    record.save_sources({"kept.py": b"kept"})
+    with pytest.raises(RecordError, match="cannot keep the source file .*: expected a relative path that stays in its"):
+        record.save_sources({"fine.py": b"", name: b"bad"})
+    assert source_files(record.folder / "sources") == {"kept.py": b"kept"}
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_sources_whose_replacement_was_killed_are_the_earlier_ones(record, moved):
+    record.save_sources({"net.py": b"earlier"})
+    folder = record.folder
+    record.close()
+    (folder / ".sources.new.tmp").mkdir()
+    (folder / ".sources.new.tmp" / "net.py").write_bytes(b"half")
+    if moved:
+        (folder / "sources").rename(folder / ".sources.old.tmp")
+    Record.open(folder, write=True).close()
+    assert source_files(folder / "sources") == {"net.py": b"earlier"}
+    assert not list(folder.glob(".sources*"))
+
+
 def test_pickled_arrays_are_not_loaded(record):
     (record.folder / "predictions").mkdir()
     np.savez(record.folder / "predictions" / "x.npz", a=np.array([{"bad": 1}]))
@@ -360,9 +526,9 @@ def test_pickled_arrays_are_not_loaded(record):
 
 
 def test_checkpoints_have_a_place_of_their_own(record):
-    first, second = record.checkpoint_path(MODEL, 0), record.checkpoint_path("../x", "lr=0.1, a/b", ".npz")
+    first, second = record.checkpoint_path(MODEL, 0), record.checkpoint_path("../x", 3)
     assert first == record.folder / "checkpoints" / "siamese-cnn-3.0.safetensors"
-    assert second == record.folder / "checkpoints" / "x.lr-0-1-a-b.npz"
+    assert second == record.folder / "checkpoints" / "x.3.safetensors"
     for path in (first, second):
         with atomic_write(path) as file:
             file.write(b"state")

@@ -53,9 +53,21 @@ def study_of(models: list[dict[str, Any]], repeats: int, quick: bool) -> dict[st
         "resampling": {
             "resampled": False,
             "test_over_train": None,
-            "note": "every repeat draws its own pairs from 60000 items for training and 10000 for testing: "
+            "reason": "every repeat draws its own pairs from 60000 items for training and 10000 for testing: "
             "taken as independent",
         },
+    }
+
+
+def task_meta(kind: str, predictions: str, **labels: list[str]) -> dict[str, Any]:
+    """What a study saves about its task."""
+    return {
+        "kind": kind,
+        "predictions": predictions,
+        "fingerprint": "0123456789abcdef",
+        "module_kwargs": {},
+        "labels": labels,
+        "warnings": [],
     }
 
 
@@ -93,13 +105,14 @@ def build(
         quick=quick,
     )  # fmt: skip
     with record:
+        record.save_meta("task", task_meta("compare-pairs", "binary", answer=["first > second", "first ≤ second"]))
         for number, name in enumerate(models):
             _model(record, name, number, models[name], repeats, diverged, predictions)
         if predictions:
-            record.save_gallery(_showcase(np.random.default_rng(5)))
+            record.save_gallery(_gallery(np.random.default_rng(5)))
         record.event("resumed", "after a stop in epoch 31 of 'Siamese CNN 3'", "Siamese CNN 3")
         found = {"weights_float64": 1.2e-13, "steps_float64": 20}
-        record.save_note("certificate", dict.fromkeys(models, found))
+        record.save_meta("certificate", dict.fromkeys(models, found))
         record.finish()
     return folder
 
@@ -127,9 +140,7 @@ def _model(record: Record, name: str, number: int, facts: Any, repeats: int, div
     for repeat in range(repeats):
         if gone[repeat]:
             rows.append(
-                RunRow(
-                    setting="", repeat=repeat, status="diverged", epochs=12, train_seconds=1.0, message="loss is NaN"
-                )
+                RunRow(variant=0, repeat=repeat, status="diverged", epochs=12, train_seconds=1.0, message="loss is NaN")
             )
             continue
         value = float(accuracy[repeat])
@@ -143,7 +154,7 @@ def _model(record: Record, name: str, number: int, facts: Any, repeats: int, div
             scores["digit_accuracy"] = value - 0.02
         rows.append(
             RunRow(
-                setting="", repeat=repeat, status="finished", epochs=epochs, train_seconds=2.0 + number,
+                variant=0, repeat=repeat, status="finished", epochs=epochs, train_seconds=2.0 + number,
                 peak_bytes=30_000_000 + 1_000_000 * number, scores=scores,
             )
         )  # fmt: skip
@@ -161,8 +172,8 @@ def _curves(rng: np.random.Generator, accuracy: np.ndarray, epochs: int, gone: n
             train = 0.56 + (min(final + 0.12, 1) - 0.56) * reached**0.9
             for part, score in (("train", train), ("test", test)):
                 bad = gone[repeat] and epoch == 12
-                rows.append(("", repeat, epoch, part, "accuracy", math.nan if bad else score))
-                rows.append(("", repeat, epoch, part, "loss", math.nan if bad else 1.5 * (1 - score) + 0.02))
+                rows.append((0, repeat, epoch, part, "accuracy", math.nan if bad else score))
+                rows.append((0, repeat, epoch, part, "loss", math.nan if bad else 1.5 * (1 - score) + 0.02))
     return rows
 
 
@@ -177,7 +188,7 @@ def _predictions(rng: np.random.Generator, accuracy: np.ndarray, gone: np.ndarra
     arrays: dict[str, Any] = {
         "probability": probability,
         "target": target,
-        "setting": np.array([""] * runs),
+        "variant": np.zeros(runs, np.int32),
         "repeat": np.arange(runs),
     }
     if digits:
@@ -186,7 +197,7 @@ def _predictions(rng: np.random.Generator, accuracy: np.ndarray, gone: np.ndarra
     return arrays
 
 
-def _showcase(rng: np.random.Generator) -> dict[str, Any]:
+def _gallery(rng: np.random.Generator) -> dict[str, Any]:
     rows, columns = np.mgrid[0:14, 0:14]
     images = np.zeros((24, 2, 14, 14), np.uint8)
     for number in range(24):
@@ -229,7 +240,7 @@ def build_match(
     folder: Path,
     *,
     models: dict[str, float] = MATCHERS,
-    settings: tuple[str, ...] = ("",),
+    sweep: tuple[dict[str, Any], ...] = ({},),
     repeats: int = 4,
     diverged: tuple[tuple[str, int], ...] | str = (("Small net", 0),),
     episodes: bool = True,
@@ -241,7 +252,7 @@ def build_match(
 ) -> Path:
     """Write the record; ``diverged`` names (model, repeat) pairs, or is "all".
 
-    ``change`` is called with (model, arrays) of each model's predictions before they are saved.
+    ``sweep`` holds the swept values of each variant, of every model alike. ``change`` is called with (model, arrays) of each model's predictions before they are saved.
     """
     study: dict[str, Any] = {
         "name": "match",
@@ -250,22 +261,22 @@ def build_match(
         "seed": 0,
         "task": {"kind": "match", "data": "omniglot", "size": 28, "candidates": candidates, "similarity": "cosine"},
         "models": [{"name": name, "module": "koch-embedding", "lr": 1e-3} for name in models],
-        "resampling": {"resampled": True, "test_over_train": 0.7, "note": "repeats share classes"},
+        "resampling": {"resampled": True, "test_over_train": 0.7, "reason": "repeats share classes"},
     }
     if references is not None:
         study["task"]["references"] = references
     record = Record.create(
         folder, study_toml="", study=study, environment={}, metrics=MATCH_METRICS, command="tenfold run match",
-        quick=False,
+        quick=False, variants={name: [{"swept": swept} for swept in sweep] for name in models},
     )  # fmt: skip
     with record:
         saved = {}
         for number, (name, right) in enumerate(models.items()):
             gone = np.array([diverged == "all" or (name, repeat) in diverged for repeat in range(repeats)])
-            arrays = _match_arrays(np.random.default_rng(number), right, repeats * len(settings), candidates, episodes)
-            arrays["setting"] = np.repeat(settings, repeats)
-            arrays["repeat"] = np.tile(np.arange(repeats), len(settings))
-            arrays["pool"][np.tile(gone, len(settings))] = np.nan
+            arrays = _match_arrays(np.random.default_rng(number), right, repeats * len(sweep), candidates, episodes)
+            arrays["variant"] = np.repeat(np.arange(len(sweep), dtype=np.int32), repeats)
+            arrays["repeat"] = np.tile(np.arange(repeats), len(sweep))
+            arrays["pool"][np.tile(gone, len(sweep))] = np.nan
             if change is not None:
                 change(name, arrays)
             if not groups:
@@ -275,9 +286,9 @@ def build_match(
             if predictions:
                 record.save_predictions(name, arrays)
         if predictions:
-            record.save_gallery(_match_showcase(saved, candidates))
-        if groups:
-            record.save_note("names", {"class": ["a", "b"], "group": list(ALPHABETS)})
+            record.save_gallery(_match_gallery(saved, candidates))
+        labels = {"class": ["a", "b"], "group": list(ALPHABETS)} if groups else {}
+        record.save_meta("task", task_meta("match", "ranking", **labels))
         record.finish()
     return folder
 
@@ -306,24 +317,24 @@ def _match_arrays(rng: np.random.Generator, right: float, runs: int, candidates:
 
 def _match_runs(record: Record, name: str, arrays: dict[str, Any], gone: np.ndarray, episodes: bool) -> None:
     rows, points = [], []
-    for row, (setting, repeat) in enumerate(zip(arrays["setting"].tolist(), arrays["repeat"].tolist(), strict=True)):
+    for row, (variant, repeat) in enumerate(zip(arrays["variant"].tolist(), arrays["repeat"].tolist(), strict=True)):
         top1 = float((arrays["place"][row] == 0).mean())
         for epoch in (1, 2, 3):
             for part in ("validation", "test"):
-                points.append((setting, repeat, epoch, part, "top1", top1 * epoch / 3))
-                points.append((setting, repeat, epoch, part, "loss", math.nan if gone[repeat] else 3 - top1 * epoch))
+                points.append((variant, repeat, epoch, part, "top1", top1 * epoch / 3))
+                points.append((variant, repeat, epoch, part, "loss", math.nan if gone[repeat] else 3 - top1 * epoch))
         if gone[repeat]:
-            rows.append(RunRow(setting=setting, repeat=repeat, status="diverged", epochs=3, message="loss is NaN"))
+            rows.append(RunRow(variant=variant, repeat=repeat, status="diverged", epochs=3, message="loss is NaN"))
             continue
         scores = {"top1": top1, "top3": min(1.0, top1 + 0.1), "precision_at_1": 0.9 * top1, "loss": 3 - 3 * top1}
         if episodes:
             scores["oneshot_accuracy"] = float((arrays["episode_place"][row] == 0).mean())
-        rows.append(RunRow(setting=setting, repeat=repeat, status="finished", epochs=3, scores=scores))
+        rows.append(RunRow(variant=variant, repeat=repeat, status="finished", epochs=3, scores=scores))
     record.save_epochs(name, points)
     record.finish_runs(name, rows)
 
 
-def _match_showcase(saved: dict[str, dict[str, Any]], candidates: int) -> dict[str, Any]:
+def _match_gallery(saved: dict[str, dict[str, Any]], candidates: int) -> dict[str, Any]:
     """Sixteen queries, half of them wrong, every image a different one."""
     best = max(saved, key=lambda name: (saved[name]["place"] == 0).mean())
     rng = np.random.default_rng(3)
@@ -348,14 +359,14 @@ CHANNELS = tuple(f"{what}_{axis}" for what in ("body acc", "gyro", "total acc") 
 PEOPLE, TESTED, STEPS, WINDOWS, FILLED = 8, 3, 32, 120, 5
 # name -> (share of right answers by person, whether it has gradients and curves). Not in the order of the scores.
 CLASSIFIERS = {"RNN": (0.6, True), "BiLSTM 64": (0.9, True), "Random forest": (0.85, False), "GRU": (0.8, True)}
-SPLITS = ("split=group", "split=window")
+SPLITS = ({"split": "group"}, {"split": "window"})
 
 
 def build_sequences(
     folder: Path,
     *,
     models: dict[str, tuple[float, bool]] = CLASSIFIERS,
-    settings: tuple[str, ...] = SPLITS,
+    sweep: tuple[dict[str, Any], ...] = SPLITS,
     repeats: int = 4,
     diverged: tuple[tuple[str, int], ...] | str = (("RNN", 0),),
     classes: tuple[str, ...] = ACTIVITIES,
@@ -368,7 +379,7 @@ def build_sequences(
 ) -> Path:
     """Write the record; ``diverged`` names (model, repeat) pairs, or is "all".
 
-    ``change`` is called with (model, arrays) of each model's predictions before they are saved.
+    ``sweep`` holds the swept values of each variant, of every model alike. ``change`` is called with (model, arrays) of each model's predictions before they are saved.
     """
     study: dict[str, Any] = {
         "name": "sensors",
@@ -377,18 +388,18 @@ def build_sequences(
         "seed": 0,
         "task": {"kind": "classify-sequences", "data": "har-smartphone"},
         "models": [{"name": name, "module": "recurrent-classifier", "lr": 1e-3} for name in models],
-        "resampling": {"resampled": True, "test_over_train": 0.4, "note": "repeats share windows"},
+        "resampling": {"resampled": True, "test_over_train": 0.4, "reason": "repeats share windows"},
     }
     record = Record.create(
         folder, study_toml="", study=study, environment={}, metrics=SEQUENCE_METRICS, command="tenfold run sensors",
-        quick=False,
+        quick=False, variants={name: [_variant(swept) for swept in sweep] for name in models},
     )  # fmt: skip
     with record:
         for number, (name, (right, trained)) in enumerate(models.items()):
             gone = np.array([diverged == "all" or (name, repeat) in diverged for repeat in range(repeats)])
             rng = np.random.default_rng(number)
-            arrays = _sequence_arrays(rng, right, settings, repeats, len(classes), trained)
-            arrays["gradient_norm" if trained else "seen_accuracy"][np.tile(gone, len(settings))] = np.nan
+            arrays = _sequence_arrays(rng, right, sweep, repeats, len(classes), trained)
+            arrays["gradient_norm" if trained else "seen_accuracy"][np.tile(gone, len(sweep))] = np.nan
             if not groups:
                 del arrays["group"]
             if change is not None:
@@ -397,21 +408,25 @@ def build_sequences(
             if predictions:
                 record.save_predictions(name, arrays)
         if predictions:
-            record.save_gallery(_sequence_showcase(np.random.default_rng(4), len(classes), len(models)))
-        if names:
-            people = [f"person {number + 1}" for number in range(PEOPLE)]
-            record.save_note("names", {"class": list(classes), "group": people, "channel": list(CHANNELS)})
-        record.save_note("data_values", ["split"])
+            record.save_gallery(_sequence_gallery(np.random.default_rng(4), len(classes), len(models)))
+        people = [f"person {number + 1}" for number in range(PEOPLE)]
+        labels = {"class": list(classes), "group": people, "channel": list(CHANNELS)} if names else {}
+        record.save_meta("task", task_meta("classify-sequences", "classes", **labels))
         record.finish()
     return folder
 
 
+def _variant(swept: dict[str, Any]) -> dict[str, Any]:
+    return {"swept": swept, "protocol": {name: value for name, value in swept.items() if name == "split"}}
+
+
 def _sequence_arrays(
-    rng: np.random.Generator, right: float, settings: tuple[str, ...], repeats: int, n_classes: int, trained: bool
-) -> dict[str, Any]:
-    runs = len(settings) * repeats
+    rng: np.random.Generator, right: float, sweep: tuple[dict[str, Any], ...], repeats: int, n_classes: int,
+    trained: bool,
+) -> dict[str, Any]:  # fmt: skip
+    runs = len(sweep) * repeats
     target = rng.integers(0, n_classes, (runs, WINDOWS))
-    by_window = np.repeat(["window" in setting for setting in settings], repeats)
+    by_window = np.repeat([swept.get("split") == "window" for swept in sweep], repeats)
     hit = rng.random(target.shape) < np.where(by_window, (1 + right) / 2, right)[:, None]
     # Mostly taken for the next class, sometimes for any.
     other = np.where(rng.random(target.shape) < 0.7, target + 1, rng.integers(0, n_classes, target.shape)) % n_classes
@@ -428,8 +443,8 @@ def _sequence_arrays(
         "window": np.where(target < 0, -1, np.arange(WINDOWS)).astype(np.int32),
         "seen_steps": np.tile(steps, (runs, 1)),
         "seen_accuracy": seen,
-        "setting": np.repeat(settings, repeats),
-        "repeat": np.tile(np.arange(repeats), len(settings)),
+        "variant": np.repeat(np.arange(len(sweep), dtype=np.int32), repeats),
+        "repeat": np.tile(np.arange(repeats), len(sweep)),
     }
     if trained:
         back = np.arange(STEPS)[::-1]
@@ -442,25 +457,25 @@ def _sequence_runs(
     rng: np.random.Generator,
 ) -> None:  # fmt: skip
     rows, points, (epochs, validation) = [], [], curves
-    for row, (setting, repeat) in enumerate(zip(arrays["setting"].tolist(), arrays["repeat"].tolist(), strict=True)):
+    for row, (variant, repeat) in enumerate(zip(arrays["variant"].tolist(), arrays["repeat"].tolist(), strict=True)):
         there = arrays["target"][row] >= 0
         accuracy = float((arrays["target"][row] == arrays["prediction"][row])[there].mean())
         for epoch in range(1, epochs + 1):
             for part in ("train", *(["validation"] if validation else []), "test"):
                 value = accuracy * (1 - math.exp(-epoch)) + rng.normal(0, 0.03)
-                points.append((setting, repeat, epoch, part, "accuracy", value))
-                points.append((setting, repeat, epoch, part, "loss", math.nan if gone[repeat] else 2 - 2 * value))
+                points.append((variant, repeat, epoch, part, "accuracy", value))
+                points.append((variant, repeat, epoch, part, "loss", math.nan if gone[repeat] else 2 - 2 * value))
         if gone[repeat]:
-            rows.append(RunRow(setting=setting, repeat=repeat, status="diverged", epochs=3, message="loss is NaN"))
+            rows.append(RunRow(variant=variant, repeat=repeat, status="diverged", epochs=3, message="loss is NaN"))
             continue
         scores = {"accuracy": accuracy, "loss": 2 - 2 * accuracy}
-        rows.append(RunRow(setting=setting, repeat=repeat, status="finished", epochs=epochs, scores=scores))
+        rows.append(RunRow(variant=variant, repeat=repeat, status="finished", epochs=epochs, scores=scores))
     if points:
         record.save_epochs(name, points)
     record.finish_runs(name, rows)
 
 
-def _sequence_showcase(rng: np.random.Generator, n_classes: int, n_models: int) -> dict[str, Any]:
+def _sequence_gallery(rng: np.random.Generator, n_classes: int, n_models: int) -> dict[str, Any]:
     """Six windows; the last is shorter than the others."""
     time = np.arange(STEPS)[:, None]
     windows = np.sin(rng.uniform(0.1, 0.6, (6, 1, 9)) * time + rng.uniform(0, 6, (6, 1, 9)))

@@ -11,12 +11,12 @@ import numpy as np
 from tenfold.record import Reader, Variant
 from tenfold.report.figures._canvas import places
 
-__all__ = ["in_order", "labels_of", "models_of", "predictions_of", "protocols_of", "sound_runs"]
+__all__ = ["in_order", "labels_of", "models_of", "predictions_of", "sound_runs"]
 
 
 def _task_meta(results: Reader) -> dict[str, Any]:
     """What the study saved about its task; empty where it saved nothing."""
-    meta = results.note("task")
+    meta = results.meta("task")
     return meta if isinstance(meta, dict) else {}
 
 
@@ -46,11 +46,6 @@ def models_of(results: Reader, numbers: np.ndarray | None) -> list[str]:
     """Names of the models with these numbers, each once; numbers of no model are left out."""
     known = range(len(results.models))
     return [] if numbers is None else [results.models[number] for number in np.unique(numbers) if number in known]
-
-
-def protocols_of(results: Reader) -> dict[str, Any]:
-    """By which protocol each variant divides the data, by the variant's label."""
-    return results.divisions
 
 
 def sound_runs(results: Reader, *names: str) -> Iterator[tuple[Variant, dict[str, np.ndarray]]]:
@@ -90,11 +85,10 @@ def sound_runs(results: Reader, *names: str) -> Iterator[tuple[Variant, dict[str
 def in_order(results: Reader, variants: Iterable[Variant]) -> list[Variant]:
     """Variants from best to worst on the primary metric, those without a score last.
 
-    Where variants divide the data by several protocols, all of the first protocol come before all of the second.
+    Where variants have several protocols, all of the study's first protocol come before all of its second.
     """
-    place, protocol = places(results), protocols_of(results)
-    protocols = list(dict.fromkeys(protocol.values()))
+    place = places(results)
+    protocols = list(dict.fromkeys(results.protocols.values()))
     return sorted(
-        variants,
-        key=lambda variant: (protocols.index(protocol[variant.label]), place.get(variant.label, len(place) + 1)),
+        variants, key=lambda variant: (protocols.index(variant.protocol), place.get(variant.label, len(place) + 1))
     )

@@ -99,7 +99,7 @@ def draw(panels: list[Panel], *, width: float = WIDE) -> Figure:
 
 
 def _best_and_worst(results: Reader) -> list[Pool]:
-    """A run of the best and a run of the worst model with embeddings: the first repeat in which both have the same images.
+    """A run of the best and one of the worst model with embeddings: the first repeat in which both have equal images.
 
     One run alone where no two models have the same images; none where the record has no embeddings.
     """

@@ -24,7 +24,7 @@ from tenfold.report.figures._canvas import (
     write,
 )
 from tenfold.report.figures._numbers import Row, columns_of, number
-from tenfold.report.figures._predictions import labels_of, protocols_of, sound_runs
+from tenfold.report.figures._predictions import labels_of, sound_runs
 from tenfold.report.figures._rows import LEFT, rows_of, value_at
 
 _MOST = 40
@@ -137,9 +137,8 @@ def _answers(results: Reader, question: _Question) -> Iterator[tuple[Variant, np
 
 
 def _of_first_protocol(results: Reader, question: _Question, found: list[tuple[Variant, np.ndarray]]) -> Groups:
-    # Another protocol tests other groups, in other ways.
-    protocol = protocols_of(results)
-    found = [entry for entry in found if protocol[entry[0].label] == protocol[found[0][0].label]]
+    # Under another protocol other groups are tested, in other ways.
+    found = [entry for entry in found if entry[0].protocol == found[0][0].protocol]
     n_groups = max(shares.shape[1] for _, shares in found)
     filled = [np.pad(shares, ((0, 0), (0, n_groups - shares.shape[1])), constant_values=np.nan) for _, shares in found]
     mean, std = (np.stack(values) for values in zip(*map(mean_and_std, filled), strict=True))  # (variants, groups)

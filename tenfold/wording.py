@@ -1,0 +1,71 @@
+"""Numbers, lists and settings inside sentences and tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["listed", "number", "repeats_range", "settings_text"]
+
+
+def number(value: float, unit: str, *, bare: bool = False) -> str:
+    """A score as people read it.
+
+    Example:
+        >>> number(0.81934, "%"), number(0.51234, "nats"), number(float("nan"), "%")
+        ('81.9 %', '0.512 nats', 'none')
+    """
+    if not math.isfinite(value):
+        return "none"
+    text = f"{100 * value:.1f}" if unit == "%" else f"{value:.3g}"
+    return text if bare else f"{text} {unit}".rstrip()
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a list in a sentence.
+
+    Example:
+        >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+        ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def repeats_range(needed: Iterable[int | None]) -> str:
+    """Numbers of repeats as one number or a range; "" where none is known.
+
+    Example:
+        >>> repeats_range([24]), repeats_range([24, None, 60]), repeats_range([None])
+        ('24', '24 to 60', '')
+    """
+    counts = [count for count in needed if count is not None]
+    if not counts:
+        return ""
+    return str(counts[0]) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+
+
+def settings_text(settings: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> str:
+    """Settings with their values, for people; nothing reads it back.
+
+    Example:
+        >>> settings_text({"lr": 0.1, "hidden": [64, 32], "optimizer": "adam"})
+        'lr=0.1, hidden=64/32, optimizer=adam'
+        >>> settings_text([("nesterov", True), ("augment", {"rotate": 10.0, "shift": 2.0})])
+        'nesterov=true, augment={rotate = 10, shift = 2}'
+    """
+    pairs = settings.items() if isinstance(settings, Mapping) else settings
+    return ", ".join(f"{name}={_value_text(value)}" for name, value in pairs)
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name} = {_value_text(part)}" for name, part in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "/".join(map(_value_text, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, int | float):
+        return "none" if value is None else str(value)
+    text = f"{value:g}"
+    return text if float(text) == value else repr(value)  # different values keep different texts
