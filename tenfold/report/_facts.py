@@ -1,4 +1,4 @@
-"""Plain facts of a record in words: what was run, placement and time, environment."""
+"""Facts of a record in words: what was run, placement and time, environment."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["certificate_table", "duration", "flat", "memory", "placement_rows", 
 def what_was_run(results: Reader) -> str:
     """One line under the title."""
     study, task = results.study, results.study.get("task") or {}
-    n_models, n_arms, n_repeats = len(results.models), len(results.variants), len(results.repeats)
-    settings = f", {n_arms} with their settings" if n_arms != n_models else ""
+    n_models, n_variants, n_repeats = len(results.models), len(results.variants), len(results.repeats)
+    settings = f", {n_variants} with their settings" if n_variants != n_models else ""
     parts = [f"{n_models} model{'s' * (n_models != 1)}{settings}, {n_repeats} repeat{'s' * (n_repeats != 1)} each"]
     if task.get("kind") or task.get("data"):
         on = f" on {task['data']}" if task.get("data") else ""
@@ -42,7 +42,7 @@ def _day(time: str) -> str:
 
 
 def placement_rows(results: Reader) -> list[dict[str, str]]:
-    """One row a model: where it was trained, how long that took, how much memory, and why there."""
+    """One row per model: where it was trained and why there, the time and the memory it took."""
     rows = []
     for model in results.models:
         runs = [run for run in results.runs if run.variant.model == model]
@@ -72,7 +72,7 @@ def _range(low: int, high: int) -> str:
 
 
 def certificate_table(certificate: Any) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of what ``--verify`` found, one row a model; empty where it was not asked for."""
+    """Head and rows of what ``--verify`` found, one row per model; empty without ``--verify``."""
     if not isinstance(certificate, Mapping):
         return [], []
     entries = {
@@ -112,7 +112,7 @@ def _probe(probe: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them.
+    """Seconds in words.
 
     Example:
         >>> duration(0.0124), duration(3.21), duration(75), duration(7322)
@@ -129,7 +129,7 @@ def duration(seconds: float) -> str:
 
 
 def memory(size: float) -> str:
-    """Bytes as people say them.
+    """Bytes in words.
 
     Example:
         >>> memory(900), memory(3_400_000), memory(2.5e9)

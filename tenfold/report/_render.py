@@ -1,43 +1,47 @@
-"""A matplotlib figure as SVG to inline in a page, and as PDF and PNG files."""
+"""A matplotlib figure as SVG to inline in a page, and as PDF, PNG and CSV files."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from tenfold.files import atomic_write
-from tenfold.record import Reader
 from tenfold.report.figures._canvas import COLOURS
+from tenfold.report.figures._numbers import Row
 
-__all__ = ["draw", "inline_svg", "save_files"]
+__all__ = ["draw", "inline_svg", "save_files", "save_numbers"]
 
-# Text stays text (small, selectable, in the page's font); ids depend on the content alone.
+# Text stays text (small, selectable, in the page's font); ids depend only on the content.
 _SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "tenfold", "pdf.fonttype": 42}
 _NO_DATES = {"pdf": {"CreationDate": None, "Producer": None, "Creator": None}, "png": {"Software": None}}
 
 
 @contextlib.contextmanager
 def _fixed_style() -> Iterator[None]:
-    """Matplotlib as this module expects it, whatever the user's matplotlibrc says; given back afterwards."""
+    """Matplotlib with its default settings and ours, whatever the user's matplotlibrc says; restored afterwards."""
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
         for key, value in _SETTINGS.items():
             mpl.rcParams[key] = value  # pyright: ignore[reportArgumentType]
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the page's font has what ours lacks
+        warnings.filterwarnings(
+            "ignore", message="Glyph .* missing from"
+        )  # the font of the page has the glyphs that ours lacks
         yield
 
 
-def draw(function: Callable[..., Figure | None], results: Reader, width: float) -> Figure | None:
-    """Call a figure's function under the fixed style."""
+def draw(function: Callable[..., Figure], found: Any, width: float) -> Figure:
+    """Call a figure's ``draw`` with what its ``collect`` found, under the fixed style."""
     with _fixed_style():
-        return function(results, width=width)
+        return function(found, width=width)
 
 
 def inline_svg(figure: Figure, *, prefix: str, label: str) -> str:
@@ -46,7 +50,7 @@ def inline_svg(figure: Figure, *, prefix: str, label: str) -> str:
     Args:
         figure: drawn in the colours of ``COLOURS``.
         prefix: letters, digits and dashes; must differ between the figures of one page.
-        label: what the figure shows, for readers that cannot see it; plain text.
+        label: what the figure shows, for people who cannot see it; plain text.
     """
     buffer = io.StringIO()
     with _fixed_style():
@@ -57,7 +61,7 @@ def inline_svg(figure: Figure, *, prefix: str, label: str) -> str:
 def _for_a_page(svg: str, prefix: str, label: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # Matplotlib's <style> would hold for the whole page; the report's own style sheet says the same for its figures.
+    # Matplotlib's <style> would apply to the whole page; the report's style sheet has the same rules for figures alone.
     svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
     view = re.search(r'viewBox="([^"]+)"', svg)
     safe = label.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
@@ -87,3 +91,16 @@ def save_files(figure: Figure, folder: Path, name: str) -> None:
         for kind in ("pdf", "png"):
             with atomic_write(folder / f"{name}.{kind}") as file:
                 figure.savefig(file, format=kind, dpi=160, facecolor="white", metadata=_NO_DATES[kind])
+
+
+def save_numbers(rows: Sequence[Row], path: Path) -> None:
+    """Write the numbers of a figure as CSV, with the names of the columns on the first line.
+
+    Args:
+        rows: at least one, all with the same columns; None becomes an empty cell.
+        path: of the file.
+    """
+    with atomic_write(path, "w") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -52,7 +52,7 @@ def shown(value: float, unit: str, *, signed: bool = False) -> str:
 
 
 def metric_rows(results: Reader, metric: str) -> list[Row]:
-    """One row for each variant that has scores of a metric, the best first."""
+    """One row per variant that has scores of a metric, the best first."""
     unit = results.metric(metric)["unit"]
     summaries, against = results.summaries(metric), results.against(metric)
     place = {entry.label: entry.place for entry in results.ranking(metric)}
@@ -60,11 +60,8 @@ def metric_rows(results: Reader, metric: str) -> list[Row]:
     for variant in sorted(results.variants, key=lambda variant: place.get(variant.label, len(place) + 1)):
         if variant.label not in summaries:
             continue
-        summary, figure, counts = (
-            summaries[variant.label],
-            results.published(variant.model, metric),
-            results.counts(variant),
-        )
+        summary, figure = summaries[variant.label], results.published(variant.model, metric)
+        counts = results.counts(variant)
         answer = against.get(variant.label)
         published = ""
         if figure is not None:
@@ -103,7 +100,7 @@ def _outcome(answer: AgainstPublished | AgainstSingle | None) -> str:
 
 
 def pair_rows(pairs: Iterable[Verdict], metric: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row for each pair of variants, the better one first, clear differences on top."""
+    """One row per pair of variants, the better variant first; clear differences come first."""
     order = {"better": 0, "cannot tell yet": 1, "no difference found": 2}
     unit, higher = metric["unit"], metric["higher_is_better"]
     rows = []
@@ -153,7 +150,7 @@ def save_tables(results: Reader, folder: Path) -> None:
     pair_head += ("First is better in", "Verdict", "Notes")
     for name, head, rows in (("scores", score_head, scores), ("pairs", pair_head, pairs)):
         _save_csv(folder / f"{name}.csv", head, rows)
-        # The notes are for looking up, not for print.
+        # Notes are left out of print; the CSV file has them.
         columns = [place for place, word in enumerate(head) if word != "Notes"]
         _save_tex(folder / f"{name}.tex", [head[c] for c in columns], [[row[c] for c in columns] for row in rows])
 
@@ -173,7 +170,7 @@ _TEX = {
 
 
 def tex(text: str) -> str:
-    """Text with everything that LaTeX would take for a command made harmless.
+    """Text with all characters escaped that LaTeX would read as commands.
 
     Example:
         >>> print(tex("50 % of $x_1$"))

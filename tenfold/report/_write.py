@@ -13,7 +13,7 @@ from tenfold.errors import RecordError
 from tenfold.files import atomic_write
 from tenfold.record import Reader
 from tenfold.report._facts import certificate_table, flat, placement_rows, what_was_run
-from tenfold.report._render import draw, inline_svg, save_files
+from tenfold.report._render import draw, inline_svg, save_files, save_numbers
 from tenfold.report._tables import metric_rows, pair_rows, save_tables
 from tenfold.report.figures import FIGURES, FigureEntry
 from tenfold.report.figures._canvas import NARROW, WIDE
@@ -24,10 +24,11 @@ _MOST_PAIRS = 500  # in the page; tables/pairs.csv has them all
 
 
 def write_report(folder: str | Path) -> Path:
-    """Write ``report.html`` into a record's folder, and figures (PDF, PNG) and tables (CSV, LaTeX) beside it.
+    """Write ``report.html`` into a record's folder, and figures (PDF, PNG, CSV) and tables (CSV, LaTeX) beside it.
 
-    The page holds all that it shows: it opens anywhere, without a network, light or dark. The same record gives the
-    same page. A record that is still being written gives a report of what has ended by now, and says so.
+    The page is one file without outside references: it opens anywhere, without a network, light or dark. The same
+    record gives the same page. The report of a record that is still being written shows the runs that have ended, and
+    says so.
 
     Args:
         folder: a record's folder.
@@ -61,17 +62,18 @@ def _template() -> jinja2.Template:
 def _figures(results: Reader) -> tuple[list[dict[str, Any]], list[str]]:
     """Every figure that applies, for wide and for narrow pages; and why others could not be drawn."""
     figures: list[dict[str, Any]] = []
-    failed: dict[str, list[str]] = {}  # titles by what is wrong: a damaged file is said once
+    failed: dict[str, list[str]] = {}  # titles by error, so that a damaged file is named once
     for entry in FIGURES:
         try:
-            wide = draw(entry.draw, results, WIDE)
-            narrow = draw(entry.draw, results, NARROW)
-        except RecordError as error:  # a damaged file costs its figures, not the report
+            found = entry.collect(results)
+        except RecordError as error:  # without a damaged file its figures are missing, the report is not
             failed.setdefault(str(error), []).append(f"'{entry.title}'")
             continue
-        if wide is None or narrow is None:
+        if found is None:
             continue
+        wide, narrow = (draw(entry.draw, found, width) for width in (WIDE, NARROW))
         save_files(wide, results.folder / "figures", entry.name)
+        save_numbers(entry.numbers(found), results.folder / "figures" / f"{entry.name}.csv")
         figures.append({"entry": entry, "wide": _svg(wide, entry, "w"), "narrow": _svg(narrow, entry, "n")})
     problems = [
         f"The figure{'s' * (len(titles) > 1)} {', '.join(titles)} could not be drawn: {error}"
@@ -140,10 +142,10 @@ def _metric_content(results: Reader, name: str) -> dict[str, Any]:
 
 
 def _bars(groups: list[tuple[int, ...]]) -> list[list[str]]:
-    """For each rank its pieces of the bars that join models not told apart, as CSS classes.
+    """The pieces of the bars that join models not told apart: a list of CSS classes for each rank.
 
-    "on" with "top" and "end" for the ends of a bar; "via" where a bar goes on further down; "" where there is none.
-    A group of one needs no bar. The list of a rank is empty where there is no bar at all.
+    "on" with "top" and "end" for the ends of a bar; "via" where a bar continues further down; "" where there is no bar.
+    A group of one needs no bar. The lists are empty where there is no bar at all.
     """
     members: dict[int, list[int]] = {}
     for row, mine in enumerate(groups):
@@ -160,5 +162,5 @@ def _piece(row: int, rows: list[int]) -> str:
 
 
 def _bound(text: str) -> str:
-    """Text whose percent signs stay on the line of their numbers."""
+    """Text in which no line breaks between a number and its percent sign."""
     return text.replace(" %", "\u00a0%")

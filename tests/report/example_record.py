@@ -105,7 +105,7 @@ def build(
         quick=quick,
     )  # fmt: skip
     with record:
-        record.save_meta("task", task_meta("compare-pairs", "binary"))
+        record.save_meta("task", task_meta("compare-pairs", "binary", answer=["first > second", "first ≤ second"]))
         for number, name in enumerate(models):
             _model(record, name, number, models[name], repeats, diverged, predictions)
         if predictions:

@@ -1,16 +1,25 @@
 """The figures of a report. A figure is one file in this folder and one line in the list below.
 
-The file has a function ``draw(results, *, width=WIDE) -> matplotlib Figure | None``: None where the record holds
-nothing to draw. ``width`` is in CSS pixels; a report asks for each figure twice, for wide and for narrow pages.
+The file has three functions, so that what is drawn and what is written are the same numbers:
+
+- ``collect(results)`` reads a record and computes all that the figure shows; None where the record has nothing for it;
+- ``draw(found, *, width=WIDE)`` makes the matplotlib figure; ``width`` is in CSS pixels, and a report draws each figure
+  twice, for wide and for narrow pages;
+- ``numbers(found)`` gives the same numbers as rows of a table, with all digits.
+
+A figure that needs arrays of the predictions or of the gallery names them in ``ARRAYS``: tuples of names, of which one
+tuple is enough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from matplotlib.figure import Figure
 
+from tenfold.record import Reader
 from tenfold.report.figures import (
     classes,
     confusion,
@@ -22,137 +31,217 @@ from tenfold.report.figures import (
     groups,
     hardest,
     loss_curves,
+    reconstruction,
     roc,
     steps_seen,
     strips,
     volatility,
     windows,
 )
+from tenfold.report.figures._numbers import Row
+from tenfold.report.figures._predictions import predictions_of
 
 __all__ = ["FIGURES", "FigureEntry"]
 
 
+class _Module(Protocol):
+    """A figure's file; its functions agree among themselves on what ``collect`` gives."""
+
+    @property
+    def collect(self) -> Callable[[Reader], Any]: ...
+    @property
+    def draw(self) -> Callable[..., Figure]: ...
+    @property
+    def numbers(self) -> Callable[[Any], list[Row]]: ...
+
+
 @dataclass(frozen=True)
 class FigureEntry:
-    """One figure: its file's name, its function, and the words around it."""
+    """One figure: its file, the words around it, and the records it is for.
+
+    Attributes:
+        name: of the file here, and of the files that a report saves.
+        module: the file, as described above.
+        title, caption: the words around it.
+        predictions: what the test predictions may be, as in the record; empty for any predictions.
+        arrays: names of arrays that it needs, one tuple of them or another; empty where it needs none.
+    """
 
     name: str
-    draw: Callable[..., Figure | None]
+    module: _Module
     title: str
     caption: str
+    predictions: tuple[str, ...] = ()
+    arrays: tuple[tuple[str, ...], ...] = ()
+
+    def suits(self, predictions: str) -> bool:
+        """Whether the figure is for predictions of this kind.
+
+        Predictions of no known kind, "", may have any arrays: every figure that needs arrays looks for them.
+        """
+        if not self.predictions or predictions in self.predictions:
+            return True
+        return not predictions and bool(self.arrays)
+
+    def collect(self, results: Reader) -> Any:
+        """All that the figure shows; None where it is not for this record, or the record has nothing to draw.
+
+        Raises:
+            RecordError: if a file with arrays that it needs is damaged.
+        """
+        return self.module.collect(results) if self.suits(predictions_of(results)) else None
+
+    def draw(self, found: Any, *, width: float) -> Figure:
+        """Draw what ``collect`` gave, at a width in CSS pixels."""
+        return self.module.draw(found, width=width)
+
+    def numbers(self, found: Any) -> list[Row]:
+        """What ``collect`` gave, as rows of a table."""
+        return self.module.numbers(found)
 
 
 # In the order of the report.
 FIGURES = (
     FigureEntry(
         "strips",
-        strips.draw,
+        strips,
         "Every repeat",
         "Each dot is the final test score of one repeat; the bar is the mean with its interval. Overlapping intervals "
         "say little about a difference: repeats are paired, and the verdict compares them pair by pair.",
     ),
     FigureEntry(
         "curves",
-        curves.draw,
+        curves,
         "Learning curves",
         "Mean over repeats after each epoch, with a band of one standard deviation. The number is the test score after "
-        "the last epoch. Test curves are for looking at only: no choice was made by them.",
+        "the last epoch. Test curves are for information only: nothing was chosen by them.",
     ),
     FigureEntry(
         "loss_curves",
-        loss_curves.draw,
+        loss_curves,
         "Loss",
         "Mean loss over repeats after each epoch, with a band of one standard deviation. The number is the test loss "
         "after the last epoch.",
     ),
     FigureEntry(
         "volatility",
-        volatility.draw,
+        volatility,
         "Volatility",
-        "How much the score jumps from epoch to epoch: the standard deviation of its changes over the second half of "
+        "How much the score changes from epoch to epoch: the standard deviation of its changes over the second half of "
         "training. A steady rise adds nothing to it. The number is the mean over repeats, with the deviation.",
+        predictions=("classes",),
     ),
     FigureEntry(
         "groups",
-        groups.draw,
+        groups,
         "By group",
         "Groups of the test data, such as people or alphabets, in the order of the best model's scores: its mean over "
         "repeats, with the standard deviation, and the means of the other models. A repeat need not have every group: "
         "“3 of 10” is the number of repeats that have it.",
+        predictions=("classes", "ranking"),
+        arrays=groups.ARRAYS,
     ),
     FigureEntry(
         "confusion",
-        confusion.draw,
+        confusion,
         "Confusion matrices",
         "Of each true class (rows), the share predicted as each class (columns), in percent: mean over repeats, with "
-        "the standard deviation. Where a field is empty, the share is 0 as far as it would be written.",
+        "the standard deviation. An empty field is a share that rounds to 0.",
+        predictions=("classes", "binary"),
+        arrays=confusion.ARRAYS,
     ),
     FigureEntry(
         "classes",
-        classes.draw,
+        classes,
         "Precision and recall of each class",
-        "Precision: of what was taken for a class, the share that is one. Recall: of what is one, the share that was "
-        "taken for it. Mean over repeats, with a line of one standard deviation to each side.",
+        "Precision: the share of a class's predictions that are right. Recall: the share of a class's examples that "
+        "are predicted as this class. Mean over repeats, with a line of one standard deviation to each side.",
+        predictions=("classes",),
+        arrays=classes.ARRAYS,
     ),
     FigureEntry(
         "roc",
-        roc.draw,
+        roc,
         "ROC curves",
-        "True positives (upwards) against false positives, mean over repeats with a band of one standard deviation, "
-        "and the area under the curve.",
+        "True positive rate (vertical) against false positive rate (horizontal), mean over repeats with a band of one "
+        "standard deviation, and the area under the curve.",
+        predictions=("binary",),
+        arrays=roc.ARRAYS,
     ),
     FigureEntry(
         "hardest",
-        hardest.draw,
+        hardest,
         "Hardest examples",
         "Test examples that most models got wrong in the same repeat, with the right answer and the share of models "
         "that were wrong.",
+        predictions=("binary",),
+        arrays=hardest.ARRAYS,
     ),
     FigureEntry(
         "windows",
-        windows.draw,
+        windows,
         "Windows taken for another class",
-        "For each of the most frequent confusions of the best model, the window of which it was surest, with the "
-        "probability it gave to the wrong class. Signals are in the units of the data, on the same scale in every "
-        "window.",
+        "For each of the most frequent confusions of the best model, the window with the highest probability of the "
+        "wrong class, and that probability. Signals are in the units of the data, on the same scale in every window.",
+        predictions=("classes",),
+        arrays=windows.ARRAYS,
     ),
     FigureEntry(
         "steps_seen",
-        steps_seen.draw,
+        steps_seen,
         "Accuracy by steps seen",
-        "Accuracy in percent where only the first steps of a window are seen, in some of the test windows; models were "
-        "trained on whole windows. Mean over repeats, with a band of one standard deviation. The number is the "
-        "accuracy with all steps.",
+        "Accuracy in percent where the model sees only the first steps of a window, on some of the test windows; "
+        "models were trained on whole windows. Mean over repeats, with a band of one standard deviation. The number is "
+        "the accuracy with all steps.",
+        predictions=("classes",),
+        arrays=steps_seen.ARRAYS,
     ),
     FigureEntry(
         "gradient_norms",
-        gradient_norms.draw,
+        gradient_norms,
         "Gradient by time step",
         "How much the loss depends on the signal at each step: the norm of its gradient, on a logarithmic scale, as "
         "the mean of logarithms over repeats with a band of one standard deviation. The number is the norm at the "
-        "first step divided by that at the last: far below 1, what happened early is all but forgotten.",
+        "first step divided by the norm at the last: far below 1, the early steps have hardly any influence.",
+        predictions=("classes",),
+        arrays=gradient_norms.ARRAYS,
     ),
     FigureEntry(
         "episodes",
-        episodes.draw,
+        episodes,
         "Published episodes",
         "Each dot is one of the episodes that come with the data: the share of its queries answered wrongly, mean over "
         "repeats. The number is the mean over episodes, with its standard deviation over repeats. Dashed lines are "
-        "errors of others in the same episodes.",
+        "published errors in the same episodes.",
+        predictions=("ranking",),
+        arrays=episodes.ARRAYS,
     ),
     FigureEntry(
         "gallery",
-        gallery.draw,
+        gallery,
         "Queries and what was found",
-        "One image of a class never learnt from (left), and candidates of different classes in the best model's order, "
-        "most similar first; further down only the right one. About half of the queries shown are those answered "
-        "worst, not a fair sample.",
+        "One image of a class that is not in the training data (left), and candidates of different classes in the best "
+        "model's order, most similar first; further down only the right one. About half of the queries shown are the "
+        "worst answered ones, not a fair sample.",
+        predictions=("ranking",),
+        arrays=gallery.ARRAYS,
     ),
     FigureEntry(
         "embedding",
-        embedding.draw,
+        embedding,
         "Embeddings",
-        "Images of classes never learnt from; each number, with its shape and colour, is a class, the same one in both "
-        "panels. Near images are similar to the model; distances between far groups, and axes, mean nothing.",
+        "Images of classes that are not in the training data. Each number, with its shape and colour, is a class, the "
+        "same one in both panels. Images near each other are similar to the model; axes, and distances between groups "
+        "far apart, have no meaning.",
+        predictions=("ranking",),
+        arrays=embedding.ARRAYS,
+    ),
+    FigureEntry(
+        "reconstruction",
+        reconstruction,
+        "Reconstructions",
+        "The first test examples of one repeat, and their reconstructions by each of the best models.",
+        predictions=("reconstruction",),
+        arrays=reconstruction.ARRAYS,
     ),
 )

@@ -1,4 +1,4 @@
-"""Predictions of a two-class task by variant, as two figures need them."""
+"""Predictions of a question with two answers by variant; used by two figures."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from collections.abc import Iterator
 import numpy as np
 
 from tenfold.record import Reader, Variant
-from tenfold.report.figures._predictions import PAIRS, sound_runs
+from tenfold.report.figures._predictions import sound_runs
 
-__all__ = ["binary_predictions", "class_names"]
+__all__ = ["ARRAYS", "binary_predictions", "short_answer"]
+
+ARRAYS = ("probability", "target")
 
 
 def binary_predictions(results: Reader) -> Iterator[tuple[Variant, np.ndarray, np.ndarray]]:
-    """Variant, P(target 1) and target, both (runs, examples), best variant first; variants without such predictions are left out.
+    """Variants, best first, each with P(target 1) and target, both of shape (runs, examples).
 
-    Runs whose probabilities are not finite (diverged ones) are left out.
+    Variants without such predictions are left out, and runs whose probabilities are not finite.
     """
-    for variant, arrays in sound_runs(results, PAIRS, "probability", "target"):
+    for variant, arrays in sound_runs(results, *ARRAYS):
         probability, target = arrays["probability"], arrays["target"]
         if probability.ndim != 2 or probability.shape != target.shape:
             continue
@@ -26,7 +28,11 @@ def binary_predictions(results: Reader) -> Iterator[tuple[Variant, np.ndarray, n
             yield variant, probability[finite], target[finite]
 
 
-def class_names(results: Reader) -> tuple[str, str]:
-    """Words for target 0 and target 1."""
-    kind = (results.study.get("task") or {}).get("kind")
-    return ("first > second", "first ≤ second") if kind == "compare-pairs" else ("0", "1")
+def short_answer(answer: str, first: object = "1st", second: object = "2nd") -> str:
+    """An answer with other words for "first" and "second".
+
+    Example:
+        >>> short_answer("first > second"), short_answer("first > second", 7, 3), short_answer("same class")
+        ('1st > 2nd', '7 > 3', 'same class')
+    """
+    return answer.replace("first", str(first)).replace("second", str(second))

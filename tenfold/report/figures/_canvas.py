@@ -17,15 +17,15 @@ from matplotlib.figure import Figure
 from tenfold.record import Reader, Variant
 
 __all__ = [
-    "COLOURS", "FONT", "HOLLOW", "NARROW", "SMALL", "WIDE",
-    "axes_at", "best_variants", "fit", "legend", "new_figure", "panels", "places", "plain",
+    "COLOURS", "FONT", "HOLLOW", "MOST_PANELS", "NARROW", "SMALL", "WIDE",
+    "axes_at", "best_variants", "fit", "legend", "mean_and_std", "new_figure", "panels", "places", "plain",
     "row_label", "scale_of", "title", "wrapped", "write",
 ]  # fmt: skip
 
 WIDE, NARROW = 760, 360
 FONT, SMALL = 12.5, 11
 
-# Okabe and Ito's blue and vermilion, darkened to a contrast of 4.5 on white; told apart with every colour vision.
+# Okabe and Ito's blue and vermilion, darkened to a contrast of 4.5 on white; distinct for every kind of colour vision.
 COLOURS = {
     "ink": "#1b2127",
     "muted": "#59646f",
@@ -78,12 +78,12 @@ def whole(figure: Figure) -> Axes:
 
 
 def plain(text: str) -> str:
-    """Text as it stands: a dollar sign is no formula, a line break or control character is a space."""
+    """Text for matplotlib to write unchanged: a dollar sign starts no formula, control characters become spaces."""
     return "".join(c if c.isprintable() else " " for c in text).replace("$", r"\$")
 
 
 def fit(text: str, width: float, size: float = FONT) -> str:
-    """Text cut in its middle to about a width in pixels: names of models often differ at their end.
+    """Text cut in its middle to about ``width`` pixels: names of models often differ at their end.
 
     Example:
         >>> fit("Linear Siamese 2", 200), fit("Linear Siamese 2", 80)
@@ -105,11 +105,11 @@ def wrapped(text: str, width: float, size: float) -> list[str]:
     """
     if fit(text, width, size) == text:
         return [text]
-    gaps = [at for at, letter in enumerate(text) if letter in " _-" and 0 < at < len(text) - 1]
+    gaps = [place for place, letter in enumerate(text) if letter in " _-" and 0 < place < len(text) - 1]
     if not gaps:
         return [fit(text, width, size)]
-    at = min(gaps, key=lambda gap: max(gap, len(text) - gap))
-    return [fit(part.strip(" "), width, size) for part in (text[: at + 1], text[at + 1 :])]
+    gap = min(gaps, key=lambda gap: max(gap, len(text) - gap))
+    return [fit(part.strip(" "), width, size) for part in (text[: gap + 1], text[gap + 1 :])]
 
 
 def write(axes: Axes, x: float, y: float, text: str, *, colour: str = "ink", size: float = FONT, **more: Any) -> None:
@@ -118,7 +118,7 @@ def write(axes: Axes, x: float, y: float, text: str, *, colour: str = "ink", siz
 
 
 def row_label(page: Axes, right: float, y: float, text: str) -> None:
-    """A row's name on axes made by ``whole``, ending at a place, in two smaller lines where one is too short."""
+    """The name of a row on axes made by ``whole``, ending at ``right``; in two smaller lines if it is long."""
     room = right - 6  # letters may be wider than most
     lines = [text] if fit(text, room) == text else wrapped(text, room, SMALL)
     size = FONT if len(lines) == 1 and fit(lines[0], room) == lines[0] else SMALL
@@ -232,9 +232,9 @@ def places(results: Reader) -> dict[str, int]:
 
 
 def mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation over runs, NaN left out: (runs, ...) -> (...), (...). Quiet where nothing is left."""
-    there = np.isfinite(values)
-    count = there.sum(0)
-    mean = np.where(there, values, 0).sum(0) / np.where(count > 0, count, np.nan)
-    squares = np.where(there, (values - mean) ** 2, 0).sum(0)
+    """Mean and deviation over runs with finite values: (runs, ...) -> (...), (...). NaN, without a warning, for none."""
+    finite = np.isfinite(values)
+    count = finite.sum(0)
+    mean = np.where(finite, values, 0).sum(0) / np.where(count > 0, count, np.nan)
+    squares = np.where(finite, (values - mean) ** 2, 0).sum(0)
     return mean, np.sqrt(squares / np.where(count > 1, count - 1, np.nan))

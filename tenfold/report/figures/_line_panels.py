@@ -1,4 +1,4 @@
-"""A line for each variant over the steps of a window, in panels of its own with all others behind; used by two figures."""
+"""One panel per variant, with its line over the steps of a window and all other lines behind; used by two figures."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tenfold.record import Variant
-from tenfold.report.figures._canvas import COLOURS, NARROW, WIDE, legend, mean_and_std, panels, title, whole, write
+from tenfold.report.figures._canvas import COLOURS, NARROW, WIDE, legend, panels, title, whole, write
 
 __all__ = ["Line", "draw_lines"]
 
 
 class Line(NamedTuple):
-    """One variant: steps (n,), values (runs, n) with NaN for what is missing, a value above the panel, words in it."""
+    """One variant: mean and deviation over repeats at each step, shape (steps,) each; NaN where a value is missing.
+
+    ``right`` is the value above the panel; ``note`` is written into it.
+    """
 
     variant: Variant
     steps: np.ndarray
-    values: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
     right: str = ""
     note: str = ""
 
@@ -31,8 +35,10 @@ def draw_lines(
 
     Args:
         lines: best variant first.
-        limits: of the values, for all panels. ticks: (value, words).
-        dots: mark every point.
+        width: of the figure, in pixels.
+        limits: of the values, for all panels.
+        ticks: (value, words).
+        dots: whether to mark every point.
     """
     narrow = width < (WIDE + NARROW) / 2
     figure, axes = panels([line.variant.label for line in lines], width, 96 if narrow else 110, wide=4, top=28, left=36)
@@ -59,15 +65,15 @@ def draw_lines(
 
 
 def _plot(panel: Axes, line: Line, *, alone: bool, dots: bool) -> None:
-    mean, std = mean_and_std(line.values)
+    mean = line.mean
     if not alone:
         panel.plot(line.steps, mean, color=COLOURS["third"], lw=0.8, alpha=0.6)
         return
-    std, tone = np.nan_to_num(std), COLOURS["first"]
+    std, tone = np.nan_to_num(line.std), COLOURS["first"]
     panel.fill_between(line.steps, mean - std, mean + std, color=tone, alpha=0.2, lw=0)
     panel.plot(line.steps, mean, color=tone, lw=1.8)
-    there = np.isfinite(mean)
-    # A point between two that are missing is no line.
-    lone = there & ~np.append(there[1:], False) & ~np.insert(there[:-1], 0, False)
-    marked = there if dots else lone
+    finite = np.isfinite(mean)
+    # A point between two missing ones makes no line, so it gets a dot.
+    lone = finite & ~np.append(finite[1:], False) & ~np.insert(finite[:-1], 0, False)
+    marked = finite if dots else lone
     panel.plot(line.steps[marked], mean[marked], "o", ms=3.5, color=tone, mew=0, clip_on=False)

@@ -1,66 +1,69 @@
-"""Predictions of a record by variant, as figures need them; which kinds of task a figure is for is checked here alone."""
+"""What the record says about the predictions, and the predictions of each variant, as figures need them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from tenfold.record import Reader, Variant
 from tenfold.report.figures._canvas import places
 
-__all__ = [
-    "MATCH",
-    "PAIRS",
-    "SEQUENCES",
-    "concerns",
-    "in_order",
-    "kind_of",
-    "names_of",
-    "readable",
-    "sound_runs",
-]
-
-PAIRS, MATCH, SEQUENCES = "compare-pairs", "match", "classify-sequences"
+__all__ = ["in_order", "labels_of", "models_of", "predictions_of", "sound_runs"]
 
 
-def concerns(results: Reader, *kinds: str) -> bool:
-    """Whether a figure of these kinds of task may find something to draw.
+def _task_meta(results: Reader) -> dict[str, Any]:
+    """What the study saved about its task; empty where it saved nothing."""
+    meta = results.meta("task")
+    return meta if isinstance(meta, dict) else {}
 
-    It has nothing to look for in records of the other kinds above, damaged or not. A task of another name, somebody's
-    own, has those figures whose arrays it saves.
+
+def predictions_of(results: Reader) -> str:
+    """What the test predictions are: "classes", "binary", "ranking", "reconstruction" or "tokens".
+
+    Returns:
+        "" for predictions of any other kind, such as those of a user's own task.
     """
-    kind = kind_of(results)
-    return kind in kinds or kind not in (PAIRS, MATCH, SEQUENCES)
+    return str(_task_meta(results).get("predictions") or "")
 
 
-def kind_of(results: Reader) -> str | None:
-    """The study's kind of task, None where the record does not say."""
-    return (results.study.get("task") or {}).get("kind")
+def labels_of(results: Reader, what: str, count: int) -> list[str]:
+    """Words for the numbers 0 ... count - 1; the numbers themselves where the record has no words.
+
+    Args:
+        what: "class", "group", "channel", or "answer" of a question with two answers.
+    """
+    labels = _task_meta(results).get("labels")
+    given = labels.get(what) if isinstance(labels, dict) else None
+    words = [str(word) for word in given[:count]] if isinstance(given, list) else []
+    start = "" if what in ("class", "answer") else f"{what} "
+    return words + [f"{start}{number}" for number in range(len(words), count)]
 
 
-def readable(
-    results: Reader, read: Callable[[], dict[str, np.ndarray] | None], *kinds: str
-) -> dict[str, np.ndarray] | None:
-    """Arrays of a file of the record; None where there are none, or the figure is not for this kind of task.
+def models_of(results: Reader, numbers: np.ndarray | None) -> list[str]:
+    """Names of the models with these numbers, each once; numbers of no model are left out."""
+    known = range(len(results.models))
+    return [] if numbers is None else [results.models[number] for number in np.unique(numbers) if number in known]
 
+
+def sound_runs(results: Reader, *names: str) -> Iterator[tuple[Variant, dict[str, np.ndarray]]]:
+    """Variants in the order of ``in_order``, each with arrays of its predictions; runs first.
+
+    Runs that diverged are left out, and variants that did not save all these arrays.
+
+    Args:
+        names: of the arrays.
+    Yields:
+        A variant, and its arrays by name, with "repeat": the number of each run's repeat.
     Raises:
-        RecordError: if the file is damaged.
+        RecordError: if a file is damaged.
     """
-    return read() if concerns(results, *kinds) else None
 
-
-def sound_runs(results: Reader, kinds: str | tuple[str, ...], *names: str) -> Iterator[tuple[Variant, dict]]:
-    """Arms, best first, each with the arrays of these names and "repeat", the runs' numbers; runs first.
-
-    Variants without such arrays are left out, and runs that diverged. For the order see ``in_order``.
-    """
-    kinds = (kinds,) if isinstance(kinds, str) else kinds
-
-    @lru_cache(maxsize=1)  # variants of one model are in one file; all files at once may not fit
+    @lru_cache(maxsize=1)  # one file holds all variants of a model; all files at once may not fit into memory
     def of_model(model: str) -> dict[str, np.ndarray] | None:
-        return readable(results, lambda: results.predictions(model), *kinds)
+        return results.predictions(model)
 
     for variant in in_order(results, results.variants):
         arrays = of_model(variant.model)
@@ -89,15 +92,3 @@ def in_order(results: Reader, variants: Iterable[Variant]) -> list[Variant]:
     return sorted(
         variants, key=lambda variant: (protocols.index(variant.protocol), place.get(variant.label, len(place) + 1))
     )
-
-
-def names_of(results: Reader, what: str, count: int) -> list[str]:
-    """Words for the numbers 0 ... count - 1 of classes, groups or channels; records that have none get numbers.
-
-    Args:
-        what: "class", "group" or "channel".
-    """
-    given = ((results.meta("task") or {}).get("labels") or {}).get(what)
-    words = [str(word) for word in given[:count]] if isinstance(given, list) else []
-    start = "" if what == "class" else f"{what} "
-    return words + [f"{start}{number}" for number in range(len(words), count)]

@@ -1,4 +1,4 @@
-"""Axes with a row for each of many things, whose names stand beside it, or above it on a narrow page."""
+"""Axes with labelled rows; the labels stand beside the rows, or above them on a narrow page."""
 
 from __future__ import annotations
 
@@ -27,8 +27,16 @@ LEFT = 178
 
 
 class Rows(NamedTuple):
-    """The figure; its page, which counts in pixels from the top left corner; the axes, whose y are pixels below its
-    top; where the axes start on the page; the middle of each row in the axes; whether the page is narrow."""
+    """Axes with rows, and where they are.
+
+    Attributes:
+        figure: the figure.
+        page: axes over the whole figure, in pixels from its top left corner.
+        axes: the axes of the rows; y is in pixels from their top.
+        top: where the axes start on the page, in pixels.
+        middles: y of the middle of each row.
+        narrow: whether the page is narrow.
+    """
 
     figure: Figure
     page: Axes
@@ -42,9 +50,11 @@ def rows_of(labels: Sequence[str], *, width: float, top: float, height: float, r
     """Empty axes with a row for each label.
 
     Args:
-        labels: cut in their middle where there is no room.
-        top: pixels above the axes. height: of a row where the name stands beside it.
-        right: kept beside the axes for values.
+        labels: of the rows; cut in their middle where there is no room.
+        width: of the figure, in pixels.
+        top: pixels above the axes.
+        height: of a row whose label stands beside it, in pixels.
+        right: pixels kept at the right of the axes for values.
     """
     narrow = width < (WIDE + NARROW) / 2
     left, row = (6, height + 18) if narrow else (LEFT, height)
@@ -67,7 +77,7 @@ def rows_of(labels: Sequence[str], *, width: float, top: float, height: float, r
 
 
 def value_at(rows: Rows, number: int, value: str, under: str, *, width: float, colour: str = "muted") -> None:
-    """A value at the right end of a row, and what belongs to it in small letters below."""
+    """A value at the right end of a row, and a small text below it."""
     middle = rows.top + rows.middles[number]
     write(rows.page, width - 4, middle - (7 if under else 0), value, ha="right", va="center", weight="bold")
     if under:

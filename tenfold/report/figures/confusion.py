@@ -3,51 +3,89 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from tenfold.record import Reader
-from tenfold.report.figures._binary import binary_predictions, class_names
-from tenfold.report.figures._canvas import COLOURS, MOST_PANELS, SMALL, WIDE, mean_and_std, panels, title, write
-from tenfold.report.figures._matrices import draw_classes
+from tenfold.record import Reader, Variant
+from tenfold.report.figures._binary import ARRAYS as BINARY
+from tenfold.report.figures._binary import binary_predictions, short_answer
+from tenfold.report.figures._canvas import COLOURS, MOST_PANELS, SMALL, WIDE, fit, mean_and_std, panels, title, write
+from tenfold.report.figures._classes import ARRAYS as CLASSES
+from tenfold.report.figures._matrices import Matrices, class_numbers, collect_classes, draw_classes
+from tenfold.report.figures._numbers import Row, columns_of, number
+from tenfold.report.figures._predictions import labels_of
+
+ARRAYS = (CLASSES, BINARY)
 
 
-def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
-    """A matrix a variant, two by two, or of the classes; None where the record has no predictions of classes."""
-    return draw_classes(results, width=width) or _draw_two(results, width)
+class TwoByTwo(NamedTuple):
+    """One variant with two answers: mean and deviation over runs of the shares in percent, shape (true, predicted)."""
+
+    variant: Variant
+    labels: list[str]
+    mean: np.ndarray
+    std: np.ndarray
 
 
-def _draw_two(results: Reader, width: float) -> Figure | None:
-    found = list(islice(binary_predictions(results), MOST_PANELS))
-    if not found:
-        return None
-    names = class_names(results)
-    short = [name.replace("first ", "").replace("second", "") for name in names]
-    ticks = [f"1st {word.strip()} 2nd" if word != name else name for word, name in zip(short, names, strict=True)]
-    figure, axes = panels([variant.label for variant, *_ in found], width, 84, wide=4, top=4, left=62, bottom=34)
-    for panel, (variant, probability, target) in zip(axes, found, strict=True):
-        means, stds = mean_and_std(shares(probability, target) * 100)
+def collect(results: Reader) -> Matrices | list[TwoByTwo] | None:
+    """The matrices of the best variants; None where the record has no predictions of classes."""
+    return collect_classes(results) or _two_by_two(results) or None
+
+
+def numbers(matrices: Matrices | list[TwoByTwo]) -> list[Row]:
+    """One row per variant, true class and predicted class."""
+    if isinstance(matrices, Matrices):
+        return class_numbers(matrices)
+    return [
+        {**columns_of(matrix.variant), "true": true, "true_label": matrix.labels[true], "predicted": predicted,
+         "predicted_label": matrix.labels[predicted], "mean_percent": number(matrix.mean[true, predicted]),
+         "deviation_percent": number(matrix.std[true, predicted])}
+        for matrix in matrices
+        for true in (0, 1)
+        for predicted in (0, 1)
+    ]  # fmt: skip
+
+
+def draw(matrices: Matrices | list[TwoByTwo], *, width: float = WIDE) -> Figure:
+    """One matrix per variant."""
+    if isinstance(matrices, Matrices):
+        return draw_classes(matrices, width=width)
+    names = [matrix.variant.label for matrix in matrices]
+    figure, axes = panels(names, width, 84, wide=4, top=4, left=62, bottom=34)
+    for panel, matrix in zip(axes, matrices, strict=True):
         for actual in (0, 1):
             for predicted in (0, 1):
+                mean, std = matrix.mean[actual, predicted], matrix.std[actual, predicted]
                 colour = "first" if actual == predicted else "second"
-                alpha = 0.08 + 0.4 * float(np.nan_to_num(means[actual, predicted])) / 100
+                alpha = 0.08 + 0.4 * float(np.nan_to_num(mean)) / 100
                 corner = (predicted + 0.02, actual + 0.02)
                 panel.add_patch(Rectangle(corner, 0.96, 0.96, facecolor=COLOURS[colour], alpha=alpha, lw=0))
-                mean, std = means[actual, predicted], stds[actual, predicted]
-                at = (predicted + 0.5, actual)
-                write(panel, at[0], at[1] + 0.4, f"{mean:.1f}", ha="center", va="center", weight="bold")
+                x = predicted + 0.5
+                text = f"{mean:.1f}" if np.isfinite(mean) else ""
+                write(panel, x, actual + 0.4, text, ha="center", va="center", weight="bold")
                 if np.isfinite(std):
-                    write(panel, at[0], at[1] + 0.7, f"± {std:.1f}", ha="center", va="center", size=SMALL)
+                    write(panel, x, actual + 0.7, f"± {std:.1f}", ha="center", va="center", size=SMALL)
         panel.set_xlim(0, 2)
         panel.set_ylim(2, 0)
+        cell = panel.get_window_extent().width / 2
+        ticks = [fit(short_answer(label), min(cell, 56), 9.5) for label in matrix.labels]
         panel.set_yticks([0.5, 1.5], ticks)
         panel.set_xticks([0.5, 1.5], ticks)
         panel.tick_params(labelsize=9.5)
         panel.set_xlabel("predicted", fontsize=9.5, color=COLOURS["muted"], labelpad=1)
-        title(panel, variant.label, left=56)
+        title(panel, matrix.variant.label, left=56)
     return figure
+
+
+def _two_by_two(results: Reader) -> list[TwoByTwo]:
+    labels = labels_of(results, "answer", 2)
+    return [
+        TwoByTwo(variant, labels, *mean_and_std(100 * shares(probability, target)))
+        for variant, probability, target in islice(binary_predictions(results), MOST_PANELS)
+    ]
 
 
 def shares(probability: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -1,14 +1,15 @@
-"""Learning curves of the metric that decides."""
+"""Learning curves of the primary metric."""
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
-
 from tenfold.record import Reader
-from tenfold.report.figures._canvas import WIDE
-from tenfold.report.figures._curve_panels import draw_curves
+from tenfold.report.figures._curve_panels import Curves, collect_curves
+from tenfold.report.figures._curve_panels import curve_numbers as numbers
+from tenfold.report.figures._curve_panels import draw_curves as draw
+
+__all__ = ["collect", "draw", "numbers"]
 
 
-def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
-    """One panel a variant; None where no curve of the primary metric was saved."""
-    return draw_curves(results, results.primary, width=width)
+def collect(results: Reader) -> Curves | None:
+    """Curves of the best variants; None where no curve of the primary metric was saved."""
+    return collect_curves(results, results.primary)

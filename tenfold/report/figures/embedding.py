@@ -1,4 +1,4 @@
-"""Embeddings of images of classes never learnt from, laid out in the plane."""
+"""Embeddings of images of classes that are not in the training data, laid out in the plane."""
 
 from __future__ import annotations
 
@@ -23,55 +23,87 @@ from tenfold.report.figures._canvas import (
     wrapped,
     write,
 )
-from tenfold.report.figures._predictions import MATCH, sound_runs
+from tenfold.report.figures._numbers import Row, columns_of
+from tenfold.report.figures._predictions import sound_runs
+
+ARRAYS = (("pool", "pool_class"),)
 
 _MOST_CLASSES, _MOST_IMAGES = 20, 400
 _EDGE = 16  # pixels from a panel's edge to its outermost images
 _WORDS = ("Best: ", "Worst: ")
-_FEW = 30  # images, below which there are too few neighbours for t-SNE
-# Seven shapes in three colours, so that 20 classes differ; no two in one shape and colour.
+_FEW = 30  # images; t-SNE needs more neighbours than fewer images have
+# Seven shapes in three colours: 20 classes differ in shape, in colour or in both.
 _HUES, _SHAPES = ("first", "second", "ink"), "os^vDPX"
 
 
-class _Pool(NamedTuple):
-    """One run's images: embeddings (images, d), and classes (images,), as recorded and counted in the pool's order."""
+class Pool(NamedTuple):
+    """Images of one run: embeddings (images, d), class numbers as recorded and in the order of appearance (images,)."""
 
     variant: Variant
     repeat: int
     embeddings: np.ndarray
     labels: np.ndarray
     classes: np.ndarray
-    n_classes: int  # also those that are not shown
+    n_classes: int  # of all images, also those that are not shown
 
 
-def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
-    """The best and the worst model's embeddings of the same images; None where the record has none."""
-    shown = _best_and_worst(results)
-    if not shown:
-        return None
+class Panel(NamedTuple):
+    """One panel: its heading, the run, its images in the plane (images, 2), and the words below it."""
+
+    heading: str
+    pool: Pool
+    points: np.ndarray
+    method: str
+    below: str
+
+
+def collect(results: Reader) -> list[Panel] | None:
+    """The best and the worst model's embeddings of the same images; None where the record has no embeddings."""
+    pools = _best_and_worst(results)
+    similarity = str((results.study.get("task") or {}).get("similarity", "cosine"))
+    panels = []
+    for pool, words in zip(pools, _WORDS, strict=False):
+        points, method = laid_out(pool.embeddings, similarity)
+        heading = words * (len(pools) > 1) + pool.variant.label
+        panels.append(Panel(heading, pool, points, method, _below(results, pool, method)))
+    return panels or None
+
+
+def numbers(panels: list[Panel]) -> list[Row]:
+    """One row per image; "class" is the class number in the data, "class_shown" the number in the figure."""
+    return [
+        {**columns_of(panel.pool.variant), "repeat": panel.pool.repeat, "class": int(label),
+         "class_shown": int(shown) + 1, "method": panel.method, "x": float(x), "y": float(y)}
+        for panel in panels
+        for label, shown, (x, y) in zip(panel.pool.labels, panel.pool.classes, panel.points, strict=True)
+    ]  # fmt: skip
+
+
+def draw(panels: list[Panel], *, width: float = WIDE) -> Figure:
+    """One panel per model."""
     narrow = width < (WIDE + NARROW) / 2
     gap, below = 20, 30
     side = width if narrow else (width - gap) / 2
-    labels = [words * (len(shown) > 1) + pool.variant.label for (pool, words) in zip(shown, _WORDS, strict=False)]
-    above = 44 if any(len(wrapped(label, side - 2, FONT)) > 1 for label in labels) else 28
+    above = 44 if any(len(wrapped(panel.heading, side - 2, FONT)) > 1 for panel in panels) else 28
     high = side * 0.86
     down = above + high + below
-    figure = new_figure(width, down * (len(shown) if narrow else 1))
-    similarity = str((results.study.get("task") or {}).get("similarity", "cosine"))
-    for number, (pool, label) in enumerate(zip(shown, labels, strict=True)):
-        left, top = (0, number * down) if narrow else (number * (side + gap), 0)
+    figure = new_figure(width, down * (len(panels) if narrow else 1))
+    for place, panel in enumerate(panels):
+        left, top = (0, place * down) if narrow else (place * (side + gap), 0)
         axes = axes_at(figure, left + 1, top + above, side - 2, high)
-        points, method = laid_out(pool.embeddings, similarity)
-        _scatter(axes, points, pool.classes, side - 2, high)
-        title(axes, label, left=0)
-        write(axes, 0, -9 / high, _under(results, pool, method), colour="muted", size=SMALL,
+        _scatter(axes, panel.points, panel.pool.classes, side - 2, high)
+        title(axes, panel.heading, left=0)
+        write(axes, 0, -9 / high, panel.below, colour="muted", size=SMALL,
               va="top", transform=axes.transAxes)  # fmt: skip
     return figure
 
 
-def _best_and_worst(results: Reader) -> list[_Pool]:
-    """The best and the worst model with embeddings, by the first repeat of both that has the same images; or one."""
-    variants = [_pools(variant, arrays) for variant, arrays in sound_runs(results, MATCH, "pool", "pool_class")]
+def _best_and_worst(results: Reader) -> list[Pool]:
+    """A run of the best and one of the worst model with embeddings: the first repeat in which both have equal images.
+
+    One run alone where no two models have the same images; none where the record has no embeddings.
+    """
+    variants = [_pools(variant, arrays) for variant, arrays in sound_runs(results, *ARRAYS[0])]
     found = [pools for pools in variants if pools]
     for worst in reversed(found[1:]):
         for best in found[0]:
@@ -81,22 +113,35 @@ def _best_and_worst(results: Reader) -> list[_Pool]:
     return [found[0][0]] if found else []
 
 
-def _pools(variant: Variant, arrays: dict[str, np.ndarray]) -> list[_Pool]:
-    """All runs of a variant whose embeddings are finite, and more than one."""
+def _pools(variant: Variant, arrays: dict[str, np.ndarray]) -> list[Pool]:
+    """All runs of a variant that have at least two embeddings, all finite."""
     pool, classes = arrays["pool"], arrays["pool_class"]
     if pool.ndim != 3 or pool.shape[:2] != classes.shape:
         return []
     found = []
-    for repeat, its, labels in zip(arrays["repeat"].tolist(), pool, classes, strict=True):
-        its, labels = its[labels >= 0].astype(np.float32), labels[labels >= 0]
-        if len(its) > 1 and np.isfinite(its).all():
+    for repeat, embeddings, labels in zip(arrays["repeat"].tolist(), pool, classes, strict=True):
+        embeddings, labels = embeddings[labels >= 0].astype(np.float32), labels[labels >= 0]
+        if len(embeddings) > 1 and np.isfinite(embeddings).all():
             rows, order = _chosen(labels)
-            found.append(_Pool(variant, repeat, its[rows], labels[rows], order[rows], len(np.unique(labels))))
+            n_classes = len(np.unique(labels))
+            found.append(Pool(variant, repeat, embeddings[rows], labels[rows], order[rows], n_classes))
     return found
 
 
+def _below(results: Reader, pool: Pool, method: str) -> str:
+    n_shown = len(np.unique(pool.classes))
+    classes = f"{n_shown} of {pool.n_classes} classes" if n_shown < pool.n_classes else f"{n_shown} classes"
+    words = [method, classes, f"repeat {pool.repeat}"]
+    if any(metric["name"] == "precision_at_1" for metric in results.metrics):
+        scores = results.scores("precision_at_1").get(pool.variant.label)
+        score = np.nan if scores is None else scores[results.repeats.index(pool.repeat)]
+        if np.isfinite(score):
+            words.append(f"precision at 1: {100 * score:.1f} %")
+    return ", ".join(words)
+
+
 def _chosen(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of at most 20 classes and 400 images, as many of each class; and each row's class by order of appearance."""
+    """Rows of at most 20 classes and 400 images, as many per class; and every row's class by order of appearance."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     order = np.argsort(np.argsort(first))[inverse]
     each = _MOST_IMAGES // max(min(len(first), _MOST_CLASSES), 1)
@@ -109,35 +154,37 @@ def laid_out(embeddings: np.ndarray, similarity: str) -> tuple[np.ndarray, str]:
 
     Args:
         embeddings: shape (images, d), finite.
-        similarity: "cosine" or "euclidean", as the study ranks.
+        similarity: "cosine" or "euclidean", as in the study.
     Returns:
-        Points (images, 2) and "t-SNE"; or "principal components" where there are few images, or t-SNE fails; or zeros
-        and "all images alike" of a model that has collapsed.
+        Points (images, 2) and "t-SNE"; "principal components" with few images, or where t-SNE fails; zeros and "all
+        images alike" for a model that has collapsed.
     Source: van der Maaten and Hinton 2008; the start at the principal components: Kobak and Berens 2019.
     """
-    import sklearn.manifold  # noqa: F401 - threads of what is not loaded yet cannot be limited
+    import sklearn.manifold  # noqa: F401 - only libraries that are loaded already can be limited
 
     values = np.ascontiguousarray(embeddings, dtype=np.float32)
-    # One thread: several times less processor time at this size, and sums that do not depend on the machine's cores.
+    # One thread: it takes several times less processor time at this size, and sums do not depend on the cores.
     with threadpool_limits(1):
         return _laid_out(values.tobytes(), values.shape, similarity)
 
 
-@lru_cache(maxsize=4)  # a figure is drawn twice, wide and narrow
+@lru_cache(maxsize=4)  # the same record is reported more than once
 def _laid_out(data: bytes, shape: tuple[int, int], similarity: str) -> tuple[np.ndarray, str]:
     values = np.frombuffer(data, np.float32).reshape(shape).astype(np.float64)
     if similarity == "cosine":
         values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
     plane = _principal(values)
     spread = float(plane[:, 0].std())
-    if spread <= 1e-6 * float(np.abs(values).max()):  # rounding alone; scaled to a panel it would look like something
+    if spread <= 1e-6 * float(
+        np.abs(values).max()
+    ):  # rounding errors only; scaled to a panel they would look like a result
         return np.zeros_like(plane), "all images alike"
     points = None if len(values) < _FEW else _neighbours_kept(values, plane / spread * 1e-4, similarity)
     return (plane, "principal components") if points is None else (points, "t-SNE")
 
 
 def _principal(values: np.ndarray) -> np.ndarray:
-    """The first two principal components; the sign such that the same record gives the same picture."""
+    """The first two principal components, with signs chosen so that the same record gives the same picture."""
     centred = values - values.mean(0)
     left, sizes, axes = np.linalg.svd(centred, full_matrices=False)
     plane = np.zeros((len(values), 2))
@@ -151,7 +198,7 @@ def _neighbours_kept(values: np.ndarray, start: np.ndarray, similarity: str) -> 
     """t-SNE from a fixed start; None where it fails."""
     from sklearn.manifold import TSNE
 
-    # With fewer neighbours than twice a class's images, every class shrinks to a dot.
+    # With fewer neighbours than twice the images of a class, every class shrinks to a dot.
     tsne = TSNE(
         metric=similarity,
         init=start.astype(np.float32),  # type: ignore[arg-type]
@@ -168,7 +215,7 @@ def _neighbours_kept(values: np.ndarray, start: np.ndarray, similarity: str) -> 
 
 
 def _scatter(axes: Axes, points: np.ndarray, classes: np.ndarray, width: float, height: float) -> None:
-    """Points by class on axes that count in pixels, each class with its number beside it."""
+    """Points by class on axes that count in pixels, with each class's number beside its points."""
     pixels = _in_pixels(points, width, height)
     axes.set_xlim(0, width)
     axes.set_ylim(0, height)
@@ -188,7 +235,7 @@ def _scatter(axes: Axes, points: np.ndarray, classes: np.ndarray, width: float, 
 
 
 def _in_pixels(points: np.ndarray, width: float, height: float) -> np.ndarray:
-    """Moved and scaled, alike in both directions, to fill a box with room for numbers at its edges."""
+    """Moved and scaled, equally in both directions, to fill a box that keeps room for numbers at its edges."""
     low, high = points.min(0), points.max(0)
     room = np.array([width, height])
     scale = ((room - 2 * _EDGE) / np.maximum(high - low, 1e-30)).min()
@@ -196,7 +243,7 @@ def _in_pixels(points: np.ndarray, width: float, height: float) -> np.ndarray:
 
 
 def _beside(mine: np.ndarray, every: np.ndarray, taken: list[np.ndarray], width: float, height: float) -> list[float]:
-    """Where a class's number stands: near the image in its middle, where it covers few images and no other number."""
+    """Where a class's number stands: near the image in the middle of the class, over few images and no other number."""
     middle = mine[np.linalg.norm(mine - np.median(mine, axis=0), axis=1).argmin()]
     angles = np.arange(12) * np.pi / 6
     ways = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -207,18 +254,6 @@ def _beside(mine: np.ndarray, every: np.ndarray, taken: list[np.ndarray], width:
     clashes = np.zeros(len(tried))
     for other in taken:
         clashes += (np.abs(tried - other) < (20, 15)).all(1)
-    # Five pixels further away are worse than one image covered.
+    # Five pixels more distance cost more than one covered image.
     cost = covered + 1.2 * np.repeat(np.arange(len(steps)), len(ways)) + 40 * clashes + 1000 * ~inside
     return tried[cost.argmin()].tolist()
-
-
-def _under(results: Reader, pool: _Pool, method: str) -> str:
-    n_shown = len(np.unique(pool.classes))
-    classes = f"{n_shown} of {pool.n_classes} classes" if n_shown < pool.n_classes else f"{n_shown} classes"
-    words = [method, classes, f"repeat {pool.repeat}"]
-    if any(metric["name"] == "precision_at_1" for metric in results.metrics):
-        scores = results.scores("precision_at_1").get(pool.variant.label)
-        score = np.nan if scores is None else scores[results.repeats.index(pool.repeat)]
-        if np.isfinite(score):
-            words.append(f"precision at 1: {100 * score:.1f} %")
-    return ", ".join(words)

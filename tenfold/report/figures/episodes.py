@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tenfold.record import Reader
+from tenfold.record import Reader, Variant
 from tenfold.report.figures._canvas import (
     COLOURS,
     MOST_PANELS,
@@ -26,76 +27,126 @@ from tenfold.report.figures._canvas import (
     whole,
     write,
 )
-from tenfold.report.figures._predictions import MATCH, sound_runs
+from tenfold.report.figures._numbers import Row, columns_of
+from tenfold.report.figures._predictions import sound_runs
+
+ARRAYS = (("episode_place",),)
 
 _ROW, _DOT, _LINE = 44, 6.0, 16  # pixels: height of a variant, diameter of a dot, height of a line of names
 
 
-def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
-    """One row a variant, a dot an episode; None where the record has no episodes."""
-    found = [
-        (variant, episode_errors(arrays["episode_place"]))
-        for variant, arrays in sound_runs(results, MATCH, "episode_place")
-        if arrays["episode_place"].ndim == 3 and arrays["episode_place"][0].size
+class Errors(NamedTuple):
+    """Errors of one variant in percent: each episode's mean over runs (episodes,), and the mean over episodes with its
+    deviation over runs."""
+
+    variant: Variant
+    episodes: np.ndarray
+    mean: float
+    std: float
+
+
+class Episodes(NamedTuple):
+    """The variants, best first, and published errors in percent by name."""
+
+    variants: list[Errors]
+    references: dict[str, float]
+
+
+def collect(results: Reader) -> Episodes | None:
+    """The errors of the best variants; None where the record has no episodes."""
+    variants = list(islice(_errors(results), MOST_PANELS))
+    return Episodes(variants, references_of(results)) if variants else None
+
+
+def numbers(episodes: Episodes) -> list[Row]:
+    """One row per variant and episode, the mean and the deviation of each variant, and one row per published error."""
+    rows: list[Row] = []
+    for row in episodes.variants:
+        values: list[tuple[str, int | None, float]] = [
+            ("error", place, float(error)) for place, error in enumerate(row.episodes, start=1)
+        ]
+        values += [("mean", None, row.mean), ("deviation", None, row.std)]
+        rows += [
+            {**columns_of(row.variant), "what": what, "episode": episode, "value_percent": value}
+            for what, episode, value in values
+            if math.isfinite(value)
+        ]
+    return rows + [
+        {"model": None, "variant": None, "label": name, "what": "published", "episode": None, "value_percent": error}
+        for name, error in episodes.references.items()
     ]
-    found = list(islice(found, MOST_PANELS))
-    if not found:
-        return None
+
+
+def draw(episodes: Episodes, *, width: float = WIDE) -> Figure:
+    """One row per variant, one dot per episode, one dashed line per published error."""
+    variants, references = episodes
     narrow = width < (WIDE + NARROW) / 2
     left, right, row = (6, 62, _ROW + 18) if narrow else (178, 72, _ROW)
-    references = references_of(results)
-    highest = max(float(errors.mean(0).max()) for _, errors in found)
+    highest = max(float(errors.episodes.max()) for errors in variants)
     limit = max([highest, *references.values(), 1.0]) * 1.04
     pixels = (width - left - right) / (1.02 * limit)
     lines = [line for line, _ in _places_of_names(references, pixels, width - left - right).values()]
     above = 34 if narrow else 14
     top = above + 14 + _LINE * (max(lines, default=-1) + 1)
-    figure = new_figure(width, top + row * len(found) + 28)
+    figure = new_figure(width, top + row * len(variants) + 28)
     page = whole(figure)
     page.set_zorder(2)  # names lie over the grid lines on a narrow page
     _legend(page, left=left, narrow=narrow, references=bool(references))
-    axes = axes_at(figure, left, top, width - left - right, row * len(found))
-    axes.set_ylim(row * len(found), 0)
+    axes = axes_at(figure, left, top, width - left - right, row * len(variants))
+    axes.set_ylim(row * len(variants), 0)
     axes.set_xlim(-0.02 * limit, limit)
     axes.set_yticks([])
     axes.grid(axis="x", color=COLOURS["line"], lw=1)
     _references(page, axes, references, left + 0.02 * limit * pixels, top, pixels)
-    for number, (variant, errors) in enumerate(found):
+    for number, errors in enumerate(variants):
         y = row * number + (row - _ROW) + _ROW / 2
         _strip(axes, errors, y, pixels)
         if narrow:
             box = {"facecolor": COLOURS["paper"], "lw": 0, "pad": 1}
-            write(page, 6, top + row * number + 10, fit(variant.label, width - 12), va="center", bbox=box)
+            write(page, 6, top + row * number + 10, fit(errors.variant.label, width - 12), va="center", bbox=box)
         else:
-            row_label(page, left - 12, top + y, variant.label)
-        mean, std = mean_and_std(errors.mean(1))
+            row_label(page, left - 12, top + y, errors.variant.label)
+        has_std = math.isfinite(errors.std)
         place: dict[str, Any] = {"ha": "right", "va": "center"}
-        write(page, width - 4, top + y - (7 if math.isfinite(std) else 0), f"{mean:.1f} %", weight="bold", **place)
-        if math.isfinite(std):
-            write(page, width - 4, top + y + 8, f"± {std:.1f}", colour="muted", size=SMALL, **place)
+        write(page, width - 4, top + y - (7 if has_std else 0), f"{errors.mean:.1f} %", weight="bold", **place)
+        if has_std:
+            write(page, width - 4, top + y + 8, f"± {errors.std:.1f}", colour="muted", size=SMALL, **place)
     axes.xaxis.get_major_locator().set_params(nbins=4 if narrow else 7)  # type: ignore[union-attr]
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} %")
     return figure
 
 
+def _errors(results: Reader) -> Iterator[Errors]:
+    for variant, arrays in sound_runs(results, *ARRAYS[0]):
+        place = arrays["episode_place"]
+        if place.ndim == 3 and place[0].size:
+            errors = episode_errors(place)
+            mean, std = mean_and_std(errors.mean(1))
+            yield Errors(variant, errors.mean(0), float(mean), float(std))
+
+
 def episode_errors(place: np.ndarray) -> np.ndarray:
-    """Errors in percent, (runs, episodes), from the places of the right ones, (runs, episodes, queries); 0 is right."""
+    """Errors in percent, shape (runs, episodes).
+
+    Args:
+        place: of the right candidate in the model's order, shape (runs, episodes, queries); 0 is a right answer.
+    """
     return 100 * (place > 0).mean(2)
 
 
 def references_of(results: Reader) -> dict[str, float]:
-    """Errors in percent by name that the study's description gives to compare with, smallest first."""
+    """Published errors in percent by name, as the study file gives them, smallest first."""
     given = (results.study.get("task") or {}).get("references")
     if not isinstance(given, dict):
         return {}
-    there = [(str(name), float(error)) for name, error in given.items() if type(error) in (int, float)]
-    return dict(sorted(((name, error) for name, error in there if 0 <= error <= 100), key=lambda entry: entry[1]))
+    errors = [(str(name), float(error)) for name, error in given.items() if type(error) in (int, float)]
+    return dict(sorted(((name, error) for name, error in errors if 0 <= error <= 100), key=lambda entry: entry[1]))
 
 
 def _places_of_names(references: dict[str, float], pixels: float, room: float) -> dict[str, tuple[int, float]]:
-    """The line of text above the axes on which each name stands, 0 the lowest, and where it starts in pixels.
+    """For each name its line of text above the axes, 0 the lowest, and where the name starts, in pixels.
 
-    Smaller errors stand higher: the dashed lines then end below the names that they would cross.
+    Names of smaller errors stand higher, so that their dashed lines cross no other name.
     """
     places: dict[str, tuple[int, float]] = {}
     for name, error in reversed(references.items()):
@@ -111,7 +162,7 @@ def _words(name: str, error: float, room: float) -> str:
 
 
 def _references(page: Axes, axes: Axes, references: dict[str, float], left: float, top: float, pixels: float) -> None:
-    """A dashed line for each over all variants, up to its name."""
+    """A dashed line for each published error, across all variants and up to its name."""
     room = axes.get_window_extent().width
     look = {"color": COLOURS["second"], "lw": 1.2, "ls": (0, (4, 2))}
     for name, (line, start) in _places_of_names(references, pixels, room).items():
@@ -131,22 +182,22 @@ def _legend(page: Axes, *, left: float, narrow: bool, references: bool) -> None:
         legend(page, published, left=left, top=32)
 
 
-def _strip(axes: Axes, errors: np.ndarray, y: float, pixels: float) -> None:
-    episodes, tone = errors.mean(0), COLOURS["ink"]
-    shifts = swarm(episodes * pixels, _DOT, most=3)
-    axes.plot(episodes, y + shifts, "o", ms=_DOT, color=COLOURS["first"], alpha=0.6, mew=0)
-    mean, std = mean_and_std(errors.mean(1))
+def _strip(axes: Axes, errors: Errors, y: float, pixels: float) -> None:
+    mean, std, tone = errors.mean, errors.std, COLOURS["ink"]
+    shifts = swarm(errors.episodes * pixels, _DOT, most=3)
+    axes.plot(errors.episodes, y + shifts, "o", ms=_DOT, color=COLOURS["first"], alpha=0.6, mew=0)
     if math.isfinite(std):
         axes.plot([mean - std, mean + std], [y, y], color=tone, lw=2, solid_capstyle="butt")
     axes.plot([mean, mean], [y - 12, y + 12], color=tone, lw=2.5, solid_capstyle="butt")
 
 
 def swarm(places: np.ndarray, diameter: float, *, most: int) -> np.ndarray:
-    """Sideways shifts by which dots at these places hardly cover each other, as multiples of the diameter.
+    """Sideways shifts that keep dots at these places apart, as multiples of the diameter.
 
     Args:
-        places: along the strip, shape (dots,), in the unit of the diameter.
-        most: levels on each side; a dot that finds them all taken lies on the middle one.
+        places: of the dots along the strip, shape (dots,), in the unit of the diameter.
+        diameter: of a dot.
+        most: levels on each side; where all are taken, a dot lies on the middle one and covers another.
     Example:
         >>> swarm(np.array([5.0, 5.0, 20.0, 6.0]), 2.0, most=3).tolist()
         [0.0, 2.0, 0.0, -2.0]

@@ -1,7 +1,8 @@
-"""How much the loss at the end depends on every step: the picture of vanishing gradients."""
+"""How much the loss depends on the signal at each step: shows whether gradients vanish over time."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
@@ -10,17 +11,32 @@ from matplotlib.figure import Figure
 from tenfold.record import Reader
 from tenfold.report.figures._canvas import MOST_PANELS, WIDE, mean_and_std
 from tenfold.report.figures._line_panels import Line, draw_lines
-from tenfold.report.figures._predictions import SEQUENCES, sound_runs
+from tenfold.report.figures._numbers import Row, columns_of, number
+from tenfold.report.figures._predictions import sound_runs
+
+ARRAYS = (("gradient_norm",),)
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
-    """One panel a variant; None where the record has no gradients."""
-    lines = list(islice(_lines(results), MOST_PANELS))
-    if not lines:
-        return None
-    means = np.concatenate([mean_and_std(line.values)[0] for line in lines])
+def collect(results: Reader) -> list[Line] | None:
+    """A line of decimal logarithms for each of the best variants; None where the record has no gradients."""
+    return list(islice(_lines(results), MOST_PANELS)) or None
+
+
+def numbers(lines: list[Line]) -> list[Row]:
+    """One row per variant and step; "log10_norm_mean" is what is drawn, empty where every norm is 0."""
+    return [
+        {**columns_of(line.variant), "step": int(step), "log10_norm_mean": number(mean),
+         "log10_norm_deviation": number(std)}
+        for line in lines
+        for step, mean, std in zip(line.steps, line.mean, line.std, strict=True)
+    ]  # fmt: skip
+
+
+def draw(lines: list[Line], *, width: float = WIDE) -> Figure:
+    """One panel per variant."""
+    means = np.concatenate([line.mean for line in lines])
     low, high = np.floor(np.nanmin(means)), np.ceil(np.nanmax(means))
     high = max(high, low + 1)
     step = int(np.ceil((high - low) / 4))
@@ -29,24 +45,22 @@ def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
     return draw_lines(lines, width=width, limits=(float(low - room), float(high + room)), ticks=ticks)
 
 
-def _lines(results: Reader):
-    for variant, arrays in sound_runs(results, SEQUENCES, "gradient_norm"):
+def _lines(results: Reader) -> Iterator[Line]:
+    for variant, arrays in sound_runs(results, *ARRAYS[0]):
         norms = arrays["gradient_norm"]
         if norms.ndim != 2 or norms.dtype.kind != "f":
             continue
-        logs = logs_of(norms)
-        mean = mean_and_std(logs)[0]
+        mean, std = mean_and_std(logs_of(norms))
         if np.isfinite(mean).any():
             ratio = 10 ** (mean[0] - mean[-1])
+            right = f"{ratio:.1g}" if np.isfinite(ratio) else ""
             zeros = int((norms == 0).any(0).sum())
             note = f"exactly 0 at {zeros} step{'s' * (zeros > 1)}" if zeros else ""
-            yield Line(
-                variant, np.arange(1, norms.shape[1] + 1), logs, f"{ratio:.1g}" if np.isfinite(ratio) else "", note
-            )
+            yield Line(variant, np.arange(1, norms.shape[1] + 1), mean, std, right, note)
 
 
 def logs_of(norms: np.ndarray) -> np.ndarray:
     """Decimal logarithms; NaN where a norm is 0 or not finite."""
     norms = norms.astype(np.float64)
-    there = np.isfinite(norms) & (norms > 0)
-    return np.log10(norms, out=np.full(norms.shape, np.nan), where=there)
+    positive = np.isfinite(norms) & (norms > 0)
+    return np.log10(norms, out=np.full(norms.shape, np.nan), where=positive)

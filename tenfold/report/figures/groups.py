@@ -23,7 +23,8 @@ from tenfold.report.figures._canvas import (
     mean_and_std,
     write,
 )
-from tenfold.report.figures._predictions import MATCH, SEQUENCES, names_of, sound_runs
+from tenfold.report.figures._numbers import Row, columns_of, number
+from tenfold.report.figures._predictions import labels_of, sound_runs
 from tenfold.report.figures._rows import LEFT, rows_of, value_at
 
 _MOST = 40
@@ -31,38 +32,101 @@ _ROW = 32
 
 
 class _Question(NamedTuple):
-    """What is asked of each group, and what answers it."""
+    """What is asked of each group, and the arrays that answer it."""
 
     words: str
-    kind: str
     group: str
     answer: str  # an array of this name, in which ...
-    right: str  # ... what equals the array of this name is right; 0 where there is no name
-    error: bool  # the share that is wrong is shown, not the share that is right
+    right: str  # ... what equals the array of this name is right; "" where 0 is right
+    error: bool  # whether the share of wrong answers is shown, not of right ones
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        return (self.group, self.answer, *([self.right] if self.right else []))
 
 
 _QUESTIONS = (
-    _Question("Accuracy in each group", SEQUENCES, "group", "prediction", "target", error=False),
-    _Question("Error in the published episodes", MATCH, "episode_group", "episode_place", "", error=True),
-    _Question("Error in the query sets", MATCH, "group", "place", "", error=True),
+    _Question("Accuracy in each group", "group", "prediction", "target", error=False),
+    _Question("Error in the published episodes", "episode_group", "episode_place", "", error=True),
+    _Question("Error in the query sets", "group", "place", "", error=True),
 )
+ARRAYS = tuple(question.arrays for question in _QUESTIONS)
 
 
-def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
-    """One row a group, in the order of the best variant's scores; None where the record has no groups."""
+class Groups(NamedTuple):
+    """Shares in percent of the groups shown, in the order of the figure.
+
+    ``mean`` and ``std`` have shape (variants, groups), best variant first; ``runs`` is the number of runs that have the
+    group, same shape, and ``n_runs`` that of all runs of each variant. ``n_groups`` counts all groups.
+    """
+
+    question: _Question
+    variants: list[Variant]
+    labels: list[str]
+    mean: np.ndarray
+    std: np.ndarray
+    runs: np.ndarray
+    n_runs: list[int]
+    n_groups: int
+
+
+def collect(results: Reader) -> Groups | None:
+    """The groups by the first question that the record answers; None where it has no groups."""
     for question in _QUESTIONS:
         found = list(islice(_answers(results, question), MOST_PANELS))
         if found:
-            # Under another protocol other groups are tested, in other ways.
-            same = [entry for entry in found if entry[0].protocol == found[0][0].protocol]
-            return _drawn(results, question, same, width)
+            return _of_first_protocol(results, question, found)
     return None
 
 
+def numbers(groups: Groups) -> list[Row]:
+    """One row per variant and group, without groups that the variant lacks."""
+    rows: list[Row] = []
+    for place, variant in enumerate(groups.variants):
+        for column, label in enumerate(groups.labels):
+            if groups.runs[place, column]:
+                rows.append(
+                    {
+                        **columns_of(variant), "what": groups.question.words, "group": label,
+                        "mean_percent": number(groups.mean[place, column]),
+                        "deviation_percent": number(groups.std[place, column]),
+                        "runs": int(groups.runs[place, column]),
+                    }
+                )  # fmt: skip
+    return rows
+
+
+def draw(groups: Groups, *, width: float = WIDE) -> Figure:
+    """One row per group, in the order of the best variant's scores."""
+    top = 76 if width < (WIDE + NARROW) / 2 else 54
+    rows = rows_of(groups.labels, width=width, top=top, height=_ROW, right=78)
+    _heading(rows.page, groups, width, narrow=rows.narrow)
+    n_runs = groups.n_runs[0]
+    for place, y in enumerate(rows.middles):
+        others = groups.mean[1:, place]
+        others = others[np.isfinite(others)]
+        look = {"ms": HOLLOW, "mfc": "none", "mec": COLOURS["third"], "mew": 1}
+        rows.axes.plot(others, np.full(len(others), y), "o", **look)
+        mean, std, runs = groups.mean[0, place], groups.std[0, place], groups.runs[0, place]
+        if np.isfinite(std):
+            ends = [max(mean - std, 0), min(mean + std, 100)]
+            rows.axes.plot(ends, [y, y], color=COLOURS["first"], lw=2, solid_capstyle="butt")
+        if np.isfinite(mean):
+            rows.axes.plot([mean], [y], "o", ms=7, color=COLOURS["first"], mew=0)
+        fewer = 0 < runs < n_runs
+        under = f"± {std:.1f}" if np.isfinite(std) else ""
+        if fewer:
+            under = f"{under}, {runs} of {n_runs}".lstrip(", ")
+        value = f"{mean:.1f} %" if np.isfinite(mean) else "none"
+        value_at(rows, place, value, under, width=width, colour="second" if fewer else "muted")
+    rows.axes.margins(x=0.03)
+    rows.axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} %")
+    return rows.figure
+
+
 def _answers(results: Reader, question: _Question) -> Iterator[tuple[Variant, np.ndarray]]:
-    """Arms, best first, with the share in percent of each group: (runs, groups), NaN where a run lacks a group."""
-    names = (question.group, question.answer, *([question.right] if question.right else []))
-    for variant, arrays in sound_runs(results, question.kind, *names):
+    """Variants, best first, each with the share of each group in percent: (runs, groups), NaN where a run lacks it."""
+    for variant, arrays in sound_runs(results, *question.arrays):
         group, answer = arrays[question.group], arrays[question.answer]
         right = arrays[question.right] if question.right else np.zeros_like(answer)
         if group.ndim < 2 or not group.shape == answer.shape == right.shape or group.dtype.kind not in "iu":
@@ -72,11 +136,32 @@ def _answers(results: Reader, question: _Question) -> Iterator[tuple[Variant, np
             yield variant, 100 * shares
 
 
+def _of_first_protocol(results: Reader, question: _Question, found: list[tuple[Variant, np.ndarray]]) -> Groups:
+    # Under another protocol other groups are tested, in other ways.
+    found = [entry for entry in found if entry[0].protocol == found[0][0].protocol]
+    n_groups = max(shares.shape[1] for _, shares in found)
+    filled = [np.pad(shares, ((0, 0), (0, n_groups - shares.shape[1])), constant_values=np.nan) for _, shares in found]
+    mean, std = (np.stack(values) for values in zip(*map(mean_and_std, filled), strict=True))  # (variants, groups)
+    shown, n_there = _order(mean, error=question.error)
+    labels = labels_of(results, "group", n_groups)
+    return Groups(
+        question=question,
+        variants=[variant for variant, _ in found],
+        labels=[labels[group] for group in shown],
+        mean=mean[:, shown],
+        std=std[:, shown],
+        runs=np.stack([np.isfinite(shares).sum(0) for shares in filled])[:, shown],
+        n_runs=[len(shares) for shares in filled],
+        n_groups=n_there,
+    )
+
+
 def group_shares(true: np.ndarray, group: np.ndarray) -> np.ndarray:
     """The share of each group for which something is true.
 
     Args:
-        true: bool, shape (runs, ...). group: number of the group, the same shape; below 0 does not count.
+        true: bool, shape (runs, ...).
+        group: number of the group, same shape; negative numbers are not counted.
     Returns:
         Shape (runs, groups), for groups up to the largest number; NaN where a run has none of a group.
     """
@@ -91,65 +176,28 @@ def group_shares(true: np.ndarray, group: np.ndarray) -> np.ndarray:
     return shares
 
 
-def _drawn(results: Reader, question: _Question, found: list[tuple[Variant, np.ndarray]], width: float) -> Figure:
-    n_groups = max(shares.shape[1] for _, shares in found)
-    filled = [np.pad(shares, ((0, 0), (0, n_groups - shares.shape[1])), constant_values=np.nan) for _, shares in found]
-    means = np.stack([mean_and_std(shares)[0] for shares in filled])  # (variants, groups)
-    stds = mean_and_std(filled[0])[1]
-    have = np.isfinite(filled[0]).sum(0)
-    shown, n_there = _order(means, error=question.error)
-    names = names_of(results, "group", n_groups)
-    best = found[0][0]
-    rows = rows_of(
-        [names[at] for at in shown], width=width, top=76 if width < (WIDE + NARROW) / 2 else 54, height=_ROW, right=78
-    )
-    _heading(rows.page, question, best, len(found) > 1, (len(shown), n_there), width, narrow=rows.narrow)
-    for number, at in enumerate(shown):
-        y = rows.middles[number]
-        others = means[1:, at]
-        look = {"ms": HOLLOW, "mfc": "none", "mec": COLOURS["third"], "mew": 1}
-        rows.axes.plot(others[np.isfinite(others)], np.full(int(np.isfinite(others).sum()), y), "o", **look)
-        mean, std = means[0, at], stds[at]
-        if np.isfinite(std):
-            ends = [max(mean - std, 0), min(mean + std, 100)]
-            rows.axes.plot(ends, [y, y], color=COLOURS["first"], lw=2, solid_capstyle="butt")
-        if np.isfinite(mean):
-            rows.axes.plot([mean], [y], "o", ms=7, color=COLOURS["first"], mew=0)
-        fewer = 0 < have[at] < len(filled[0])
-        under = f"± {std:.1f}" if np.isfinite(std) else ""
-        if fewer:
-            under = f"{under}, {have[at]} of {len(filled[0])}".lstrip(", ")
-        value = f"{mean:.1f} %" if np.isfinite(mean) else "none"
-        value_at(rows, number, value, under, width=width, colour="second" if fewer else "muted")
-    rows.axes.margins(x=0.03)
-    rows.axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} %")
-    return rows.figure
-
-
 def _order(means: np.ndarray, *, error: bool) -> tuple[list[int], int]:
-    """Groups from best to worst by the best variant, those that it lacks last; and how many there are.
+    """The groups to show, from best to worst by the best variant, those that it lacks last; and the number of groups.
 
-    Of many, the best and the worst.
+    Of many groups, the best and the worst are shown.
     """
-    there = np.flatnonzero(np.isfinite(means).any(0))
-    key = means[0, there] if error else -means[0, there]
-    order = there[np.argsort(np.where(np.isfinite(key), key, np.inf), kind="stable")].tolist()
+    scored = np.flatnonzero(np.isfinite(means).any(0))
+    key = means[0, scored] if error else -means[0, scored]
+    order = scored[np.argsort(np.where(np.isfinite(key), key, np.inf), kind="stable")].tolist()
     if len(order) > _MOST:
         return order[: _MOST // 2] + order[-_MOST // 2 :], len(order)
     return order, len(order)
 
 
-def _heading(
-    page: Axes, question: _Question, best: Variant, others: bool, counts: tuple[int, int], width: float, *, narrow: bool
-) -> None:
-    words = question.words
-    if counts[0] < counts[1]:
-        words += f": of {counts[1]} groups the {_MOST // 2} best and the {_MOST // 2} worst"
+def _heading(page: Axes, groups: Groups, width: float, *, narrow: bool) -> None:
+    words = groups.question.words
+    if len(groups.labels) < groups.n_groups:
+        words += f": of {groups.n_groups} groups the {_MOST // 2} best and the {_MOST // 2} worst"
     left = 6 if narrow else LEFT
     write(page, left, 10, fit(words, width - left, FONT * 1.15), va="center", weight="bold")
-    name = fit(best.label, width - left - (190 if narrow else 310), 11)
+    name = fit(groups.variants[0].label, width - left - (190 if narrow else 310), 11)
     entries = [("range", "first", f"{name}, mean ± deviation")]
-    more = [("hollow", "third", "other models")] if others else []
+    more = [("hollow", "third", "other models")] if len(groups.variants) > 1 else []
     legend(page, entries if narrow else entries + more, left=left, top=32)
     if narrow:
         legend(page, more, left=left, top=52)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
-
 from tenfold.record import Reader
-from tenfold.report.figures._canvas import WIDE
-from tenfold.report.figures._curve_panels import draw_curves
+from tenfold.report.figures._curve_panels import Curves, collect_curves
+from tenfold.report.figures._curve_panels import curve_numbers as numbers
+from tenfold.report.figures._curve_panels import draw_curves as draw
+
+__all__ = ["collect", "draw", "numbers"]
 
 
-def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
-    """One panel a variant; None where the study has no loss, or it is drawn already as the primary metric."""
+def collect(results: Reader) -> Curves | None:
+    """Curves of the best variants; None where the study has no loss, or the loss is the primary metric."""
     known = {metric["name"] for metric in results.metrics}
     if "loss" not in known or results.primary == "loss":
-        return None
-    return draw_curves(results, "loss", width=width)
+        return None  # drawn already by the figure of the primary metric
+    return collect_curves(results, "loss")

@@ -1,6 +1,8 @@
-"""Windows of signals that were taken for another class."""
+"""Windows of signals that were predicted as another class."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,52 +22,102 @@ from tenfold.report.figures._canvas import (
     write,
 )
 from tenfold.report.figures._classes import taken_for
-from tenfold.report.figures._predictions import SEQUENCES, names_of, readable
+from tenfold.report.figures._numbers import Row, number
+from tenfold.report.figures._predictions import labels_of, models_of
+
+ARRAYS = (("windows", "length", "target", "prediction", "probability"),)
 
 _MOST, _CHANNELS = 12, 9
 _ABOVE, _BELOW, _LEFT, _BETWEEN = 40, 32, 42, 26  # pixels around the strips of a window
 _TONES = {"x": "first", "y": "second", "z": "ink"}
 
 
-def draw(results: Reader, *, width: float = WIDE) -> Figure | None:
-    """A panel a window, with a strip for each group of channels; None where none were saved."""
-    arrays = readable(results, results.gallery, SEQUENCES)
-    if arrays is None or not _whole(arrays):
+class Windows(NamedTuple):
+    """The windows to show, shape (windows, steps, channels); of each window its length in steps, its class, the class
+    predicted and that class's probability, shape (windows,); labels; and the models that classified them."""
+
+    windows: np.ndarray
+    length: np.ndarray
+    target: np.ndarray
+    prediction: np.ndarray
+    probability: np.ndarray
+    class_labels: list[str]
+    channel_labels: list[str]
+    n_channels: int  # of the data; at most nine are shown
+    models: list[str]
+
+
+def collect(results: Reader) -> Windows | None:
+    """The windows that the study saved to be shown; None where it saved none."""
+    arrays = results.gallery()
+    if arrays is None or not _complete(arrays):
         return None
     windows = arrays["windows"][:_MOST, :, :_CHANNELS].astype(np.float64)
-    n_channels = windows.shape[2]
-    names = names_of(results, "channel", n_channels)
-    strips = strips_of(names)
+    target, prediction = arrays["target"][:_MOST].astype(int), arrays["prediction"][:_MOST].astype(int)
+    return Windows(
+        windows,
+        np.clip(arrays["length"][:_MOST], 1, windows.shape[1]).astype(int),
+        target,
+        prediction,
+        arrays["probability"][:_MOST].astype(np.float64),
+        labels_of(results, "class", int(max(target.max(), prediction.max())) + 1),
+        labels_of(results, "channel", windows.shape[2]),
+        arrays["windows"].shape[2],
+        models_of(results, arrays.get("model")),
+    )
+
+
+def numbers(found: Windows) -> list[Row]:
+    """One row per window, channel and step, up to the window's length; values in the units of the data."""
+    rows: list[Row] = []
+    for place, window in enumerate(found.windows):
+        common: Row = {
+            "window": place + 1,
+            "true_label": found.class_labels[found.target[place]],
+            "predicted_label": found.class_labels[found.prediction[place]],
+            "probability": number(found.probability[place]),
+        }
+        for channel, label in enumerate(found.channel_labels):
+            rows += [
+                {**common, "channel": channel, "channel_label": label, "step": step, "value": number(value)}
+                for step, value in enumerate(window[: found.length[place], channel])
+            ]
+    return rows
+
+
+def draw(found: Windows, *, width: float = WIDE) -> Figure:
+    """One panel per window, with one strip per group of channels."""
+    windows = found.windows
+    strips = strips_of(found.channel_labels)
     narrow = width < (WIDE + NARROW) / 2
     columns = 1 if narrow else 2
     each = (width - _BETWEEN * (columns - 1)) / columns
     high = {1: 100, 2: 66, 3: 56}.get(len(strips), 42)
     block = _ABOVE + high * len(strips) + _BELOW
-    hidden = arrays["windows"].shape[2] - n_channels
+    hidden = found.n_channels - len(found.channel_labels)
     top = 52 if any(len(strip) > 1 for _, strip in strips) or hidden else 26
     figure = new_figure(width, top + block * -(-len(windows) // columns))
     page = whole(figure)
-    _heading(page, results, arrays, width, [strip for _, strip in strips], hidden)
-    classes = names_of(results, "class", int(max(arrays["target"].max(), arrays["prediction"].max())) + 1)
-    limits = [_limits(windows, arrays["length"], list(strip.values())) for _, strip in strips]
-    for number, window in enumerate(windows):
-        left, start = (number % columns) * (each + _BETWEEN), top + block * (number // columns)
-        write(page, left, start + 12, _title(arrays, number, classes, each), va="center")
-        length = int(np.clip(arrays["length"][number], 1, len(window)))
-        for place, ((stem, strip), limit) in enumerate(zip(strips, limits, strict=True)):
-            box = (left + _LEFT, start + _ABOVE + place * high, each - _LEFT - 6, high - 16)
+    _heading(page, found, width, [strip for _, strip in strips])
+    limits = [_limits(windows, found.length, list(strip.values())) for _, strip in strips]
+    for place, (window, length) in enumerate(zip(windows, found.length, strict=True)):
+        left, start = (place % columns) * (each + _BETWEEN), top + block * (place // columns)
+        write(page, left, start + 12, _title(found, place, each), va="center")
+        for level, ((stem, strip), limit) in enumerate(zip(strips, limits, strict=True)):
+            box = (left + _LEFT, start + _ABOVE + level * high, each - _LEFT - 6, high - 16)
             axes = axes_at(figure, *box)
             _strip(axes, window[:length], strip, limit, window.shape[0])
             write(page, box[0], box[1] - 7, fit(stem, box[2], 9.5), colour="muted", size=9.5, va="center")
-            if place == len(strips) - 1:
+            if level == len(strips) - 1:
                 axes.set_xticks([0, window.shape[0]], ["0", f"{window.shape[0]} steps"])
                 for tick, side in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
                     tick.set_horizontalalignment(side)
     return figure
 
 
-def _whole(arrays: dict[str, np.ndarray]) -> bool:
-    names = ("windows", "length", "target", "prediction", "probability")
+def _complete(arrays: dict[str, np.ndarray]) -> bool:
+    """Whether all arrays are saved, in shapes that fit together."""
+    (names,) = ARRAYS
     if not set(names) <= arrays.keys() or arrays["windows"].ndim != 3 or not arrays["windows"].size:
         return False
     flat = [arrays[name] for name in names[1:]]
@@ -75,11 +127,11 @@ def _whole(arrays: dict[str, np.ndarray]) -> bool:
 
 
 def strips_of(names: list[str]) -> list[tuple[str, dict[str, int]]]:
-    """Channels that belong together: those whose names differ in the last letter alone, x, y or z.
+    """Channels that belong together: those whose names differ only in the last letter, x, y or z.
 
     Returns:
-        In the order of the channels: what their names share, and the place of each by its letter. A channel by itself
-        has its whole name, and no letter.
+        In the order of the channels: the part that their names share, and the number of each channel by its letter.
+        A channel that belongs to no other has its whole name, and the letter "".
     Example:
         >>> strips_of(["acc_x", "acc_y", "heart rate", "a_x + b_x", "a_y + b_y", "box"])
         [('acc', {'x': 0, 'y': 1}), ('heart rate', {'': 2}), ('a + b', {'x': 3, 'y': 4}), ('box', {'': 5})]
@@ -87,7 +139,7 @@ def strips_of(names: list[str]) -> list[tuple[str, dict[str, int]]]:
     found: dict[str, dict[str, int]] = {}
     for place, name in enumerate(names):
         found.setdefault(_stem(name), {}).setdefault(name[-1:].lower(), place)
-    shared = {stem for stem, its in found.items() if stem and len(its) > 1}
+    shared = {stem for stem, letters in found.items() if stem and len(letters) > 1}
     strips: dict[str, dict[str, int]] = {}
     for place, name in enumerate(names):
         stem, letter = _stem(name), name[-1:].lower()
@@ -99,7 +151,7 @@ def strips_of(names: list[str]) -> list[tuple[str, dict[str, int]]]:
 
 
 def _stem(name: str) -> str:
-    """The name without its axis, also that of a sum of channels; "" where it has none."""
+    """The name without its axis, also of a sum of channels; "" where the name has no axis."""
     terms = name.split(" + ")
     if len({term[-1:].lower() for term in terms}) > 1 or name[-1:].lower() not in _TONES:
         return ""
@@ -107,8 +159,8 @@ def _stem(name: str) -> str:
 
 
 def _limits(windows: np.ndarray, lengths: np.ndarray, channels: list[int]) -> tuple[float, float]:
-    """Common to all windows, so that a quiet one looks quiet."""
-    values = np.concatenate([its[: max(int(n), 1), channels].ravel() for its, n in zip(windows, lengths, strict=False)])
+    """Common to all windows, so that a signal of small amplitude looks small."""
+    values = np.concatenate([window[:n, channels].ravel() for window, n in zip(windows, lengths, strict=True)])
     values = values[np.isfinite(values)]
     if not values.size:
         return 0.0, 1.0
@@ -132,23 +184,19 @@ def _strip(axes: Axes, window: np.ndarray, strip: dict[str, int], limits: tuple[
     axes.grid(axis="y", color=COLOURS["line"], lw=0.6)
 
 
-def _heading(
-    page: Axes, results: Reader, arrays: dict[str, np.ndarray], width: float, strips: list[dict[str, int]], hidden: int
-) -> None:
-    models = arrays.get("model")
-    known = range(len(results.models))
-    names = [] if models is None else [results.models[at] for at in np.unique(models).tolist() if at in known]
-    if names:
-        write(page, 0, 10, fit("As classified by " + ", ".join(names), width), va="center")
+def _heading(page: Axes, found: Windows, width: float, strips: list[dict[str, int]]) -> None:
+    if found.models:
+        write(page, 0, 10, fit("As classified by " + ", ".join(found.models), width), va="center")
     letters = sorted({letter for strip in strips for letter in strip if letter})
     legend(page, [("line", _TONES[letter], letter) for letter in letters], left=0, top=34)
-    if hidden:
-        words = f"{_CHANNELS} of {_CHANNELS + hidden} channels"
+    shown = len(found.channel_labels)
+    if shown < found.n_channels:
+        words = f"{shown} of {found.n_channels} channels"
         write(page, width, 34, words, colour="muted", size=SMALL, ha="right", va="center")
 
 
-def _title(arrays: dict[str, np.ndarray], number: int, classes: list[str], width: float) -> str:
-    probability = float(arrays["probability"][number])
+def _title(found: Windows, number: int, width: float) -> str:
+    probability = found.probability[number]
     end = f", {100 * probability:.0f} %" if np.isfinite(probability) else ""
-    actual, said = (classes[int(arrays[name][number])] for name in ("target", "prediction"))
-    return taken_for(actual, said, end, width)
+    actual, predicted = found.class_labels[found.target[number]], found.class_labels[found.prediction[number]]
+    return taken_for(actual, predicted, end, width)
