@@ -218,7 +218,7 @@ def _finish(record: Record, study: Study, task: Task, jobs: Mapping[str, Job], d
     """What is about all models: examples to show, where and how they were trained, results.csv."""
     if isinstance(task, HasGallery):
         predicted = [
-            Predicted(name, config, record.read_predictions(name, index))
+            Predicted(name, config, record.read_predictions(name, variant=index))
             for name, job in jobs.items()
             for index, config in enumerate(configs_of(job))
         ]

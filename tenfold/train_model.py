@@ -130,9 +130,9 @@ def _keep(
     for label, index in variant_index(job).items():
         runs = [where[at] for at, run in enumerate(job.runs) if run.config.label == label]
         repeats = np.array([run.repeat for run in job.runs if run.config.label == label])
-        record.save_predictions(job.model, index, _rows(runs, "predictions") | {"repeat": repeats})
-        record.save_weights(job.model, index, _rows(runs, "weights"), {"module": job.factory.name})
-        record.save_preprocessing(job.model, index, _rows(runs, "preprocessing"))
+        record.save_predictions(job.model, _rows(runs, "predictions") | {"repeat": repeats}, variant=index)
+        record.save_weights(job.model, _rows(runs, "weights"), variant=index)
+        record.save_preprocessing(job.model, _rows(runs, "preprocessing"), variant=index)
     _pass_on_warnings(record, job, [outcomes[number] for number in range(len(plan.groups))], watch)
     rows = []
     for at, run in enumerate(job.runs):
@@ -198,12 +198,12 @@ def certify(record: Record, job: Job, task: Task, watch: Callable[[Event], None]
     recorded = {metric.name: results.scores(metric.name) for metric in task.spec.metrics}
     scores = {name: float(values[first.label][0]) for name, values in recorded.items() if first.label in values}
     if job.factory.is_estimator:
-        found = verify_fit(job, task, record.read_predictions(job.model, 0), scores)
+        found = verify_fit(job, task, record.read_predictions(job.model), scores)
         text = f"no prediction is further than {found['predictions']:.1e} from the run fitted again, alone"
     else:
         plan = record.plan(job.model)
         assert plan is not None
-        found = verify(job, task, Plan.from_json(plan), record.read_weights(job.model, 0)[0], scores)
+        found = verify(job, task, Plan.from_json(plan), record.read_weights(job.model), scores)
         apart, steps = found["weights_float64"], found["steps_float64"]
         text = f"no weight is further than {apart:.1e} from the run alone (float64, {steps} steps)"
     record.save_meta("certificate", certificates | {job.model: found})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -13,11 +12,13 @@ import numpy as np
 
 from tenfold.errors import RecordError
 from tenfold.files import atomic_write
-from tenfold.record._same import normal_json
 
-__all__ = ["read_npz", "read_safetensors", "write_npz", "write_safetensors"]
+__all__ = ["ENDINGS", "read_npz", "read_safetensors", "write_npz", "write_safetensors"]
 
 Arrays = dict[str, np.ndarray]
+
+ENDINGS = {"predictions": ".npz", "weights": ".safetensors", "preprocessing": ".safetensors"}
+"""The folders that hold a file per variant, and how these files end."""
 
 
 def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
@@ -50,27 +51,24 @@ def read_npz(path: Path) -> Arrays:
         raise RecordError(_damaged(path, error)) from error
 
 
-def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
-    """Write tensors by name, shape (runs, ...); every value of the metadata is stored as JSON text."""
+def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
+    """Write tensors by name, shape (runs, ...)."""
     from safetensors.numpy import save
 
-    text = {str(key): json.dumps(normal_json(value)) for key, value in metadata.items()}
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     with atomic_write(path) as file:
         # Not save_file: it has a temporary file of its own, which a killed process would leave behind.
-        # No metadata as None: safetensors 0.8 writes a broken header for an empty dict and no tensors.
-        file.write(save(contiguous, metadata=text or None))
+        file.write(save(contiguous))
 
 
-def read_safetensors(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    """Tensors and metadata of a .safetensors file; damaged or cut off: RecordError."""
+def read_safetensors(path: Path) -> Arrays:
+    """Tensors of a .safetensors file; damaged or cut off: RecordError."""
     from safetensors import SafetensorError, safe_open
 
     _expect(path)
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata
+            return {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise RecordError(_damaged(path, error)) from error
 

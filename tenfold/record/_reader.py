@@ -17,7 +17,7 @@ import numpy as np
 from tenfold.errors import RecordError, RequestError, nearest
 from tenfold.published import Published, read_published
 from tenfold.record import _sentences as sentences
-from tenfold.record._arrays import read_npz, read_safetensors
+from tenfold.record._arrays import ENDINGS, read_npz, read_safetensors
 from tenfold.record._ranking import Rank, rank
 from tenfold.record._sentences import VerdictWords
 from tenfold.record._snapshot import Curve, read_curves, read_snapshot
@@ -336,23 +336,23 @@ class Reader:
         curves = read_curves(self.folder / "results.db", self.metric(metric)["name"], self.variants, self.repeats)
         return sorted(curves, key=lambda curve: place.get(curve.variant, len(place)))
 
-    def predictions(self, model: str) -> dict[str, np.ndarray] | None:
-        """Test predictions of a model by name, runs first, as docs/record.md describes; None where none were saved."""
-        return self._arrays(self._snapshot.files[self._known(model)])
+    def predictions(self, model: str, *, variant: int = 0) -> dict[str, np.ndarray] | None:
+        """Test predictions of a variant, runs first, as docs/record.md describes; None where none were saved."""
+        path = self._path("predictions", model, variant)
+        return read_npz(path) if path.exists() else None
 
     def gallery(self) -> dict[str, np.ndarray] | None:
         """Examples worth showing; None where none were saved."""
-        return self._arrays("gallery")
+        path = self.folder / "predictions" / "gallery.npz"
+        return read_npz(path) if path.exists() else None
 
-    def weights(self, model: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Weights of all runs of a model, each (runs, ...), and their metadata."""
-        return read_safetensors(self.folder / "weights" / f"{self._snapshot.files[self._known(model)]}.safetensors")
+    def weights(self, model: str, *, variant: int = 0) -> dict[str, np.ndarray]:
+        """Weights of all runs of a variant, each (runs, ...), in the order of its predictions."""
+        return read_safetensors(self._path("weights", model, variant))
 
-    def preprocessing(self, model: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """What the preprocessing of each run was fitted to, each (runs, ...), and its metadata; None where there is
-        none.
-        """
-        path = self.folder / "preprocessing" / f"{self._snapshot.files[self._known(model)]}.safetensors"
+    def preprocessing(self, model: str, *, variant: int = 0) -> dict[str, np.ndarray] | None:
+        """What the preprocessing of each run was fitted to, each (runs, ...); None where there is none."""
+        path = self._path("preprocessing", model, variant)
         return read_safetensors(path) if path.exists() else None
 
     @property
@@ -381,9 +381,11 @@ class Reader:
             or variants[first].apart_from_protocol == variants[second].apart_from_protocol
         ]
 
-    def _arrays(self, slug: str) -> dict[str, np.ndarray] | None:
-        path = self.folder / "predictions" / f"{slug}.npz"
-        return read_npz(path) if path.exists() else None
+    def _path(self, part: str, model: str, variant: int) -> Path:
+        name = self._snapshot.files.get((self._known(model), variant))
+        if name is None:
+            raise RequestError(f"no variant {variant} of '{model}' in the record {self.folder}")
+        return self.folder / part / f"{name}{ENDINGS[part]}"
 
     def _known(self, model: str) -> str:
         if model not in self.models:

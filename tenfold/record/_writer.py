@@ -15,7 +15,7 @@ import numpy as np
 
 from tenfold.errors import RecordError, nearest
 from tenfold.files import atomic_write, disk_trouble, remove_leftovers
-from tenfold.record._arrays import read_npz, read_safetensors, write_npz, write_safetensors
+from tenfold.record._arrays import ENDINGS, read_npz, read_safetensors, write_npz, write_safetensors
 from tenfold.record._csv import write_results_csv
 from tenfold.record._database import Database, create_database
 from tenfold.record._lock import FolderLock
@@ -132,7 +132,10 @@ class Record:
         found = variants_of([model["name"] for model in study["models"]], variants)
         files = slugs(variant.model for variant in found)
         rows = [
-            (v.model, v.index, json.dumps(dict(v.swept)), json.dumps(dict(v.protocol)), v.swept_label, files[v.model])
+            (
+                *(v.model, v.index, json.dumps(dict(v.swept)), json.dumps(dict(v.protocol)), v.swept_label),
+                _file(files[v.model], v, found),
+            )
             for v in found
         ]
         with disk_trouble(folder):
@@ -304,16 +307,16 @@ class Record:
         self._expect_writing()
         _write_json(self.folder / "environment.json", environment)
 
-    def save_predictions(self, model: str, arrays: Mapping[str, np.ndarray]) -> Path:
-        """Save a model's test predictions, runs first, as ``predictions/<slug>.npz``."""
+    def save_predictions(self, model: str, arrays: Mapping[str, np.ndarray], *, variant: int = 0) -> Path:
+        """Save the test predictions of a variant, runs first, as ``predictions/<file>.npz``."""
         self._expect_writing()
-        path = self.folder / "predictions" / f"{self.slug(model)}.npz"
+        path = self._path("predictions", model, variant)
         write_npz(path, arrays)
         return path
 
-    def read_predictions(self, model: str) -> dict[str, np.ndarray]:
+    def read_predictions(self, model: str, *, variant: int = 0) -> dict[str, np.ndarray]:
         """The arrays given to ``save_predictions``."""
-        return read_npz(self.folder / "predictions" / f"{self.slug(model)}.npz")
+        return read_npz(self._path("predictions", model, variant))
 
     def save_gallery(self, arrays: Mapping[str, np.ndarray]) -> Path:
         """Save the examples to show, the same for all models, as ``predictions/gallery.npz``."""
@@ -322,33 +325,26 @@ class Record:
         write_npz(path, arrays)
         return path
 
-    def save_weights(
-        self, model: str, weights: Mapping[str, np.ndarray], metadata: Mapping[str, Any] | None = None
-    ) -> Path:
-        """Save the weights of all runs of a model, each (runs, ...), as ``weights/<slug>.safetensors``.
+    def save_weights(self, model: str, weights: Mapping[str, np.ndarray], *, variant: int = 0) -> Path:
+        """Save the weights of all runs of a variant, each (runs, ...), as ``weights/<file>.safetensors``."""
+        self._expect_writing()
+        path = self._path("weights", model, variant)
+        write_safetensors(path, weights)
+        return path
 
-        The values of ``metadata`` are JSON values.
+    def read_weights(self, model: str, *, variant: int = 0) -> dict[str, np.ndarray]:
+        """The weights given to ``save_weights``."""
+        return read_safetensors(self._path("weights", model, variant))
+
+    def save_preprocessing(self, model: str, arrays: Mapping[str, np.ndarray], *, variant: int = 0) -> Path | None:
+        """Save what the preprocessing of each run of a variant was fitted to, each (runs, ...), as
+        ``preprocessing/<file>.safetensors``; nothing where there are no arrays.
         """
-        return self._save_tensors("weights", model, weights, metadata)
-
-    def read_weights(self, model: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Weights and metadata given to ``save_weights``."""
-        return read_safetensors(self.folder / "weights" / f"{self.slug(model)}.safetensors")
-
-    def save_preprocessing(
-        self, model: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any] | None = None
-    ) -> Path:
-        """Save what the preprocessing of each run was fitted to, each (runs, ...), as
-        ``preprocessing/<slug>.safetensors``.
-
-        The values of ``metadata`` are JSON values.
-        """
-        return self._save_tensors("preprocessing", model, arrays, metadata)
-
-    def preprocessing(self, model: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """Arrays and metadata given to ``save_preprocessing``; None where nothing was saved."""
-        path = self.folder / "preprocessing" / f"{self.slug(model)}.safetensors"
-        return read_safetensors(path) if path.exists() else None
+        self._expect_writing()
+        path = self._path("preprocessing", model, variant)
+        if arrays:
+            write_safetensors(path, arrays)
+        return path if arrays else None
 
     def save_sources(self, files: Mapping[str, bytes]) -> None:
         """Save the files of the user's own modules and tasks in the folder ``sources``, instead of those saved before.
@@ -380,7 +376,9 @@ class Record:
 
     def _load_meta(self) -> None:
         rows = self._database.read("SELECT model, variant, swept, protocol FROM variants ORDER BY rowid")
-        self._slugs: dict[str, str] = dict(self._database.read("SELECT model, file FROM variants"))
+        files = self._database.read("SELECT model, variant, file FROM variants")
+        self._files: dict[tuple[str, int], str] = {(model, variant): file for model, variant, file in files}
+        self._slugs = slugs(model for model, _, _ in files)
         try:
             meta = read_meta(dict(self._database.read("SELECT key, value FROM meta")))
             self.study: dict[str, Any] = meta["study"]
@@ -394,13 +392,9 @@ class Record:
                 f"{self.folder / _DATABASE} is damaged: its description cannot be read ({error})."
             ) from error
 
-    def _save_tensors(
-        self, part: str, model: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any] | None
-    ) -> Path:
-        self._expect_writing()
-        path = self.folder / part / f"{self.slug(model)}.safetensors"
-        write_safetensors(path, arrays, metadata or {})
-        return path
+    def _path(self, part: str, model: str, variant: int) -> Path:
+        self._expect_variant(self._known(model), variant)
+        return self.folder / part / f"{self._files[model, variant]}{ENDINGS[part]}"
 
     def _write(self) -> AbstractContextManager[sqlite3.Connection]:
         self._expect_writing()
@@ -446,6 +440,12 @@ class Record:
                     ]
                 )
             )
+
+
+def _file(slug: str, variant: Variant, every: Iterable[Variant]) -> str:
+    """The name of a variant's files, without their ending. A slug holds no dot, so two never share a name."""
+    several = sum(other.model == variant.model for other in every) > 1
+    return f"{slug}.{variant.index}" if several else slug
 
 
 def _now() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -61,12 +60,8 @@ def sound_runs(results: Reader, *names: str) -> Iterator[tuple[Variant, dict[str
         RecordError: if a file is damaged.
     """
 
-    @lru_cache(maxsize=1)  # one file holds all variants of a model; all files at once may not fit into memory
-    def of_model(model: str) -> dict[str, np.ndarray] | None:
-        return results.predictions(model)
-
     for variant in in_order(results, results.variants):
-        arrays = of_model(variant.model)
+        arrays = results.predictions(variant.model, variant=variant.index)
         if arrays is None or not set(names) <= arrays.keys():
             continue
         found = {name: arrays[name] for name in names}
@@ -75,11 +70,9 @@ def sound_runs(results: Reader, *names: str) -> Iterator[tuple[Variant, dict[str
         if any(len(values) != runs for values in found.values()):
             continue
         diverged = [run.repeat for run in results.runs if run.variant == variant and run.status == "diverged"]
-        mine = ~np.isin(found["repeat"], diverged)
-        if "variant" in arrays:
-            mine &= arrays["variant"] == variant.index
-        if mine.any():
-            yield variant, {name: values[mine] for name, values in found.items()}
+        sound = ~np.isin(found["repeat"], diverged)
+        if sound.any():
+            yield variant, {name: values[sound] for name, values in found.items()}
 
 
 def in_order(results: Reader, variants: Iterable[Variant]) -> list[Variant]:

@@ -1,0 +1,112 @@
+"""What a record keeps of how its modules are built, so that it can be moved: references, options, source files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from tenfold.errors import RequestError
+from tenfold.models import ModelFactory
+from tenfold.own_files import own_file_of, own_sources
+from tenfold.recipe import Config
+from tenfold.record import Reader, Record, Variant
+
+__all__ = ["factory_of", "save_models"]
+
+
+class _Runs(Protocol):
+    @property
+    def config(self) -> Config: ...
+
+
+class _Job(Protocol):
+    """What is looked at of a job."""
+
+    @property
+    def factory(self) -> ModelFactory: ...
+
+    @property
+    def runs(self) -> Sequence[_Runs]: ...
+
+
+def save_models(record: Record, jobs: Mapping[str, _Job], task: type) -> None:
+    """Save the fact "models" and the files of the user's own modules and task.
+
+    For each model: "module" (a built-in name, "FILE.py:CLASS" with a file of the record's sources, or
+    "package.module:CLASS"), "estimator", "options" (of each variant), or in place of "module" a "reason" why it cannot
+    be built from the record.
+    """
+    sources: dict[str, bytes] = {}
+    models = {}
+    for number, (name, job) in enumerate(jobs.items()):
+        entry: dict[str, Any] = {"name": job.factory.name, "estimator": job.factory.is_estimator}
+        options = list({run.config.label: dict(job.factory.options) | dict(run.config.options) for run in job.runs}.values())
+        own = {f"{number}/{path}": content for path, content in job.factory.sources().items()}
+        sources |= own
+        entry |= _reference(job.factory, number) | _options(options)
+        models[name] = entry
+    if own_task := own_file_of(task):
+        sources |= {f"task/{path}": content for path, content in own_sources(own_task).items()}
+    record.save_meta("models", models)
+    if sources:
+        record.save_sources(sources)
+
+
+def _reference(factory: ModelFactory, number: int) -> dict[str, str]:
+    reference = factory.reference
+    if isinstance(reference, str):
+        file, _, name = reference.rpartition(":")
+        return {"module": f"{number}/{Path(file).name}:{name}" if file else reference}
+    module, name = getattr(reference, "__module__", ""), getattr(reference, "__qualname__", "")
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is not reference or module == "__main__":
+        return {"reason": f"'{factory.name}' was given as a Python object that cannot be imported again"}
+    return {"module": f"{module}:{name}"}
+
+
+def _options(options: list[dict[str, Any]]) -> dict[str, Any]:
+    try:
+        if json.loads(json.dumps(options)) == json.loads(json.dumps(options, default=list)):
+            return {"options": options}
+    except (TypeError, ValueError):
+        pass
+    return {"options": [], "reason": "an option of its constructor is neither a number, a text nor a list of them"}
+
+
+def factory_of(results: Reader, variant: Variant) -> ModelFactory:
+    """Builds the modules of a variant, from the record alone.
+
+    Raises:
+        RequestError: if it is an estimator, of which nothing is kept, or cannot be built from the record.
+    """
+    entry = (results.meta("models") or {}).get(variant.model) or {"reason": "the record does not say how"}
+    if entry.get("estimator"):
+        raise RequestError(
+            f"{variant.label} is an estimator ({entry['name']}): it has no weights, and the record keeps its "
+            "predictions only. Build it yourself and call its fit(inputs, targets)"
+        )
+    if "reason" in entry:
+        raise RequestError(f"{variant.label} cannot be built from the record {results.folder}: {entry['reason']}")
+    reference: Any = entry["module"]
+    module, _, name = reference.rpartition(":")
+    if module and not module.endswith(".py"):
+        reference = _imported(module, name, variant)
+    base = results.sources_folder or results.folder
+    return ModelFactory(reference, entry["options"][variant.index], base)
+
+
+def _imported(module: str, name: str, variant: Variant) -> Any:
+    import importlib
+
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise RequestError(f"{variant.label}: '{module}:{name}' cannot be imported here: {error}") from error
+    return found
