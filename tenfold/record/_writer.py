@@ -186,7 +186,7 @@ class Record:
         return record
 
     def close(self) -> None:
-        """Close the database and give the lock back; harmless when called twice."""
+        """Close the database and release the lock; harmless when called twice."""
         self._database.close()
         self._release()
 

@@ -181,7 +181,7 @@ def test_repeats_without_a_group_are_no_part_of_its_mean_and_said(example, tmp_p
         arrays["group"][arrays["target"] < 0] = 1  # what fills up counts nowhere
 
     folder = example.build_sequences(tmp_path / "s", models={"Net": (0.8, True)}, change=change, **ALONE)
-    figure, frame = drawn(groups, folder), tidy(Reader(folder), "Net", "")
+    figure, frame = drawn(groups, folder), tidy(Reader(folder), "Net")
     right = (frame["target"] == frame["prediction"]).groupby([frame["repeat"], frame["group"]]).mean()
     means = (100 * right.groupby("group").mean()).sort_values(ascending=False)
     np.testing.assert_allclose([x for x, _ in dots(figure, COLOURS["first"])], means)
@@ -206,7 +206,7 @@ def test_of_many_groups_the_best_and_the_worst_are_shown(example, tmp_path):
         arrays["group"] = np.where(arrays["target"] < 0, -1, np.arange(arrays["target"].shape[1]) % 100)
 
     folder = example.build_sequences(tmp_path / "s", models={"Net": (0.6, True)}, change=change, **ALONE)
-    frame = tidy(Reader(folder), "Net", "")
+    frame = tidy(Reader(folder), "Net")
     right = (frame["target"] == frame["prediction"]).groupby([frame["repeat"], frame["group"]]).mean()
     means = 100 * np.sort(right.groupby("group").mean())[::-1]
     figure = drawn(groups, folder)
@@ -379,7 +379,7 @@ def test_precision_and_recall_are_those_of_scikit_learn(sequence_report, width):
 def test_of_many_classes_those_of_least_recall_are_shown(example, tmp_path):
     names = tuple(f"class {number}" for number in range(40))
     folder = example.build_sequences(tmp_path / "s", models={"Net": (0.7, True)}, classes=names, **ALONE)
-    figure, frame = drawn(classes, folder), tidy(Reader(folder), "Net", "")
+    figure, frame = drawn(classes, folder), tidy(Reader(folder), "Net")
     right = (frame["target"] == frame["prediction"]).groupby([frame["repeat"], frame["target"]]).mean()
     least = set(right.groupby("target").mean().sort_values(kind="stable").index[:30])
     assert {int(text.split()[1]) for text in texts(figure) if re.fullmatch(r"class \d+", text)} == least
@@ -622,7 +622,7 @@ def test_a_task_of_ones_own_has_the_figures_whose_arrays_it_saves(example, tmp_p
         quick=False,
     ) as record:  # fmt: skip
         rng = np.random.default_rng(0)
-        arrays = example._sequence_arrays(rng, 0.8, ("",), 2, 3, True)
+        arrays = example._sequence_arrays(rng, 0.8, ({},), 2, 3, True)
         example._sequence_runs(record, "Net", arrays, np.zeros(2, bool), (8, True), rng)
         record.save_predictions("Net", arrays)
     results = Reader(tmp_path / "s")
