@@ -127,11 +127,11 @@ def _job(study: Study, model: ModelSettings, task: Task, device: str, checkpoint
     """All runs of a model. Its factory has what the module's constructor asks of the task, such as the image size."""
     factory = with_module_kwargs(model.factory, task.info.module_kwargs)
     runs = tuple(
-        RunId(config, repeat) for config in model.configs(fitted=factory.is_estimator) for repeat in range(study.repeats)
+        RunId(config, repeat)
+        for config in model.configs(fitted=factory.is_estimator)
+        for repeat in range(study.repeats)
     )
-    return Job(
-        model.name, factory, runs, study.seed, "vmap", cores(), device, checkpoint_seconds=checkpoint_seconds
-    )
+    return Job(model.name, factory, runs, study.seed, "vmap", cores(), device, checkpoint_seconds=checkpoint_seconds)
 
 
 def _try_modules(study: Study, jobs: Mapping[str, Job], task: Task) -> None:
@@ -210,7 +210,7 @@ def _open_record(folder: Path, study: Study, task: Task, jobs: Mapping[str, Job]
         },
     )
     record.save_meta("task", {"kind": spec.kind, "predictions": spec.predictions} | dataclasses.asdict(info))
-    save_models(record, jobs)
+    save_models(record, jobs, type(task))
     return record
 
 

@@ -202,11 +202,11 @@ def _train(
 ) -> Reader:
     from tenfold.cli._progress import progress
     from tenfold.study import run as run_study
-    from tenfold.tasks import find_task, spec_of
+    from tenfold.tasks import find_task
 
     repeats = f"{study.repeats} repeats" if study.repeats != 1 else "1 repeat"
     say(f"{study.name}: {len(study.models)} model{'s' * (len(study.models) != 1)}, {repeats} of each, into {folder}")
-    metrics = spec_of(find_task(study.task.kind, base=study.base)).metrics
+    metrics = find_task(study.task.kind, base=study.base).spec.metrics
     primary = next(metric for metric in metrics if metric.primary)
     with progress(primary) as watch:
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tenfold.config import ModelSettings, Study
     from tenfold.published import Published
+    from tenfold.recipe import Config
     from tenfold.tasks import Task
 
 __all__ = ["datasets_text", "listing_text", "study_text"]
@@ -50,12 +51,12 @@ def datasets_text() -> str:
 
 def study_text(study: Study) -> str:
     """A study as resolved: protocol, task, and each model with its size, recipe and published figures."""
-    from tenfold.tasks import find_task, spec_of
+    from tenfold.tasks import find_task
 
     head = f"{study.name}: {study.title}" if study.title else study.name
     task, without_task = _task(study)
     settings = {"repeats": study.repeats, "seed": study.seed}
-    units = {metric.name: metric.unit for metric in spec_of(find_task(study.task.kind, base=study.base)).metrics}
+    units = {metric.name: metric.unit for metric in find_task(study.task.kind, base=study.base).spec.metrics}
     parts = [
         head,
         study.description.strip(),
@@ -66,7 +67,7 @@ def study_text(study: Study) -> str:
                     "task", {key: value for key, value in study.task.model_dump().items() if value not in (None, {})}
                 ),
                 *([_pairs("quick", study.quick)] if study.quick else []),
-                *([f"  design  {task.resampling().note}"] if task is not None else []),
+                *([f"  repeats {task.resampling(_configs(study)).reason}"] if task is not None else []),
             ]
         ),
         *("\n".join(_model(model, task, units)) for model in study.models),
@@ -124,11 +125,15 @@ def _task(study: Study) -> tuple[Task | None, str]:
     return load_task(study), ""
 
 
+def _configs(study: Study) -> list[Config]:
+    return [config for model in study.models for config in model.configs()]
+
+
 def _parameters(model: ModelSettings, task: Task) -> str:
-    from tenfold.study import with_module_kwargs
+    from tenfold.models import with_module_kwargs
 
     try:
-        factory = with_module_kwargs(model.factory, task)
+        factory = with_module_kwargs(model.factory, task.info.module_kwargs)
         different = {repr(config.options): config.options for config in model.configs()}
         modules = (factory.build(0, **options) for options in different.values())
         counts = sorted({sum(parameter.numel() for parameter in module.parameters()) for module in modules})
@@ -138,10 +143,10 @@ def _parameters(model: ModelSettings, task: Task) -> str:
 
 
 def _is_estimator(model: ModelSettings, task: Task) -> bool:
-    from tenfold.study import with_module_kwargs
+    from tenfold.models import with_module_kwargs
 
     try:
-        return with_module_kwargs(model.factory, task).is_estimator
+        return with_module_kwargs(model.factory, task.info.module_kwargs).is_estimator
     except Exception:  # it cannot be built, which _parameters says
         return False
 

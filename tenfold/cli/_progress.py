@@ -14,7 +14,7 @@ from tenfold.cli._group import say
 
 if TYPE_CHECKING:
     from tenfold.events import EpochDone, Event, ModelDone, ModelStarted
-    from tenfold.tasks import Metric
+    from tenfold.metrics import Metric
 
 __all__ = ["Progress", "progress"]
 

@@ -19,7 +19,7 @@ from tenfold.config._sweep import listed, read_sweep, recipes_of, single_values
 from tenfold.errors import RequestError, StudyError, nearest
 from tenfold.models import ModelFactory
 from tenfold.published import read_published
-from tenfold.tasks import TASKS, TaskSpec, TaskSettings, find_task
+from tenfold.tasks import TASKS, TaskSettings, TaskSpec, find_task
 
 __all__ = ["BUILT_IN", "built_in_studies", "load_study", "parse_study", "to_toml"]
 

@@ -43,7 +43,9 @@ def save_models(record: Record, jobs: Mapping[str, _Job], task: type) -> None:
     models = {}
     for number, (name, job) in enumerate(jobs.items()):
         entry: dict[str, Any] = {"name": job.factory.name, "estimator": job.factory.is_estimator}
-        options = list({run.config.label: dict(job.factory.options) | dict(run.config.options) for run in job.runs}.values())
+        options = list(
+            {run.config.label: dict(job.factory.options) | dict(run.config.options) for run in job.runs}.values()
+        )
         own = {f"{number}/{path}": content for path, content in job.factory.sources().items()}
         sources |= own
         entry |= _reference(job.factory, number) | _options(options)
@@ -84,7 +86,8 @@ def factory_of(results: Reader, variant: Variant) -> ModelFactory:
     Raises:
         RequestError: if it is an estimator, of which nothing is kept, or cannot be built from the record.
     """
-    entry = (results.meta("models") or {}).get(variant.model) or {"reason": "the record does not say how"}
+    known: dict[str, dict[str, Any]] = results.meta("models") or {}
+    entry = known.get(variant.model) or {"reason": "the record does not say how"}
     if entry.get("estimator"):
         raise RequestError(
             f"{variant.label} is an estimator ({entry['name']}): it has no weights, and the record keeps its "

@@ -1,22 +1,27 @@
-"""The winner of a study, handed over: its modules with their weights, and what can be done with them."""
+"""The winner of a study, handed over: its modules with their weights, and answers on new data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
-from tenfold.config import ModelSettings, parse_study
 from tenfold.errors import RequestError
-from tenfold.recipe import Config
+from tenfold.export._inputs import prepared
+from tenfold.export._models import factory_of
 from tenfold.record import Reader, Variant
 from tenfold.retrieval import Matcher
+from tenfold.sampling import Standardise
 
-__all__ = ["Results", "Winner"]
+__all__ = ["Answers", "Results", "Winner"]
+
+# Examples in one forward pass.
+_AT_ONCE = 200
 
 
 class Results(Reader):
@@ -34,7 +39,7 @@ class Results(Reader):
         return self.winner(ranks[0].label)
 
     def winner(self, label: str) -> Winner:
-        """The model (and setting) of the name that tables show."""
+        """The variant of the name that tables show."""
         found = {variant.label: variant for variant in self.variants}
         if label not in found:
             raise RequestError(f"no model '{label}' in the record {self.folder}; there are {', '.join(found)}")
@@ -42,12 +47,40 @@ class Results(Reader):
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What a winner says about new examples.
+
+    Args:
+        probability: of each answer, mean over the repeats, shape (examples, answers).
+        of_repeats: the same of each repeat, shape (repeats, examples, answers).
+        labels: of the answers.
+    """
+
+    probability: np.ndarray
+    of_repeats: np.ndarray
+    labels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.probability)
+
+    @property
+    def classes(self) -> list[str]:
+        """The likeliest answer to each example."""
+        return [self.labels[at] for at in self.probability.argmax(-1)]
+
+    @property
+    def agreement(self) -> np.ndarray:
+        """Fraction of the repeats whose likeliest answer is that of all together, shape (examples,)."""
+        return (self.of_repeats.argmax(-1) == self.probability.argmax(-1)).mean(0)
+
+
+@dataclass(frozen=True)
 class Winner:
-    """All repeats of one model of a study, trained.
+    """All repeats of one variant of a study, trained. New data go in as they are: preprocessing is in the record.
 
     Args:
         results: of the study.
-        variant: model and setting.
+        variant: a model with a config.
     """
 
     results: Reader
@@ -55,88 +88,136 @@ class Winner:
 
     @property
     def repeats(self) -> tuple[int, ...]:
-        """Those that were trained to their end and did not diverge."""
-        return tuple(
-            run.repeat
-            for run in self.results.runs
-            if run.variant == self.variant and run.status in ("finished", "stopped")
-        )
+        """Those that were trained to their end and did not diverge, in order."""
+        sound = [run for run in self.results.runs if run.status in ("finished", "stopped")]
+        return tuple(sorted(run.repeat for run in sound if run.variant == self.variant))
 
     def module(self, repeat: int) -> nn.Module:
-        """The plain module of one repeat, with its weights, in evaluation mode.
+        """The plain module of one repeat, with its weights, in evaluation mode. It takes preprocessed inputs; see
+        ``predict`` for data as they are.
 
         Raises:
-            RequestError: if that repeat was not trained, or the model is an estimator, of which nothing is kept.
+            RequestError: if that repeat was not trained, or the module cannot be built from the record.
         """
-        if repeat not in self.repeats:
-            raise RequestError(f"repeat {repeat} of {self.variant.label} is not there; there are {self.repeats}")
-        model, config = self._model()
-        source = model.factory
-        facts = (self.results.meta("task") or {}).get("module_kwargs", {})
-        accepted = source.accepts() or set()
-        source = replace(
-            source, options={name: value for name, value in facts.items() if name in accepted} | dict(source.options)
-        )
-        if source.is_estimator:
-            raise RequestError(
-                f"{self.variant.label} is an estimator ({source.name}): it has no weights, and the record keeps its "
-                "predictions only. Build it yourself and call its fit(inputs, targets)"
-            )
-        module = source.build(0, **({} if config.dropout is None else {"dropout": config.dropout}))
-        kept = self.results.predictions(self.variant.model)  # in the order of the weights
-        assert kept is not None
-        at = int(np.flatnonzero((kept["variant"] == self.variant.index) & (kept["repeat"] == repeat))[0])
-        weights, _ = self.results.weights(self.variant.model)
-        module.load_state_dict({name: torch.from_numpy(np.array(value[at])) for name, value in weights.items()})
+        row = self._row(repeat)
+        module = factory_of(self.results, self.variant).build(0)
+        weights = self.results.weights(self.variant.model, variant=self.variant.index)
+        tensors = {name: torch.from_numpy(np.array(value[row])) for name, value in weights.items()}
+        floating = [tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()]
+        module.to(floating[0] if floating else None).load_state_dict(tensors)
         return module.eval()
 
-    def matcher(self, *, similarity: Literal["cosine", "euclidean"] | None = None) -> Matcher:
-        """Recognises images by example, with the embeddings of all repeats together.
+    def outputs(self, data: Any, *, repeats: Literal["all"] | int | Sequence[int] = "all") -> list[Any]:
+        """What the modules give for new data, one tree of tensors per repeat, examples first.
 
-        Each repeat's embedding is brought to length 1 and they are put side by side, so that the cosine similarity is
-        the mean of the repeats'.
+        Args:
+            data: in its own units: images (files, Pillow images, bytes of 0 to 255), pairs of images, recordings
+                (samples x channels); for a task of one's own the arrays that its modules take.
+            repeats: which.
+        """
+        inputs = prepared(data, self._task["inputs"])
+        return [_forward(self._steps(repeat), inputs) for repeat in self._chosen(repeats)]
+
+    def predict(self, data: Any, *, repeats: Literal["all"] | int | Sequence[int] = "all") -> Answers:
+        """Answers with their probabilities on new data, by one repeat or several together.
+
+        Args:
+            data, repeats: see ``outputs``.
+        Raises:
+            RequestError: if the study is not one of classes or of pairs; ``matcher`` is for matching by example,
+                ``outputs`` for everything else.
+        """
+        kind = self._task["predictions"]
+        if kind not in ("classes", "binary"):
+            other = "matcher()" if kind == "ranking" else "outputs(data)"
+            raise RequestError(f"predict: the task '{self._task['kind']}' has no classes to choose from; use {other}")
+        probability = [_logits(output).softmax(-1).float().numpy() for output in self.outputs(data, repeats=repeats)]
+        of_repeats = np.stack(probability)
+        given = self._task["labels"].get("class" if kind == "classes" else "answer") or ()
+        labels = tuple(given) or tuple(map(str, range(of_repeats.shape[-1])))
+        return Answers(of_repeats.mean(0), of_repeats, labels)
+
+    def embed(self, images: Any, *, repeats: Literal["all"] | int | Sequence[int] = "all") -> np.ndarray:
+        """Embeddings of images in their own units, (examples, dimension): each repeat's brought to length 1 and put
+        side by side, so that the cosine similarity is the mean of the repeats'."""
+        parts = [nn.functional.normalize(output.float(), dim=1) for output in self.outputs(images, repeats=repeats)]
+        return torch.cat(parts, dim=1).numpy()
+
+    def matcher(self, *, similarity: Literal["cosine", "euclidean"] | None = None) -> Matcher:
+        """Recognises images by example, with the embeddings of all repeats together; see ``embed``.
 
         Args:
             similarity: by which examples are ranked; the study's by default.
         Raises:
             RequestError: if the study is not one of matching by example.
         """
-        task = self.results.study["task"]
-        if task.get("kind") != "match":
-            raise RequestError(f"a matcher needs a study of the task 'match'; this one is '{task.get('kind')}'")
-        modules = [self.module(repeat) for repeat in self.repeats]
-        if not modules:
-            raise RequestError(f"no repeat of {self.variant.label} was trained to its end")
-        size = (self.results.meta("task") or {}).get("module_kwargs", {}).get("size")
-        embed = _Together(modules, invert=bool(task.get("invert")))
-        return Matcher(embed, similarity=similarity or task.get("similarity", "cosine"), size=size)
+        if self._task["predictions"] != "ranking":
+            raise RequestError(f"a matcher needs a study of the task 'match'; this one is '{self._task['kind']}'")
+        steps = [self._steps(repeat) for repeat in self._chosen("all")]
 
-    def _model(self) -> tuple[ModelSettings, Config]:
-        folder = self.results.folder
-        base = self.results.meta("base")
-        raw: dict[str, Any] = {
-            key: value
-            for key, value in self.results.study.items()
-            if key not in ("resampling", "data_fingerprint") and (key != "quick" or isinstance(value, dict))
-        }
-        study = parse_study(raw, base=(folder / base) if base else Path())
-        model = next(model for model in study.models if model.name == self.variant.model)
-        # An estimator has fewer configs than its recipe.
-        config = next(
-            (config for config in model.recipe.configs() if config.setting == self.variant.swept_label), Config()
+        def embed(images: np.ndarray) -> np.ndarray:
+            """Images (n, channels, size, size) from 0 to 1, as the matcher prepares them."""
+            inputs = (np.ascontiguousarray(images, dtype=np.float32),)
+            return torch.cat(
+                [nn.functional.normalize(_forward(each, inputs).float(), dim=1) for each in steps], 1
+            ).numpy()
+
+        spec, settings = self._task["inputs"], self.results.study["task"]
+        return Matcher(
+            embed,
+            similarity=similarity or settings.get("similarity", "cosine"),
+            size=spec["height"],
+            channels=spec["channels"],
         )
-        return model, config
+
+    # -- inner --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _task(self) -> dict[str, Any]:
+        return self.results.meta("task")
+
+    def _chosen(self, repeats: Literal["all"] | int | Sequence[int]) -> Sequence[int]:
+        if repeats == "all":
+            repeats = self.repeats
+        chosen = [repeats] if isinstance(repeats, int) else list(repeats)
+        if not chosen:
+            raise RequestError(f"no repeat of {self.variant.label} was trained to its end")
+        return chosen
+
+    def _row(self, repeat: int) -> int:
+        """Place of a repeat among the runs of the variant."""
+        if repeat not in self.repeats:
+            raise RequestError(f"repeat {repeat} of {self.variant.label} is not there; there are {self.repeats}")
+        kept = self.results.predictions(self.variant.model, variant=self.variant.index)
+        assert kept is not None
+        return int(np.flatnonzero(kept["repeat"] == repeat)[0])
+
+    def _steps(self, repeat: int) -> tuple[Standardise | None, nn.Module]:
+        """Preprocessing and module of one repeat."""
+        module, arrays = self.module(repeat), self.results.preprocessing(self.variant.model, variant=self.variant.index)
+        if arrays is None:
+            return None, module
+        row = self._row(repeat)
+        return Standardise.from_arrays({name: value[row : row + 1] for name, value in arrays.items()}), module
 
 
-class _Together:
-    """Images (n, 1, size, size) -> the embeddings of several modules, each of length 1, side by side."""
-
-    def __init__(self, modules: list[nn.Module], *, invert: bool = False) -> None:
-        self.modules, self.invert = modules, invert
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        inputs: Tensor = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))
-        inputs = 1 - inputs if self.invert else inputs
+def _forward(steps: tuple[Standardise | None, nn.Module], inputs: tuple[np.ndarray, ...]) -> Any:
+    """The output of one repeat for all examples, batch by batch."""
+    preprocess, module = steps
+    dtype = next((value.dtype for value in module.parameters()), torch.float32)
+    outputs = []
+    for batch in _batches(inputs):
+        values = tuple(value.to(dtype)[None] if value.is_floating_point() else value[None] for value in batch)
+        values = values if preprocess is None else preprocess(values)
         with torch.no_grad():
-            parts = [nn.functional.normalize(module(inputs).float(), dim=1) for module in self.modules]
-        return torch.cat(parts, dim=1).numpy()
+            outputs.append(module(*(value[0] for value in values)))
+    return tree_map(lambda *parts: torch.cat(parts), *outputs)
+
+
+def _batches(inputs: tuple[np.ndarray, ...]) -> Iterator[tuple[Tensor, ...]]:
+    for start in range(0, len(inputs[0]), _AT_ONCE):
+        yield tuple(torch.from_numpy(np.ascontiguousarray(value[start : start + _AT_ONCE])) for value in inputs)
+
+
+def _logits(output: Any) -> Tensor:
+    return output if isinstance(output, Tensor) else output[0]

@@ -169,7 +169,7 @@ def _margins(counts: np.ndarray | ClassCounts) -> ClassCounts:
     return ClassCounts(np.diagonal(counts, axis1=1, axis2=2), counts.sum(2), counts.sum(1))
 
 
-def _or_nan(counts: np.ndarray | ClassCounts) -> np.ndarray:
+def _or_nan(counts: np.ndarray) -> np.ndarray:
     """Counts as divisors: NaN in place of 0, so that the quotient is NaN without a warning."""
     return np.where(counts > 0, counts, np.nan)
 

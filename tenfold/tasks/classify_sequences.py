@@ -298,7 +298,7 @@ class ClassifySequences:
     def splits(
         self, repeats: Sequence[int], *, seed: int, configs: Sequence[Config] | None = None
     ) -> dict[Part, Split]:
-        chosen = [self._by(config) for config in (configs or [None] * len(repeats))]
+        chosen: list[By] = [self._by(config) for config in (configs or [None] * len(repeats))]
         rows = [self._rows(repeat, seed, by) for repeat, by in zip(repeats, chosen, strict=True)]
         preprocess = self._standardise([own["train"] for own in rows])
         weights = torch.stack([self._class_weights(own["train"]) for own in rows])
@@ -439,25 +439,29 @@ class ClassifySequences:
         wrong = np.isfinite(probability).all(-1) & (target >= 0) & (target != prediction)
         (counts,) = confusion_counts(target[wrong][None], prediction[wrong][None], self._data.n_classes)
         shown: dict[str, list[Any]] = {key: [] for key in ("windows", "length", "target", "prediction", "probability")}
-        for actual, predicted in zip(
+        for actual, said in zip(
             *np.unravel_index(np.argsort(-counts, axis=None, kind="stable")[:6], counts.shape), strict=True
         ):
-            if not counts[actual, predicted]:
+            if not counts[actual, said]:
                 continue
-            of_pair = wrong & (target == actual) & (prediction == predicted)
-            sure = np.where(of_pair, probability[..., predicted], -1.0)
+            of_pair = wrong & (target == actual) & (prediction == said)
+            sure = np.where(of_pair, probability[..., said], -1.0)
             place = np.unravel_index(int(sure.argmax()), sure.shape)
             window = int(arrays["window"][place])
             start = int(self._source.starts[window])
             length = self.n_steps if self._source.lengths is None else int(self._source.lengths[window])
             signals = np.zeros((self.n_steps, len(self.channels)), np.float32)
             signals[:length] = self._source.signals[start : start + length].numpy()
-            for key, value in zip(shown, (signals, length, actual, predicted, float(sure[place])), strict=True):
+            for key, value in zip(shown, (signals, length, actual, said, float(sure[place])), strict=True):
                 shown[key].append(value)
         if not shown["length"]:
             return {}
         kept = {key: np.array(values) for key, values in shown.items()}
-        return kept | {"model": np.full(len(kept["length"]), list(dict.fromkeys(each.model for each in predicted)).index(model), dtype=np.int32)}
+        return kept | {
+            "model": np.full(
+                len(kept["length"]), list(dict.fromkeys(each.model for each in predicted)).index(model), dtype=np.int32
+            )
+        }
 
     def _rank(self, predicted: Predicted) -> tuple[bool, float]:
         """By it the best of several is the one to show: one of the usual split, then by accuracy."""

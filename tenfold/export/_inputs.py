@@ -1,0 +1,154 @@
+"""New data in their own units become what a module takes, before the preprocessing of each run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tenfold import datasets
+from tenfold.errors import RequestError, ShapeError
+
+__all__ = ["prepared"]
+
+Arrays = tuple[np.ndarray, ...]
+
+
+def prepared(data: Any, spec: Mapping[str, Any]) -> Arrays:
+    """Inputs as float32 arrays, examples first.
+
+    Args:
+        data: images (a file, a Pillow image, an array of bytes, or several); pairs of images; recordings (an array of
+            samples x channels, or several); or, for a task of one's own, the arrays that its modules take.
+        spec: ``TaskInfo.inputs`` of the study.
+    Raises:
+        ShapeError, RequestError: if the data do not fit the study.
+    """
+    return _KINDS[spec["kind"]](data, spec)
+
+
+def _images(data: Any, spec: Mapping[str, Any]) -> Arrays:
+    """Images (n, channels, height, width) from 0 to 1."""
+    images = [_image(image, spec) for image in _several(data, _is_one_image)]
+    return (np.stack(images),)
+
+
+def _image(image: Any, spec: Mapping[str, Any]) -> np.ndarray:
+    if isinstance(image, str | Path) or hasattr(image, "getpixel"):
+        image = _read(image, colour=spec["channels"] == 3)
+    array = np.asarray(image)
+    if array.ndim == 2:
+        array = array[None]
+    elif array.ndim == 3 and array.shape[0] not in (1, 3) and array.shape[2] in (1, 3):
+        array = array.transpose(2, 0, 1)
+    if array.ndim != 3 or array.shape[0] not in (1, 3):
+        raise ShapeError(
+            f"expected an image of shape (height, width), (channels, height, width) or (height, width, channels) with "
+            f"1 or 3 channels, got {array.shape}"
+        )
+    if array.dtype.kind not in "buif":
+        raise ShapeError(f"expected an image of integers from 0 to 255 or of fractions, got {array.dtype}")
+    array = datasets.with_channels(array, spec["channels"])
+    if spec["size"] is not None:
+        return datasets.average_down(array, spec["size"])
+    if array.shape[1:] != (spec["height"], spec["width"]):
+        raise ShapeError(
+            f"expected an image of {spec['height']} x {spec['width']} pixels (height x width), as the study's, got "
+            f"{array.shape[1]} x {array.shape[2]}"
+        )
+    return array.astype(np.float32) / (255 if array.dtype.kind in "iu" else 1)
+
+
+def _read(image: Any, *, colour: bool) -> np.ndarray:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        opened = image if hasattr(image, "getpixel") else Image.open(image)
+        array = np.asarray(datasets.plain_image(opened, colour=colour))
+    except (OSError, UnidentifiedImageError, ValueError) as error:
+        raise RequestError(f"{image}: cannot be read as an image ({error})") from error
+    return array.transpose(2, 0, 1) if colour else array[None]
+
+
+def _is_one_image(data: Any) -> bool:
+    if isinstance(data, str | Path) or hasattr(data, "getpixel"):
+        return True
+    return isinstance(data, np.ndarray) and (data.ndim == 2 or (data.ndim == 3 and data.shape[2] in (1, 3)))
+
+
+def _pairs(data: Any, spec: Mapping[str, Any]) -> Arrays:
+    """Pairs of grey images (n, 2, height, width) from 0 to 1."""
+    one = _is_one_pair(data)
+    pairs = [data] if one else list(data)
+    if any(len(pair) != 2 for pair in pairs):
+        raise ShapeError("expected pairs of images: (first, second), or an array of shape (n, 2, height, width)")
+    return (np.stack([np.concatenate([_image(image, spec) for image in pair]) for pair in pairs]),)
+
+
+def _is_one_pair(data: Any) -> bool:
+    if isinstance(data, np.ndarray):
+        return data.ndim == 3
+    return len(data) == 2 and all(_is_one_image(image) for image in data)
+
+
+def _windows(data: Any, spec: Mapping[str, Any]) -> Arrays:
+    """Windows (n, steps, channels), and their lengths (n,) where windows differ in length."""
+    windows = [window for recording in _several(data, _is_one_recording) for window in _cut(recording, spec)]
+    if not spec["varying"]:
+        return (np.stack(windows),)
+    lengths = np.array([len(window) for window in windows])
+    filled = np.zeros((len(windows), max(lengths.max(), spec["steps"]), len(spec["channels"])), np.float32)
+    for row, window in zip(filled, windows, strict=True):
+        row[: len(window)] = window
+    return filled, lengths
+
+
+def _is_one_recording(data: Any) -> bool:
+    return not isinstance(data, list | tuple) and np.ndim(data) == 2
+
+
+def _cut(recording: Any, spec: Mapping[str, Any]) -> list[np.ndarray]:
+    signals = np.asarray(recording, dtype=np.float32)
+    recorded = list(spec["recorded"])
+    if signals.ndim != 2 or signals.shape[1] != len(recorded):
+        raise ShapeError(
+            f"expected a recording of shape (samples, {len(recorded)} channels: {', '.join(recorded)}), got "
+            f"{signals.shape}"
+        )
+    if not np.isfinite(signals).all():
+        raise RequestError("a recording holds numbers that are not finite; cut it there, or fill the gap")
+    terms = [[recorded.index(term) for term in _terms(name, recorded)] for name in spec["channels"]]
+    signals = np.stack([signals[:, places].sum(axis=1) for places in terms], axis=1)
+    window = spec["window"] or (None if spec["varying"] else spec["steps"])
+    if window is None:
+        return [signals]
+    if len(signals) < window:
+        raise ShapeError(f"expected a recording of at least {window} samples, got {len(signals)}")
+    stride = max(1, round(window * (1 - spec["overlap"]))) if spec["window"] else window
+    return [signals[start : start + window] for start in range(0, len(signals) - window + 1, stride)]
+
+
+def _terms(name: str, recorded: Sequence[str]) -> list[str]:
+    return [name] if name in recorded else [term.strip() for term in name.split(" + ")]
+
+
+def _arrays(data: Any, spec: Mapping[str, Any]) -> Arrays:
+    arrays = tuple(np.asarray(part) for part in (data if isinstance(data, tuple) else (data,)))
+    return tuple(part.astype(np.float32) if part.dtype.kind == "f" else part for part in arrays)
+
+
+def _several(data: Any, is_one: Callable[[Any], bool]) -> list[Any]:
+    found = [data] if is_one(data) else list(data)
+    if not found:
+        raise ShapeError("expected at least one example, got none")
+    return found
+
+
+_KINDS: dict[str, Callable[[Any, Mapping[str, Any]], Arrays]] = {
+    "images": _images,
+    "pairs": _pairs,
+    "windows": _windows,
+    "arrays": _arrays,
+}
