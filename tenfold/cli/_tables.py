@@ -1,4 +1,4 @@
-"""Reader as text: a table that fits the terminal, Markdown where there is none, then the verdicts."""
+"""Results as text: a table that fits the terminal, or Markdown without one; then the verdicts."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ _GAP = "  "
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its heading and one text a row.
+    """One column of a table.
 
     Args:
+        heading: its title.
+        cells: one text per row.
+        right: aligned to the right.
         optional: left out where the terminal is too narrow, the last such column first.
     """
 
@@ -34,7 +37,7 @@ class Column:
 
 
 def terminal_width() -> int | None:
-    """Columns of the terminal that stdout is, None where it is none."""
+    """Columns of the terminal; None where stdout is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -52,7 +55,7 @@ def table(columns: Sequence[Column], width: int | None) -> str:
 
 
 def results_table(results: Reader, width: int | None) -> str:
-    """One row a variant: the primary metric measured beside published, then the other metrics as far as there is room."""
+    """One row per variant: the primary metric, measured beside published; then the other metrics that fit."""
     metric, summaries = results.metric(), results.summaries()
     variants = [variant for variant in results.variants if variant.label in summaries]
     style = _Style(metric["unit"], "+-" if width is None else "±", 1 if width is not None and width < 100 else 2)
@@ -81,7 +84,7 @@ def results_table(results: Reader, width: int | None) -> str:
 
 
 def verdict_text(results: Reader, width: int | None) -> str:
-    """The verdict in plain words, then what a reader has to know about it."""
+    """The verdict in plain words, then its limits."""
     return "\n\n".join(
         part
         for part in (
@@ -105,7 +108,7 @@ def pairs_text(results: Reader, metric: str | None, width: int | None) -> str:
 
 
 def certificate_text(certificates: dict[str, dict[str, Any]], width: int | None) -> str:
-    """What ``--verify`` found: how far recorded runs are from the same runs trained alone."""
+    """What ``--verify`` found: the difference between recorded runs and the same runs trained alone."""
     lines = []
     for model, found in certificates.items():
         if "predictions" in found:  # of an estimator, which has no weights
@@ -143,7 +146,7 @@ def _listing(title: str, lines: Sequence[str], width: int | None) -> str:
 
 @dataclass(frozen=True)
 class _Style:
-    """How scores are written: shares as percent with so many decimals, others with four digits."""
+    """How scores are written: fractions as percent with so many decimals, others with four decimals."""
 
     unit: str
     sign: str
@@ -172,7 +175,7 @@ def _count(results: Reader, variant: Variant, n: int) -> str:
 
 
 def _short(answer: AgainstPublished | AgainstSingle | None) -> str:
-    """The verdict against a published figure in a word or two; a bare figure is only placed among our runs."""
+    """The verdict against a published figure in a word or two; without a deviation, its place among our runs."""
     from tenfold.stats import AgainstPublished
 
     if answer is None:
@@ -210,7 +213,7 @@ def _column_width(column: Column) -> int:
 
 
 def _cell_width(text: str) -> int:
-    """Columns on a terminal: a Chinese letter takes two."""
+    """Columns on a terminal: a Chinese character takes two."""
     from rich.cells import cell_len
 
     return cell_len(text)

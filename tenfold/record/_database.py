@@ -32,7 +32,7 @@ _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE variants (
     model TEXT NOT NULL, variant INTEGER NOT NULL, swept TEXT NOT NULL, protocol TEXT NOT NULL, label TEXT NOT NULL,
-    PRIMARY KEY (model, variant)
+    file TEXT NOT NULL, PRIMARY KEY (model, variant)
 );
 CREATE TABLE plans (model TEXT PRIMARY KEY, plan TEXT NOT NULL);
 CREATE TABLE runs (
@@ -61,7 +61,7 @@ CREATE TABLE events (
 """
 
 
-def create_database(path: Path, meta: dict[str, str], variants: Iterable[tuple[str, int, str, str, str]]) -> None:
+def create_database(path: Path, meta: dict[str, str], variants: Iterable[tuple[str, int, str, str, str, str]]) -> None:
     """Write a new database that appears at ``path`` complete or not at all.
 
     Args:
@@ -78,7 +78,7 @@ def create_database(path: Path, meta: dict[str, str], variants: Iterable[tuple[s
                 f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; BEGIN; {_SCHEMA}"
             )
             connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-            connection.executemany("INSERT INTO variants VALUES (?, ?, ?, ?, ?)", variants)
+            connection.executemany("INSERT INTO variants VALUES (?, ?, ?, ?, ?, ?)", variants)
             connection.execute("COMMIT")
         finally:
             connection.close()

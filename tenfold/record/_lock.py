@@ -1,4 +1,4 @@
-"""One writer a folder. The operating system holds the lock, so it is free again however the writer ends."""
+"""One writer per folder. The operating system holds the lock, so it is free again however the writer ends."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tenfold.files import disk_trouble
 
 __all__ = ["FolderLock"]
 
-# Locked byte on Windows, far behind the text: there a locked range cannot be read by others.
+# The locked byte on Windows, far behind the text, because others cannot read a locked range there.
 _FAR = 1 << 30
 _held: set[int] = set()
 _hooked = False
 
 
 class FolderLock:
-    """A lock on ``path``, taken on construction, given back by ``release`` or by the end of the process.
+    """A lock on ``path``, taken on construction, released by ``release`` or by the end of the process.
 
     A file that merely exists would outlive ``kill -9``; ``flock`` (``msvcrt.locking`` on Windows) does not.
     The file holds the owner's pid and host so that a second process can name them. Its content alone means nothing.
@@ -63,7 +63,7 @@ class FolderLock:
             ) from error
 
     def release(self) -> None:
-        """Give the lock back; harmless when called twice."""
+        """Release the lock; harmless when called twice."""
         if self._descriptor is None:
             return
         _held.discard(self._descriptor)

@@ -1,4 +1,4 @@
-"""Many verdicts on pairs turned into one ranking a reader can take in."""
+"""One ranking from many verdicts on pairs."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def rank(order: Sequence[str], verdicts: Iterable[Verdict]) -> list[Rank]:
 
 
 def groups_not_told_apart(order: Sequence[str], different: Iterable[tuple[str, str]]) -> list[tuple[str, ...]]:
-    """The fewest-looking set of groups such that two labels share one exactly when they are not told apart.
+    """A small set of groups such that two labels share a group exactly when they are not told apart.
 
     Args:
         order: labels, the best first.

@@ -20,7 +20,6 @@ from tenfold.record import _sentences as sentences
 from tenfold.record._arrays import read_npz, read_safetensors
 from tenfold.record._ranking import Rank, rank
 from tenfold.record._sentences import VerdictWords
-from tenfold.record._slug import slugs
 from tenfold.record._snapshot import Curve, read_curves, read_snapshot
 from tenfold.record._variant import Settings, Variant
 from tenfold.stats import (
@@ -68,7 +67,6 @@ class Reader:
         self.models: tuple[str, ...] = tuple(model["name"] for model in self.study["models"])
         self.variants, self.plans = self._snapshot.variants, self._snapshot.plans
         self.runs, self.events = self._snapshot.runs, self._snapshot.events
-        self._slugs = slugs(self.models)
         recorded = {run.repeat for run in self.runs}
         self.repeats: tuple[int, ...] = tuple(sorted(recorded | set(range(int(self.study.get("repeats", 0))))))
         self._verdicts: dict[tuple[Any, ...], list[Verdict]] = {}
@@ -340,7 +338,7 @@ class Reader:
 
     def predictions(self, model: str) -> dict[str, np.ndarray] | None:
         """Test predictions of a model by name, runs first, as docs/record.md describes; None where none were saved."""
-        return self._arrays(self._slugs[self._known(model)])
+        return self._arrays(self._snapshot.files[self._known(model)])
 
     def gallery(self) -> dict[str, np.ndarray] | None:
         """Examples worth showing; None where none were saved."""
@@ -348,13 +346,13 @@ class Reader:
 
     def weights(self, model: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weights of all runs of a model, each (runs, ...), and their metadata."""
-        return read_safetensors(self.folder / "weights" / f"{self._slugs[self._known(model)]}.safetensors")
+        return read_safetensors(self.folder / "weights" / f"{self._snapshot.files[self._known(model)]}.safetensors")
 
     def preprocessing(self, model: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """What the preprocessing of each run was fitted to, each (runs, ...), and its metadata; None where there is
         none.
         """
-        path = self.folder / "preprocessing" / f"{self._slugs[self._known(model)]}.safetensors"
+        path = self.folder / "preprocessing" / f"{self._snapshot.files[self._known(model)]}.safetensors"
         return read_safetensors(path) if path.exists() else None
 
     @property

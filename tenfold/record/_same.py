@@ -15,7 +15,7 @@ __all__ = ["differences", "normal_json"]
 
 
 def normal_json(value: Any) -> Any:
-    """The value as JSON will give it back: tuples as lists, keys as text, NumPy numbers as numbers."""
+    """The value as JSON returns it: tuples as lists, keys as text, NumPy numbers as numbers."""
     try:
         return json.loads(json.dumps(value, default=_plain))
     except (TypeError, ValueError) as error:
@@ -31,11 +31,11 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"{type(value).__name__} is no JSON value")
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
 def differences(recorded: Any, asked: Any, where: str = "") -> list[str]:
-    """One line for each place where two JSON values differ; models are matched by name, not by place.
+    """One line for each place where two JSON values differ; models are matched by name, not by position.
 
     Example:
         >>> differences({"task": {"size": 14}, "seed": 0}, {"task": {"size": 8}, "seed": 0})

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 __all__ = ["slugs"]
 
-# Names that Windows keeps for devices, and the one file in predictions/ that is no model's.
+# Names that Windows keeps for devices, and the one file in predictions/ that does not belong to a model.
 _RESERVED = {"con", "prn", "aux", "nul", "gallery", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
 _LONGEST = 60
 

@@ -67,10 +67,12 @@ class Snapshot:
     Attributes:
         meta: key -> value, as ``Record.meta`` gives it.
         variants: in the study's order.
+        files: model -> the name of its files, without their ending.
     """
 
     meta: dict[str, Any]
     variants: tuple[Variant, ...]
+    files: dict[str, str]
     plans: dict[str, dict[str, Any]]
     runs: tuple[Run, ...]
     scores: dict[tuple[Variant, int, str], float]
@@ -88,6 +90,7 @@ def read_snapshot(path: Path) -> Snapshot:
         with database.transaction(write=False):
             meta = dict(database.read("SELECT key, value FROM meta"))
             variants = database.read("SELECT model, variant, swept, protocol FROM variants ORDER BY rowid")
+            files = database.read("SELECT model, file FROM variants")
             plans = database.read("SELECT model, plan FROM plans")
             runs = database.read(
                 "SELECT model, variant, repeat, status, epochs, best_epoch, train_seconds, peak_bytes, message "
@@ -102,6 +105,7 @@ def read_snapshot(path: Path) -> Snapshot:
         return Snapshot(
             meta=read_meta(meta),
             variants=tuple(of.values()),
+            files=dict(files),
             plans={model: json.loads(plan) for model, plan in plans},
             runs=tuple(Run(of[row[:2]], *row[2:]) for row in runs),
             scores={(of[row[:2]], *row[2:4]): _number(row[4]) for row in scores},

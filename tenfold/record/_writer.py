@@ -130,8 +130,10 @@ class Record:
         """
         folder, study = Path(folder), normal_json(study)
         found = variants_of([model["name"] for model in study["models"]], variants)
+        files = slugs(variant.model for variant in found)
         rows = [
-            (v.model, v.index, json.dumps(dict(v.swept)), json.dumps(dict(v.protocol)), v.swept_label) for v in found
+            (v.model, v.index, json.dumps(dict(v.swept)), json.dumps(dict(v.protocol)), v.swept_label, files[v.model])
+            for v in found
         ]
         with disk_trouble(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -181,7 +183,7 @@ class Record:
         return record
 
     def close(self) -> None:
-        """Close the database and give the lock back; harmless when called twice."""
+        """Close the database and release the lock; harmless when called twice."""
         self._database.close()
         self._release()
 
@@ -378,6 +380,7 @@ class Record:
 
     def _load_meta(self) -> None:
         rows = self._database.read("SELECT model, variant, swept, protocol FROM variants ORDER BY rowid")
+        self._slugs: dict[str, str] = dict(self._database.read("SELECT model, file FROM variants"))
         try:
             meta = read_meta(dict(self._database.read("SELECT key, value FROM meta")))
             self.study: dict[str, Any] = meta["study"]
@@ -390,7 +393,6 @@ class Record:
             raise RecordError(
                 f"{self.folder / _DATABASE} is damaged: its description cannot be read ({error})."
             ) from error
-        self._slugs = slugs(self.models)
 
     def _save_tensors(
         self, part: str, model: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any] | None

@@ -258,7 +258,7 @@ def test_they_are_fitted_again_to_verify(whole: Any) -> None:
     from tenfold.cli._tables import certificate_text
 
     results, _, _ = whole
-    certificate = results.note("certificate")
+    certificate = results.meta("certificate")
     assert certificate["Net"]["weights_float64"] < 1e-10
     for name in ("Forest", "Regression", "SVM", "Careless"):
         assert certificate[name]["predictions"] == pytest.approx(0, abs=1e-6)

@@ -69,7 +69,7 @@ def test_its_modules_give_the_recorded_predictions(results: Results) -> None:
             with torch.no_grad():
                 outputs = module(*(value[0] for value in test.span(0, test.n_examples)[0]))[None]
             again = task.predictions(outputs, test.targets)
-            at = (kept["setting"] == winner.variant.setting) & (kept["repeat"] == repeat)
+            at = (kept["variant"] == winner.variant.index) & (kept["repeat"] == repeat)
             assert at.sum() == 1
             np.testing.assert_allclose(kept["pool"][at].astype(float), again["pool"].astype(float), atol=2e-3)
             assert (kept["place"][at] == again["place"]).mean() > 0.95

@@ -154,7 +154,7 @@ def test_one_bad_row_keeps_the_whole_call_out(record):
             "no variant -1 of '../x'.*it has 1",
         ),
         (lambda r: r.save_meta("study", {}), "meta 'study' is written by the record itself; choose another name"),
-        (lambda r: r.save_plan(MODEL, {"x": object()}), "cannot store this in a record: object is no JSON value"),
+        (lambda r: r.save_plan(MODEL, {"x": object()}), "cannot store this in a record: object is not a JSON value"),
         (lambda r: r.save_predictions(MODEL, {"a": np.array([None])}), "array 'a' holds Python objects"),
     ],
 )
@@ -245,7 +245,7 @@ def test_a_swept_table_is_kept(tmp_path):
         ({MODEL: [{"swept": {"a": 2}, "protocol": {"a": 1}}]}, "'a' of the protocol is not among the swept values"),
         ({MODEL: [{"swept": {"a": {}}, "protocol": {"a": {}}}]}, "'a' of the protocol is a table; expected a value"),
         ({MODEL: [{"swept": {"a": 2}}] * 2}, r"2 variants are called 'Siamese CNN 3 \(a=2\)'"),
-        ({MODEL: [{"swept": {"a": object()}}]}, "cannot store this in a record: object is no JSON value"),
+        ({MODEL: [{"swept": {"a": object()}}]}, "cannot store this in a record: object is not a JSON value"),
     ],
 )
 def test_wrong_variants_are_refused_before_anything_is_written(tmp_path, variants, message):

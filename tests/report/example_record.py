@@ -252,7 +252,8 @@ def build_match(
 ) -> Path:
     """Write the record; ``diverged`` names (model, repeat) pairs, or is "all".
 
-    ``sweep`` holds the swept values of each variant, of every model alike. ``change`` is called with (model, arrays) of each model's predictions before they are saved.
+    ``sweep`` holds the swept values of each variant, the same for all models. ``change`` is called with (model, arrays)
+    of each model's predictions before they are saved.
     """
     study: dict[str, Any] = {
         "name": "match",
@@ -379,7 +380,8 @@ def build_sequences(
 ) -> Path:
     """Write the record; ``diverged`` names (model, repeat) pairs, or is "all".
 
-    ``sweep`` holds the swept values of each variant, of every model alike. ``change`` is called with (model, arrays) of each model's predictions before they are saved.
+    ``sweep`` holds the swept values of each variant, the same for all models. ``change`` is called with (model, arrays)
+    of each model's predictions before they are saved.
     """
     study: dict[str, Any] = {
         "name": "sensors",

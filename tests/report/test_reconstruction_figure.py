@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def test_images_stand_in_rows_inputs_first_then_every_model(image_report, width)
     for row in range(4):
         boxes = [box for box, _ in pictures[8 * row : 8 * row + 8]]
         assert len({box[3] for box in boxes}) == 1
-        assert all(left[1] < right[0] for left, right in zip(boxes, boxes[1:], strict=False))
+        assert all(left[1] < right[0] for left, right in pairwise(boxes))
         assert boxes[-1][1] <= width
     words = " ".join(texts(figure))  # a long name is on two lines
     places = [words.index(name) for name in ("input", *ORDER)]

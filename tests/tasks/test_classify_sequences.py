@@ -401,7 +401,7 @@ def test_a_folder_of_recordings_is_a_study(tmp_path: Path) -> None:
     study = parse_study(STUDY, base=tmp_path)
     results = tenfold.run(study, out=tmp_path / "record", placement="loop")
     assert np.isfinite(results.scores()["GRU"]).all()
-    assert results.note("names")["group"] == [f"p{at}" for at in range(5)]
+    assert results.meta("task")["labels"]["group"] == [f"p{at}" for at in range(5)]
     # The record's own description is a study file again, with what was set and no more.
     (tmp_path / "again.toml").write_text((tmp_path / "record" / "study.toml").read_text())
     again = tenfold.load_study(tmp_path / "again.toml")
