@@ -93,6 +93,28 @@ def sequence_report(example, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def example_reconstructions():
+    """The module that builds records of reconstructions."""
+    return _load("example_reconstructions")
+
+
+@pytest.fixture(scope="session")
+def image_report(example_reconstructions, tmp_path_factory) -> Path:
+    """The folder of the example of reconstructed images, with its report."""
+    folder = example_reconstructions.build(tmp_path_factory.mktemp("report") / "images")
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vector_report(example_reconstructions, tmp_path_factory) -> Path:
+    """The folder of the example of reconstructed vectors, with its report."""
+    folder = example_reconstructions.build(tmp_path_factory.mktemp("report") / "vectors", shape=(24,))
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def page(report) -> Page:
     return Page((report / "report.html").read_text(encoding="utf-8"))
 

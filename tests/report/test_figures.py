@@ -30,7 +30,8 @@ def test_the_list_equals_the_files_on_disk():
     assert len(files) > 0
     assert files == {entry.name for entry in FIGURES}
     for entry in FIGURES:
-        assert entry.draw.__module__ == f"tenfold.report.figures.{entry.name}"
+        assert entry.module.__name__ == f"tenfold.report.figures.{entry.name}"
+        assert entry.arrays == getattr(entry.module, "ARRAYS", ())
         assert entry.title
         assert entry.caption.endswith(".")
 
@@ -43,6 +44,8 @@ DRAWN = {
         "strips", "curves", "loss_curves", "volatility", "groups", "confusion", "classes", "windows", "steps_seen",
         "gradient_norms",
     ],
+    "image_report": ["strips", "reconstruction"],
+    "vector_report": ["strips", "reconstruction"],
 }  # fmt: skip
 
 
@@ -54,10 +57,11 @@ def test_every_figure_is_drawn_for_some_kind_of_record():
 @pytest.mark.parametrize("width", [760, 360])
 @pytest.mark.parametrize("kind", DRAWN)
 def test_every_figure_has_the_width_asked_for_and_keeps_its_text_inside(request, kind, entry, width):
-    figure = entry.draw(Reader(request.getfixturevalue(kind)), width=width)
+    found = entry.collect(Reader(request.getfixturevalue(kind)))
     if entry.name not in DRAWN[kind]:
-        assert figure is None
+        assert found is None
         return
+    figure = entry.draw(found, width=width)
     assert isinstance(figure, Figure)
     assert figure.get_size_inches()[0] * 72 == pytest.approx(width)
     canvas = FigureCanvasAgg(figure)
@@ -104,6 +108,20 @@ def test_roc_and_area_equal_scikit_learn():
 def test_roc_of_one_class_is_no_curve():
     assert np.isnan(roc(np.array([0.1, 0.2]), np.array([1, 1]))).all()
     assert np.isnan(area(np.array([0.1, 0.2]), np.array([0, 0])))
+
+
+def test_runs_of_one_class_alone_have_no_figure_of_roc_curves(example, tmp_path):
+    from tenfold.report.figures import confusion, roc
+
+    class OneClass(Reader):
+        def predictions(self, model):
+            arrays = super().predictions(model)
+            return arrays | {"target": np.ones_like(arrays["target"])}
+
+    results = OneClass(example.build(tmp_path / "s", models={"Net": (0.9, 0.02, True, 3, None)}, repeats=2))
+    assert roc.collect(results) is None
+    figure = confusion.draw(confusion.collect(results))
+    assert not any("nan" in text.get_text() for axes in figure.axes for text in axes.texts)
 
 
 def test_confusion_equals_scikit_learn():

@@ -26,7 +26,7 @@ WIDTHS = pytest.mark.parametrize("width", [760, 360])
 
 
 def drawn(entry, record, width: int = 760) -> Figure:
-    figure = entry.draw(Reader(record), width=width)
+    figure = entry.draw(entry.collect(Reader(record)), width=width)
     assert isinstance(figure, Figure)
     FigureCanvasAgg(figure).draw()
     return figure
@@ -67,8 +67,7 @@ def test_the_same_record_gives_the_same_picture(match_report, entry):
     found = []
     for _ in range(2):
         embedding._laid_out.cache_clear()
-        figure = draw(entry.draw, Reader(match_report), 760)
-        assert figure is not None
+        figure = draw(entry.draw, entry.collect(Reader(match_report)), 760)
         found.append(inline_svg(figure, prefix="p", label="l"))
     assert found[0] == found[1]
 
@@ -92,9 +91,10 @@ def test_the_same_record_gives_the_same_picture(match_report, entry):
 def test_sparse_records_draw_what_they_have(example, tmp_path, variant, left_out):
     results = Reader(example.build_match(tmp_path / "study", **variant))
     expected = {"strips", "curves", "loss_curves", "groups", "episodes", "gallery", "embedding"} - left_out
+    collected = {entry: found for entry in FIGURES if (found := entry.collect(results)) is not None}
+    assert {entry.name for entry in collected} == expected
     for width in (760, 360):
-        found = {entry.name: entry.draw(results, width=width) for entry in FIGURES}
-        assert {name for name, figure in found.items() if figure is not None} == expected
+        found = {entry.name: entry.draw(what, width=width) for entry, what in collected.items()}
         for name in expected:
             found[name].canvas.draw()
             assert not any("nan" in text.lower() for text in texts(found[name])), name
@@ -274,6 +274,8 @@ def test_wide_galleries_have_two_columns_and_narrow_ones_one(match_report):
         ({"query": np.zeros((16, 7, 7)), "ranked": np.zeros((16, 5, 7, 7))}, True),
         ({"query": np.zeros((40, 7, 7)), "ranked": np.zeros((40, 5, 7, 7)), "right_place": np.ones(40)}, True),
         ({"query": np.zeros((1, 7, 9)), "ranked": np.zeros((1, 5, 7, 9)), "right_place": np.ones(1)}, True),
+        ({"query": np.zeros((16, 3, 7, 7)), "ranked": np.zeros((16, 5, 3, 7, 7))}, True),
+        ({"query": np.zeros((16, 3, 7, 7)), "ranked": np.zeros((16, 5, 7, 7))}, False),
     ],
 )  # fmt: skip
 def test_a_gallery_needs_its_arrays_and_has_sixteen_rows_at_most(match_report, change, there):
@@ -283,9 +285,10 @@ def test_a_gallery_needs_its_arrays_and_has_sixteen_rows_at_most(match_report, c
             return {name: values for name, values in arrays.items() if values is not None}
 
     for width in (760, 360):
-        figure = gallery.draw(Changed(match_report), width=width)
-        assert (figure is not None) == there
-        if figure is not None:
+        found = gallery.collect(Changed(match_report))
+        assert (found is not None) == there
+        if found is not None:
+            figure = gallery.draw(found, width=width)
             figure.canvas.draw()
             marks = [text for text in texts(figure) if re.fullmatch(r"✓ \d+", text)]
             assert len(marks) <= 16
@@ -342,8 +345,8 @@ def test_runs_that_are_not_finite_are_skipped(example, tmp_path):
 def test_other_images_are_not_set_side_by_side(example, tmp_path, way):
     def other(name, arrays):
         if name == "Small net":
-            its = arrays["pool_class"]
-            arrays["pool_class"] = its[:, ::-1] if way == "other order" else np.where(its < 0, its, its + 1)
+            labels = arrays["pool_class"]
+            arrays["pool_class"] = labels[:, ::-1] if way == "other order" else np.where(labels < 0, labels, labels + 1)
 
     words = texts(drawn(embedding, example.build_match(tmp_path / "s", diverged=(), change=other)))
     assert "Worst: Deep Siamese CNN" in words
@@ -442,9 +445,9 @@ def test_a_damaged_file_is_an_error_where_its_arrays_would_be_drawn(example, tmp
     for entry in FIGURES:
         if entry.name in concerned:
             with pytest.raises(RecordError, match=r"\.npz is damaged or cut off"):
-                entry.draw(Reader(folder))
+                entry.collect(Reader(folder))
         else:
-            entry.draw(Reader(folder))
+            entry.collect(Reader(folder))
     html = write_report(folder).read_text(encoding="utf-8")
     titles = {entry.name: f"&#39;{entry.title}&#39;" for entry in FIGURES}
     said = re.findall(r"<li>The figures? (.*?) could not be drawn: .*?(\w[\w-]*)\.npz is damaged", html)
@@ -473,6 +476,6 @@ def test_arrays_of_another_task_are_no_figure(example, tmp_path):
         arrays = {"pool": np.zeros((1, 40)), "pool_class": np.zeros((1, 40)), "episode_place": np.zeros((1, 5))}
         record.save_predictions("a", arrays | {"variant": np.array([0]), "repeat": np.array([0])})
     results = Reader(tmp_path / "s")
-    assert embedding.draw(results) is None
-    assert episodes.draw(results) is None
-    assert gallery.draw(results) is None
+    assert embedding.collect(results) is None
+    assert episodes.collect(results) is None
+    assert gallery.collect(results) is None

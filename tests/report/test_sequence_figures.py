@@ -26,7 +26,6 @@ from tenfold.report.figures import (
     gradient_norms,
     groups,
     steps_seen,
-    strips,
     volatility,
     windows,
 )
@@ -40,7 +39,8 @@ TWO = {"models": {"RNN": (0.6, True), "Random forest": (0.85, False)}}  # few: w
 
 
 def drawn(entry, record, width: int = 760) -> Figure:
-    figure = entry.draw(record if isinstance(record, Reader) else Reader(record), width=width)
+    found = entry.collect(record if isinstance(record, Reader) else Reader(record))
+    figure = entry.draw(found, width=width)
     assert isinstance(figure, Figure)
     FigureCanvasAgg(figure).draw()
     return figure
@@ -51,12 +51,12 @@ def texts(figure: Figure) -> list[str]:
 
 
 def tidy(results: Reader, model: str, variant: int = 0) -> pd.DataFrame:
-    """One row a test window of the runs that did not diverge; without those that fill up."""
+    """One row per test window of the runs that did not diverge, without rows that only fill up."""
     arrays = results.predictions(model)
     gone = {run.repeat for run in results.runs if run.variant == Variant(model, variant) and run.status == "diverged"}
     frames = []
-    for run, (its, repeat) in enumerate(zip(arrays["variant"].tolist(), arrays["repeat"].tolist(), strict=True)):
-        if its == variant and repeat not in gone:
+    for run, (index, repeat) in enumerate(zip(arrays["variant"].tolist(), arrays["repeat"].tolist(), strict=True)):
+        if index == variant and repeat not in gone:
             columns = {name: arrays[name][run] for name in ("target", "prediction", "group") if name in arrays}
             frames.append(pd.DataFrame(columns | {"repeat": repeat}))
     frame = pd.concat(frames)
@@ -85,8 +85,7 @@ def test_the_page_has_the_figures_of_its_kind_whole_and_in_the_pages_colours(seq
 def test_the_same_record_gives_the_same_picture(sequence_report, entry):
     found = []
     for _ in range(2):
-        figure = draw(entry.draw, Reader(sequence_report), 360)
-        assert figure is not None
+        figure = draw(entry.draw, entry.collect(Reader(sequence_report)), 360)
         found.append(inline_svg(figure, prefix="p", label="l"))
     assert found[0] == found[1]
 
@@ -112,9 +111,10 @@ OF_PREDICTIONS = {"groups", "confusion", "classes", "windows", "steps_seen", "gr
 def test_sparse_records_draw_what_they_have(example, tmp_path, variant, left_out):
     results = Reader(example.build_sequences(tmp_path / "study", **variant))
     expected = {"strips", "curves", "loss_curves", "volatility"} | OF_PREDICTIONS
+    collected = {entry: found for entry in FIGURES if (found := entry.collect(results)) is not None}
+    assert {entry.name for entry in collected} == expected - left_out
     for width in (760, 360):
-        found = {entry.name: entry.draw(results, width=width) for entry in FIGURES}
-        assert {name for name, figure in found.items() if figure is not None} == expected - left_out
+        found = {entry.name: entry.draw(what, width=width) for entry, what in collected.items()}
         for name in expected - left_out:
             if width == 360:
                 FigureCanvasAgg(found[name]).draw()
@@ -122,7 +122,7 @@ def test_sparse_records_draw_what_they_have(example, tmp_path, variant, left_out
 
 
 @WIDTHS
-def test_many_arms_long_names_and_many_classes_stay_inside(example, tmp_path, width):
+def test_many_variants_long_names_and_many_classes_stay_inside(example, tmp_path, width):
     models = {f"A rather long name of a network, hidden {64 * number}": (0.5, True) for number in range(26)}
     names = tuple(f"a long name of an activity number {number}" for number in range(20))
     results = Reader(
@@ -133,9 +133,9 @@ def test_many_arms_long_names_and_many_classes_stay_inside(example, tmp_path, wi
         box = figure.bbox
         for axes in figure.axes:
             for text in axes.texts:
-                its = text.get_window_extent()
-                assert -2 < its.x0 < its.x1 < box.x1 + 2, (entry, text)
-                assert -2 < its.y0 < its.y1 < box.y1 + 2, (entry, text)
+                extent = text.get_window_extent()
+                assert -2 < extent.x0 < extent.x1 < box.x1 + 2, (entry, text)
+                assert -2 < extent.y0 < extent.y1 < box.y1 + 2, (entry, text)
         if entry in (steps_seen, gradient_norms):
             assert len(figure.axes) == 24 + 1  # panels, and the legend
 
@@ -222,8 +222,8 @@ def test_errors_by_alphabet_are_those_of_the_episodes_or_else_of_the_query_sets(
     arrays = results.predictions("Residual net")
     rows = [
         (repeat, at, wrong)
-        for repeat, its, alphabets in zip(arrays["repeat"], arrays[place], arrays[group], strict=True)
-        for at, wrong in zip(alphabets.ravel(), its.ravel() > 0, strict=True)
+        for repeat, places, alphabets in zip(arrays["repeat"], arrays[place], arrays[group], strict=True)
+        for at, wrong in zip(alphabets.ravel(), places.ravel() > 0, strict=True)
     ]
     frame = pd.DataFrame(rows, columns=["repeat", "group", "wrong"])
     each = frame.groupby(["repeat", "group"])["wrong"].mean().groupby("group").mean().sort_values()
@@ -251,11 +251,11 @@ def test_counts_shares_precision_and_recall_equal_scikit_learn():
             counts = confusion_counts(target.astype(np.int16), said.astype(np.int16))
             shares, (precision, recall) = row_shares(counts), precision_and_recall(counts)
         for run in range(3):
-            its = (target[run, 5:], said[run, 5:])
-            np.testing.assert_array_equal(counts[run], confusion_matrix(*its, labels=range(5)), err_msg=str(seed))
-            expected = confusion_matrix(*its, labels=range(5), normalize="true")
+            pair = (target[run, 5:], said[run, 5:])
+            np.testing.assert_array_equal(counts[run], confusion_matrix(*pair, labels=range(5)), err_msg=str(seed))
+            expected = confusion_matrix(*pair, labels=range(5), normalize="true")
             np.testing.assert_allclose(np.nan_to_num(shares[run]), expected, err_msg=str(seed))
-            one, other, _, _ = precision_recall_fscore_support(*its, labels=range(5), zero_division=np.nan)
+            one, other, _, _ = precision_recall_fscore_support(*pair, labels=range(5), zero_division=np.nan)
             np.testing.assert_allclose(precision[run], one, err_msg=str(seed))
             np.testing.assert_allclose(recall[run], other, err_msg=str(seed))
         assert np.isnan(precision[0, 2])
@@ -266,8 +266,8 @@ def sound_shares(results: Reader, model: str, n_classes: int) -> np.ndarray:
     """Normalised matrices of scikit-learn in percent, (runs, true, predicted)."""
     return 100 * np.stack(
         [
-            confusion_matrix(its["target"], its["prediction"], labels=range(n_classes), normalize="true")
-            for _, its in tidy(results, model).groupby("repeat")
+            confusion_matrix(frame["target"], frame["prediction"], labels=range(n_classes), normalize="true")
+            for _, frame in tidy(results, model).groupby("repeat")
         ]
     )
 
@@ -310,6 +310,20 @@ def test_the_most_confused_pairs_are_said_in_words(example, sequence_report, wid
     words = texts(drawn(confusion, results, width))
     start = words.index("Most confused by BiLSTM 64 (split=group)")
     assert words[start + 1 :] == expected
+
+
+def test_models_that_know_different_numbers_of_classes_have_matrices_of_one_size(example, tmp_path):
+    def change(model, arrays):
+        if model == "Fewer":  # neither predicts the last class nor was tested on it
+            for name in ("target", "prediction"):
+                arrays[name] = np.minimum(arrays[name], 4)
+
+    models = {"All": (0.9, True), "Fewer": (0.6, True)}
+    found = confusion.collect(Reader(example.build_sequences(tmp_path / "s", models=models, change=change, **ALONE)))
+    assert [matrix.mean.shape for matrix in found.matrices] == [(6, 6), (6, 6)]
+    assert found.shown == list(range(6))
+    assert np.isnan(found.matrices[1].mean[5]).all()
+    confusion.draw(found)
 
 
 def test_pairs_that_are_never_confused_are_not_named():
@@ -362,8 +376,8 @@ def test_precision_and_recall_are_those_of_scikit_learn(sequence_report, width):
     assert len(panels) == 4
     for model, axes in zip(["BiLSTM 64", "Random forest", "GRU", "RNN"], panels, strict=True):
         each = [
-            precision_recall_fscore_support(its["target"], its["prediction"], labels=range(6))[:2]
-            for _, its in tidy(results, model).groupby("repeat")
+            precision_recall_fscore_support(frame["target"], frame["prediction"], labels=range(6))[:2]
+            for _, frame in tidy(results, model).groupby("repeat")
         ]
         expected = np.mean(each, axis=0)
         for shape, values in (("D", expected[0]), ("o", expected[1])):
@@ -402,8 +416,8 @@ def test_windows_are_drawn_up_to_their_length_under_what_they_were_taken_for(exa
             tones = [to_hex(line.get_color()) for line in axes.lines[:3]]
             assert tones == [COLOURS[name] for name in ("first", "second", "ink")]
             for axis, line in enumerate(axes.lines[:3]):
-                its = window[: arrays["length"][number], 3 * place + axis]
-                np.testing.assert_allclose(line.get_ydata(), its)
+                signal = window[: arrays["length"][number], 3 * place + axis]
+                np.testing.assert_allclose(line.get_ydata(), signal)
     assert len({axes.get_ylim() for axes in strips_there[::3]}) == 1
     words = texts(figure)
     for number in range(6):
@@ -460,9 +474,10 @@ def test_windows_need_their_arrays(sequence_report, change, there):
             return {name: values for name, values in arrays.items() if values is not None}
 
     for width in (760, 360):
-        figure = windows.draw(Changed(sequence_report), width=width)
-        assert (figure is not None) == there
-        if figure is not None:
+        found = windows.collect(Changed(sequence_report))
+        assert (found is not None) == there
+        if found is not None:
+            figure = windows.draw(found, width=width)
             FigureCanvasAgg(figure).draw()
             assert ("9 of 25 channels" in texts(figure)) == (change.get("windows", np.ones((6, 1, 9))).shape[2] == 25)
 
@@ -553,7 +568,7 @@ def test_arrays_of_other_shapes_are_no_lines(example, tmp_path, entry):
         arrays["gradient_norm"] = arrays["gradient_norm"][..., None]
 
     folder = example.build_sequences(tmp_path / "s", models={"Net": (0.8, True)}, change=change, **ALONE)
-    assert entry.draw(Reader(folder)) is None
+    assert entry.collect(Reader(folder)) is None
 
 
 # -- volatility -------------------------------------------------------------------------------------------------------
@@ -588,10 +603,11 @@ def test_volatility_of_runs_that_stop_early_or_have_gaps():
     assert np.isnan(volatility.volatility(epochs[:3], values[:3]))
 
 
-def test_volatility_is_for_sequences_alone(example, tmp_path):
+def test_volatility_is_for_predictions_of_classes_alone(example, tmp_path):
+    (entry,) = (entry for entry in FIGURES if entry.module is volatility)
     pairs = example.build(tmp_path / "pairs", models={"Net": (0.9, 0.02, True, 20, None)}, repeats=2)
-    assert volatility.draw(Reader(pairs)) is None
-    assert volatility.draw(Reader(example.build_match(tmp_path / "match"))) is None
+    assert entry.collect(Reader(pairs)) is None
+    assert entry.collect(Reader(example.build_match(tmp_path / "match"))) is None
 
 
 # -- damage -----------------------------------------------------------------------------------------------------------
@@ -605,9 +621,9 @@ def test_a_damaged_file_is_said_once_for_the_figures_that_it_concerns(example, t
     for entry in FIGURES:
         if entry.name in concerned:
             with pytest.raises(RecordError, match=r"\.npz is damaged or cut off"):
-                entry.draw(Reader(folder))
+                entry.collect(Reader(folder))
         else:
-            entry.draw(Reader(folder))
+            entry.collect(Reader(folder))
     html = write_report(folder).read_text(encoding="utf-8")
     titles = [f"&#39;{entry.title}&#39;" for entry in FIGURES if entry.name in concerned - {"windows"}]
     said = re.findall(r"<li>The figures? (.*?) could not be drawn: .*?(\w+)\.npz is damaged", html)
@@ -626,9 +642,12 @@ def test_a_task_of_ones_own_has_the_figures_whose_arrays_it_saves(example, tmp_p
         example._sequence_runs(record, "Net", arrays, np.zeros(2, bool), (8, True), rng)
         record.save_predictions("Net", arrays)
     results = Reader(tmp_path / "s")
-    for entry in (strips, confusion, groups, classes, steps_seen, gradient_norms):
-        drawn(entry, results)
-    assert volatility.draw(results) is None
+    drawn_here = {"strips", "curves", "loss_curves", "confusion", "groups", "classes", "steps_seen", "gradient_norms"}
+    for entry in FIGURES:
+        if entry.name in drawn_here:
+            drawn(entry, results)
+        else:
+            assert entry.collect(results) is None
 
 
 def test_models_are_counted_apart_from_their_settings(example, tmp_path):

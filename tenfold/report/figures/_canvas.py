@@ -232,7 +232,7 @@ def places(results: Reader) -> dict[str, int]:
 
 
 def mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation over runs with finite values: (runs, ...) -> (...), (...). NaN, without a warning, for none."""
+    """Mean and deviation over runs with finite values: (runs, ...) -> (...), (...). NaN where no run has one."""
     finite = np.isfinite(values)
     count = finite.sum(0)
     mean = np.where(finite, values, 0).sum(0) / np.where(count > 0, count, np.nan)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tenfold.record import Reader, Variant
@@ -29,7 +30,7 @@ ARRAYS = (("target", "reconstruction"),)
 
 _MOST_EXAMPLES, _MOST_VARIANTS = 8, 6
 _LEFT, _GAP, _WORDS = 178, 6, 18  # pixels: for names on a wide page; between examples; for the error below each
-_TOP, _ABOVE = 26, 20  # pixels: for the heading; for a name above its row on a narrow page
+_TOP, _ABOVE = 24, 20  # pixels: for a line of the heading; for a name above its row on a narrow page
 
 
 class Examples(NamedTuple):
@@ -104,16 +105,18 @@ def draw(found: Reconstructions, *, width: float = WIDE) -> Figure:
     names = [examples.variant.label for examples in found.variants]
     down = above + height + _WORDS
     inputs = above + height + 8 if found.are_images else 0
-    figure = new_figure(width, _TOP + inputs + down * len(names))
+    heading = _TOP * (2 if narrow and not found.are_images else 1)
+    bottom = heading + inputs + down * len(names)
+    figure = new_figure(width, bottom)
     page = whole(figure)
-    _heading(page, found, left)
+    _heading(page, found, left, narrow=narrow)
     boxes = [(left + place * (side + _GAP), side) for place in range(len(found.target))]
     if found.are_images:
-        _name(page, "input", _TOP, left, above, height, width, narrow=narrow)
+        _name(page, "input", heading, left, above, height, width, narrow=narrow)
         for image, (x, _) in zip(found.target, boxes, strict=True):
-            draw_image(page, image, x, _TOP + above, side, height, peak=_peak(found))
+            draw_image(page, image, x, heading + above, side, height, peak=_peak(found))
     for row, examples in enumerate(found.variants):
-        top = _TOP + inputs + row * down
+        top = heading + inputs + row * down
         _name(page, names[row], top, left, above, height, width, narrow=narrow)
         for place, (x, _) in enumerate(boxes):
             if found.are_images:
@@ -125,7 +128,7 @@ def draw(found: Reconstructions, *, width: float = WIDE) -> Figure:
             middle = top + above + height + 9
             write(page, x + side / 2, middle, words, ha="center", va="center", colour="muted", size=9.5)
     page.set_xlim(0, width)
-    page.set_ylim(_TOP + inputs + down * len(names), 0)
+    page.set_ylim(bottom, 0)
     return figure
 
 
@@ -151,17 +154,17 @@ def _peak(found: Reconstructions) -> float:
     return max(float(found.target.max()), 1e-9)
 
 
-def _heading(page: Any, found: Reconstructions, left: float) -> None:
+def _heading(page: Axes, found: Reconstructions, left: float, *, narrow: bool) -> None:
     words = f"repeat {found.repeat}; numbers: mean squared error"
-    if found.are_images:
-        write(page, left, 10, words, colour="muted", size=SMALL, va="center")
-        return
-    legend(page, [("line", "third", "input"), ("line", "first", "reconstruction")], left=left, top=10)
-    write(page, left + 172, 10, words, colour="muted", size=SMALL, va="center")
+    x, y = left, 10
+    if not found.are_images:
+        legend(page, [("line", "third", "input"), ("line", "first", "reconstruction")], left=left, top=10)
+        x, y = (left, 10 + _TOP) if narrow else (left + 190, 10)
+    write(page, x, y, words, colour="muted", size=SMALL, va="center")
 
 
 def _name(
-    page: Any, text: str, top: float, left: float, above: float, height: float, width: float, *, narrow: bool
+    page: Axes, text: str, top: float, left: float, above: float, height: float, width: float, *, narrow: bool
 ) -> None:
     if narrow:
         write(page, left, top + above / 2, fit(text, width - left), va="center")
