@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from tenfold import datasets
+from tenfold.config._sweep import configs_of
 from tenfold.execute import run_job
 from tenfold.models import ModelFactory
 from tenfold.stack import How
 from tenfold.tasks import ClassifySequences, ComparePairs, Match, Task
-from tenfold.train import Epoch, Job, Outcome, RunId, State, epoch_order, prepare, step
+from tenfold.train import Epoch, Job, Outcome, RunId, State, epoch_batches, prepare, step
+from tenfold.train._state import EpochSoFar
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
@@ -90,6 +93,11 @@ class Mixed(nn.Module):
         return self.compare(last), self.classify(last).unflatten(1, (2, -1))
 
 
+def small_task(kind: type[Any], data: Any, **settings: Any) -> Any:
+    """A task on data in memory."""
+    return kind(kind.spec.settings(kind=kind.spec.kind, data="memory", **settings), data)
+
+
 @dataclass(frozen=True, repr=False)
 class Engine:
     """Short ways to the engine, for tests."""
@@ -97,7 +105,7 @@ class Engine:
     images: datasets.Images
 
     def task(self, *, train: int = 40, test: int = 20, validation: float = 0.0) -> ComparePairs:
-        return ComparePairs(self.images, size=8, train=train, test=test, validation=validation)
+        return small_task(ComparePairs, self.images, size=8, train=train, test=test, validation=validation)
 
     def match(self) -> Match:
         """Eight of the ten digits to learn from, five images of each."""
@@ -108,7 +116,7 @@ class Engine:
             labels=self.images.labels[chosen],
             part=self.images.part[chosen],
         )
-        return Match(few, size=8, train_classes=8, query_sets=4, candidates=2, pool_classes=2)
+        return small_task(Match, few, size=8, train_classes=8, query_sets=4, candidates=2, pool_classes=2)
 
     def sequences(self) -> ClassifySequences:
         """60 windows of 20 steps and 9 channels, of ten groups in two parts; 40 to learn from."""
@@ -123,7 +131,7 @@ class Engine:
             groups=np.arange(10),
             group_names=tuple("0123456789"),
         )
-        return ClassifySequences(recordings, window=20, overlap=0.0, train=40)
+        return small_task(ClassifySequences, recordings, window=20, overlap=0.0, train=40)
 
     def job(
         self,
@@ -135,12 +143,16 @@ class Engine:
         options: dict | None = None,
         **recipe: object,
     ) -> Job:
-        """A job over ``n_runs`` repeats of every config of the recipe; by default 20 steps in float64."""
+        """A job over ``n_runs`` repeats of every config; a list in ``recipe`` is swept, with ``options`` for the module.
+        By default 20 steps in float64."""
         settings = {"dtype": "float64", "epochs": 5, "batch_size": 10} | recipe
-        resolved = ComparePairs.recipe_type(**settings)  # type: ignore[arg-type]
-        runs = tuple(RunId(config, repeat) for config in resolved.configs() for repeat in range(n_runs))
-        source = ModelFactory(module, {"size": 8} if options is None else options)
-        return Job("model", source, resolved, runs, seed, how, 1)
+        swept = {name: values for name, values in settings.items() if isinstance(values, list)}
+        first = {name: values[0] if name in swept else values for name, values in settings.items()}  # type: ignore[index]
+        resolved = ComparePairs.spec.recipe(**first)  # type: ignore[arg-type]
+        factory = ModelFactory(module, {"size": 8} if options is None else options)
+        configs = configs_of(resolved, factory.options, swept)
+        runs = tuple(RunId(config, repeat) for config in configs for repeat in range(n_runs))
+        return Job("model", factory, runs, seed, how, 1)
 
     def steps(self, job: Job, task: Task, n_steps: int = 20) -> State:
         """The state after some steps, without evaluation in between."""
@@ -148,11 +160,10 @@ class Engine:
         state.stack.train()
         n_steps = min(n_steps, state.n_steps)
         while state.steps_done < n_steps:
-            order = epoch_order(state)
-            for start in range(0, order.shape[1], job.recipe.batch_size):
+            for rows in epoch_batches(state):
                 if state.steps_done < n_steps:
-                    step(state, order[:, start : start + job.recipe.batch_size])
-            state.epochs_done += 1
+                    step(state, rows)
+            state.epoch, state.epochs_done = EpochSoFar(), state.epochs_done + 1
         return state
 
     def train(self, job: Job, task: Task) -> tuple[list[Epoch], Outcome]:
