@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: the nine networks, their data, and how a measurement is written down."""
+"""What the benchmark scripts share: the nine networks, their data, and saving of measurements."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 
 
 def study_and_task(*, repeats: int) -> tuple[Study, Task]:
-    """The published nine on MNIST, or on scikit-learn's digits where MNIST is not at hand."""
+    """The published nine on MNIST, or on scikit-learn's digits if MNIST is not available."""
     for name in ("mnist-pairs", "quickstart"):
         study = tenfold.load_study(name)
         try:
@@ -38,9 +38,15 @@ def study_and_task(*, repeats: int) -> tuple[Study, Task]:
 
 
 def job_of(study: Study, model: ModelSettings, task: Task, *, epochs: int, device: str = "cpu") -> Job:
+<<<<<<< HEAD
     """A job of all repeats of a model, with the epochs of the benchmark."""
     model = model.with_epochs(lambda _: epochs)
     runs = tuple(RunId(config, repeat) for config in model.configs() for repeat in range(study.repeats))
+=======
+    """A job with all repeats of a model, for the given number of epochs."""
+    recipe = model.recipe.model_copy(update={"epochs": epochs})
+    runs = tuple(RunId(config, repeat) for config in recipe.configs() for repeat in range(study.repeats))
+>>>>>>> wf
     accepted = model.factory.accepts() or set()
     facts = {key: value for key, value in task.facts().items() if key in accepted}
     source = replace(model.factory, options=facts | dict(model.factory.options))
@@ -48,7 +54,7 @@ def job_of(study: Study, model: ModelSettings, task: Task, *, epochs: int, devic
 
 
 def peak_mebibytes() -> float:
-    """Most memory that this process has held, and the largest of its ended children, in MiB."""
+    """Peak memory in MiB of this process plus, for each core, that of its largest child process that has ended."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     unit = 2**20 if platform.system() == "Darwin" else 2**10

@@ -1,7 +1,7 @@
-"""What is timed against what: plain loops, peers and tenfold, each in a process of its own, in turn.
+"""The contenders: plain loops, other libraries and tenfold, each in its own process, in turn.
 
-A warm-up of one epoch of every model comes first. Then 1 epoch and 1 + E epochs are timed, and the difference counts:
-imports, tenfold's probe, the start of its workers and everybody's building of models and trainers drop out.
+A warm-up of one epoch of every model comes first. Then 1 epoch and 1 + E epochs are timed, and the difference is used:
+it does not include imports, tenfold's timing of placements, the start of its workers, and building models and trainers.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from tenfold.stack import replayable
 from tenfold.tasks import Task
 from tenfold.train import Job, Outcome
 
-# Trains the runs of a job and returns a score for each.
+# Trains the runs of a job and returns one score per run.
 Trainer = Callable[[Job, Task], list[float]]
 
 
 @dataclass
 class OneRun:
-    """One repeat of a model in plain PyTorch: what every contender but tenfold trains.
+    """One repeat of a model in plain PyTorch, for every contender except tenfold.
 
     Attributes:
         module: with its initial weights.
         train, test: inputs and targets.
-        criterion: of outputs and targets.
-        score: of outputs and targets of the test examples.
-        optimiser: class of torch.optim, and its settings.
+        criterion: takes outputs and targets.
+        score: takes outputs and targets of the test examples.
+        optimiser: class of torch.optim; ``settings`` are its arguments.
     """
 
     module: nn.Module
@@ -70,18 +70,18 @@ def with_loop(of_run: OfRun) -> Trainer:
     def trainer(job: Job, task: Task) -> list[float]:
         scores = []
         for run in range(len(job.runs)):
-            its, repeat = of_run(job, task, run), job.runs[run].repeat
-            # The same dropout masks as tenfold's, so that scores can be compared run by run.
-            module = replayable(its.module, key=derive(job.seed, job.model, repeat, "dropout")).train()
-            optimiser = its.optimiser(module.parameters(), **its.settings)
-            (x, y), score = its.train, 0.0
+            one, repeat = of_run(job, task, run), job.runs[run].repeat
+            # The same dropout masks as tenfold's, so that scores can be compared per run.
+            module = replayable(one.module, key=derive(job.seed, job.model, repeat, "dropout")).train()
+            optimiser = one.optimiser(module.parameters(), **one.settings)
+            (x, y), score = one.train, 0.0
             for epoch in range(job.recipe.epochs):
                 order = torch.randperm(len(x), generator=generator(job.seed, repeat, "order", epoch))
                 for rows in order.split(job.recipe.batch_size):
                     optimiser.zero_grad()
-                    its.criterion(module(x[rows]), y[rows]).backward()
+                    one.criterion(module(x[rows]), y[rows]).backward()
                     optimiser.step()
-                score = its.tested(module)
+                score = one.tested(module)
             scores.append(score)
         return scores
 
@@ -96,22 +96,22 @@ def with_skorch(of_run: OfRun) -> Trainer:
     def trainer(job: Job, task: Task) -> list[float]:
         scores = []
         for run in range(len(job.runs)):
-            its = of_run(job, task, run)
-            settings = dict(its.settings)
+            one = of_run(job, task, run)
+            settings = dict(one.settings)
             net = NeuralNet(
-                its.module,
-                criterion=its.criterion,
-                optimizer=its.optimiser,
+                one.module,
+                criterion=one.criterion,
+                optimizer=one.optimiser,
                 lr=settings.pop("lr"),
                 batch_size=job.recipe.batch_size,
                 max_epochs=job.recipe.epochs,
                 iterator_train__shuffle=True,
-                train_split=predefined_split(Dataset(*its.test)),
+                train_split=predefined_split(Dataset(*one.test)),
                 verbose=0,
                 **{f"optimizer__{name}": value for name, value in settings.items()},
             )
-            net.fit(*its.train)
-            scores.append(its.tested(net.module_))
+            net.fit(*one.train)
+            scores.append(one.tested(net.module_))
         return scores
 
     return trainer
@@ -126,23 +126,23 @@ def with_lightning(of_run: OfRun) -> Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
     class Module(lightning.LightningModule):
-        def __init__(self, its: OneRun):
+        def __init__(self, one: OneRun):
             super().__init__()
-            self.module, self.its = its.module, its
+            self.module, self.one = one.module, one
 
         def training_step(self, batch, _):
-            return self.its.criterion(self.module(batch[0]), batch[1])
+            return self.one.criterion(self.module(batch[0]), batch[1])
 
         def validation_step(self, batch, _):
-            self.log("loss", self.its.criterion(self.module(batch[0]), batch[1]))
+            self.log("loss", self.one.criterion(self.module(batch[0]), batch[1]))
 
         def configure_optimizers(self):
-            return self.its.optimiser(self.parameters(), **self.its.settings)
+            return self.one.optimiser(self.parameters(), **self.one.settings)
 
     def trainer(job: Job, task: Task) -> list[float]:
         scores = []
         for run in range(len(job.runs)):
-            its = of_run(job, task, run)
+            one = of_run(job, task, run)
             peer = lightning.Trainer(
                 max_epochs=job.recipe.epochs,
                 accelerator="cpu",
@@ -154,29 +154,29 @@ def with_lightning(of_run: OfRun) -> Trainer:
             )
             size = job.recipe.batch_size
             peer.fit(
-                Module(its),
-                DataLoader(TensorDataset(*its.train), batch_size=size, shuffle=True),
-                DataLoader(TensorDataset(*its.test), batch_size=size),
+                Module(one),
+                DataLoader(TensorDataset(*one.train), batch_size=size, shuffle=True),
+                DataLoader(TensorDataset(*one.test), batch_size=size),
             )
-            scores.append(its.tested(its.module))
+            scores.append(one.tested(one.module))
         return scores
 
     return trainer
 
 
 class Tenfold:
-    """The placement that its probe chooses."""
+    """tenfold with placement "auto"."""
 
     def __init__(self, task: Task, metric: str):
         self.workers, self.metric, self.plans = Workers(task, cores()), metric, {}
 
     def __call__(self, job: Job, task: Task) -> list[float]:
-        job = replace(job, recorded=True)  # as in a study's many epochs, which a benchmark cuts short
+        job = replace(job, recorded=True)  # as in a study, which has more epochs than a benchmark
         if job.model not in self.plans:
             self.plans[job.model] = choose(job, task, self.workers, wanted="auto")
         plan = self.plans[job.model]
         how = {"how": plan.how, "threads": plan.threads, "compiled": plan.compiled}
-        parts = [replace(job.of_runs(tuple(job.runs[at] for at in group)), **how) for group in plan.groups]
+        parts = [replace(job.of_runs(tuple(job.runs[index] for index in group)), **how) for group in plan.groups]
         if plan.placement == "processes":
             events = self.workers.train(parts)
         else:
@@ -189,12 +189,12 @@ class Tenfold:
 
 
 def measure(study: Study, task: Task, trainer: Trainer, *, epochs: int) -> dict[str, dict[str, Any]]:
-    """Milliseconds a run-step, scores and placement by model, with one contender in this process."""
+    """Milliseconds per run-step, scores and placement by model, for one contender in this process."""
     warnings.filterwarnings("ignore")
-    found = {}
+    measured = {}
     for model in study.models:
         short, long = (job_of(study, model, task, epochs=count) for count in (1, 1 + epochs))
-        trainer(short, task)  # warm-up; tenfold's probe
+        trainer(short, task)  # warm-up; tenfold times placements
         started = time.perf_counter()
         trainer(short, task)
         after_short = time.perf_counter()
@@ -202,12 +202,12 @@ def measure(study: Study, task: Task, trainer: Trainer, *, epochs: int) -> dict[
         seconds = (time.perf_counter() - after_short) - (after_short - started)
         n_examples = task.examples([0], seed=study.seed)["train"].n_examples
         steps = epochs * -(-n_examples // long.recipe.batch_size)
-        found[model.name] = {"ms": 1e3 * seconds / steps / len(scores), "scores": scores, "placement": ""}
+        measured[model.name] = {"ms": 1e3 * seconds / steps / len(scores), "scores": scores, "placement": ""}
     if isinstance(trainer, Tenfold):
         trainer.workers.__exit__(None, None, None)
         for name, plan in trainer.plans.items():
-            found[name]["placement"] = f"{plan.placement} ({plan.how})"
-    return found
+            measured[name]["placement"] = f"{plan.placement} ({plan.how})"
+    return measured
 
 
 def say(models: dict[str, dict[str, Any]]) -> None:
@@ -217,7 +217,7 @@ def say(models: dict[str, dict[str, Any]]) -> None:
 
 @dataclass
 class Measured:
-    """What the rounds gave: medians of milliseconds a run-step and of peak memory, scores and placements of one."""
+    """Results of all rounds: medians of ms per run-step and of peak memory; scores and placements of one round."""
 
     ms: dict[str, dict[str, float]]
     scores: dict[str, dict[str, list[float]]]
@@ -225,13 +225,13 @@ class Measured:
     placements: dict[str, str]
 
     def ratios(self, *others: str) -> dict[str, float]:
-        """How many times faster tenfold is than the fastest of the others, by model."""
+        """By model: time of the fastest of the others divided by tenfold's."""
         return {name: min(self.ms[other][name] for other in others) / ours for name, ours in self.ms["tenfold"].items()}
 
 
 def in_turn(script: str, contenders: Sequence[str], rounds: int, options: Mapping[str, Any]) -> Measured:
-    """Runs ``script --contender NAME --OPTION=VALUE ...`` for each contender, in turn, so many rounds."""
-    found: dict[str, list[dict]] = {name: [] for name in contenders}
+    """Run ``script --contender NAME --OPTION=VALUE ...`` for each contender in turn, ``rounds`` times."""
+    entries: dict[str, list[dict]] = {name: [] for name in contenders}
     for number in range(rounds):
         for contender in contenders:
             command = [sys.executable, script, "--contender", contender]
@@ -239,31 +239,31 @@ def in_turn(script: str, contenders: Sequence[str], rounds: int, options: Mappin
             done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent)
             if done.returncode:
                 raise SystemExit(f"{contender} failed:\n{done.stderr}")
-            found[contender].append(json.loads(done.stdout.splitlines()[-1]))
+            entries[contender].append(json.loads(done.stdout.splitlines()[-1]))
             print(f"round {number + 1}: {contender} done", file=sys.stderr)
-    models = list(found["tenfold"][0]["models"])
+    models = list(entries["tenfold"][0]["models"])
     return Measured(
         {
-            name: {model: statistics.median(entry["models"][model]["ms"] for entry in its) for model in models}
-            for name, its in found.items()
+            name: {model: statistics.median(entry["models"][model]["ms"] for entry in rounds) for model in models}
+            for name, rounds in entries.items()
         },
-        {name: {model: its[0]["models"][model]["scores"] for model in models} for name, its in found.items()},
-        {name: statistics.median(entry["peak_mib"] for entry in its) for name, its in found.items()},
-        {name: entry["placement"] for name, entry in found["tenfold"][-1]["models"].items()},
+        {name: {model: rounds[0]["models"][model]["scores"] for model in models} for name, rounds in entries.items()},
+        {name: statistics.median(entry["peak_mib"] for entry in rounds) for name, rounds in entries.items()},
+        {name: entry["placement"] for name, entry in entries["tenfold"][-1]["models"].items()},
     )
 
 
 def table(
     measured: Measured, heading: str, contenders: Sequence[str], ratios: Mapping[str, Mapping[str, float]]
 ) -> list[str]:
-    """A row for each model, and the geometric means of the ratios, which are by heading and by model."""
+    """One row per model, and the geometric means of the ratios; ``ratios`` is by heading and by model."""
     columns = [*contenders, *ratios]
     lines = [f"| {heading} | {' | '.join(columns)} | placement |", "|---|" + "---:|" * len(columns) + "---|"]
     for model, placement in measured.placements.items():
         cells = [f"{measured.ms[name][model]:.2f}" for name in contenders]
-        cells += [f"{its[model]:.1f}" for its in ratios.values()]
+        cells += [f"{by_model[model]:.1f}" for by_model in ratios.values()]
         lines.append(f"| {model} | {' | '.join(cells)} | {placement} |")
-    means = [f"{statistics.geometric_mean(its.values()):.2f}" for its in ratios.values()]
+    means = [f"{statistics.geometric_mean(by_model.values()):.2f}" for by_model in ratios.values()]
     return [*lines, "| geometric mean" + " |" * (len(contenders) + 1) + f" {' | '.join(means)} | |"]
 
 

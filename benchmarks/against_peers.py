@@ -1,20 +1,19 @@
-"""Claim: ten repeats of a small network train at least 4 times faster than with skorch or Lightning, and never
-slower than a plain loop.
+"""Claim: ten repeats of a small network train at least 4 times faster than with skorch or Lightning, and never slower
+than a plain loop.
 
     python benchmarks/against_peers.py [--rounds 3] [--epochs 5]        # needs: pip install skorch lightning
 
 Every contender trains the nine networks of the study mnist-pairs, 10 repeats each, and scores the test pairs after
 every epoch:
 
-* loop: plain PyTorch, tensors on the device indexed by a random permutation, torch.optim, one repeat after the
-  other;
-* skorch, lightning: as their documentation shows, without progress bars, loggers and checkpoints, which would only
-  cost them time;
-* tenfold: the placement that its probe chooses.
+* loop: plain PyTorch, tensors on the device indexed by a random permutation, torch.optim, one repeat after the other;
+* skorch, lightning: as in their documentation, without progress bars, loggers and checkpoints, which would only cost
+  time;
+* tenfold: with placement "auto".
 
-Each contender runs in a process of its own with PyTorch's default threads, in turn, several rounds; the median counts
+Each contender runs in its own process with PyTorch's default threads, in turn, for several rounds; the median is used
 (see _contenders.py). Milliseconds are wall time of training and scoring, divided by steps and repeats. Scores must
-agree: tenfold with the plain loop run by run, the others in the mean.
+agree: tenfold with the plain loop per run, the others on average.
 """
 
 from __future__ import annotations
@@ -112,7 +111,7 @@ def report(measured: Measured, options: argparse.Namespace) -> None:
     models = list(ms["loop"])
     for model in models:
         apart = np.abs(np.array(scores["tenfold"][model]) - np.array(scores["loop"][model])).max()
-        # Two or three pairs of 1000 may fall the other way where float32 sums are taken in another order.
+        # With float32 sums in another order, two or three of 1000 pairs may get another prediction.
         assert apart <= 0.02, f"{model}: a repeat's accuracy differs by {apart} between tenfold and the plain loop"
         for peer in ("skorch", "lightning"):
             mean_apart = abs(np.mean(scores[peer][model]) - np.mean(scores["loop"][model]))

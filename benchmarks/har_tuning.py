@@ -1,9 +1,9 @@
-"""How the settings of our network in har-lstm were chosen: on people held out of the 21 that it may learn from.
+"""How the settings of our network in har-lstm were chosen: on people held out of the 21 official training people.
 
     python benchmarks/har_tuning.py [FOLDER] [--repeats 3] [--only NAME ...]
 
-Six of the 21 people, drawn from a seed that no study uses, are tested; the nine official test people are not in the
-file at all. The baseline, a logistic regression on statistics of the windows, is measured on the same division.
+Six of the 21 people, drawn with a seed that no study uses, are used for testing; the nine official test people are not
+in the file. The baseline, a logistic regression on statistics of the windows, is measured on the same split.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CANDIDATES = {
 
 
 def held_out_set() -> datasets.Recordings:
-    """The windows of the 21 official training people, some of them for testing."""
+    """The windows of the 21 official training people, with some of the people for testing."""
     har = datasets.load_recordings("har-smartphone")
     assert har.groups is not None
     rows = np.flatnonzero(har.part == datasets.TRAIN)
@@ -53,7 +53,7 @@ def held_out_set() -> datasets.Recordings:
         labels=har.labels[rows],
         part=np.where(np.isin(groups, held_out), datasets.TEST, datasets.TRAIN).astype(np.uint8),
         groups=groups.astype(np.int64),
-        group_names=tuple(har.group_names[at] for at in people),
+        group_names=tuple(har.group_names[person] for person in people),
     )
 
 
@@ -65,7 +65,7 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     datasets.save(held_out_set(), options.folder / "held-out.npz")
-    print("| settings | accuracy, % | seconds a run |")
+    print("| settings | accuracy, % | seconds per run |")
     print("|---|---:|---:|")
     for name in options.only or CANDIDATES:
         study = parse_study(

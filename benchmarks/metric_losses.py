@@ -1,21 +1,21 @@
-"""Claim: ten repeats of an embedding learn at least 2 times faster than in plain loops of PyTorch with
+"""Claim: ten repeats of an embedding train at least 2 times faster than in plain PyTorch loops with
 pytorch-metric-learning, and never slower.
 
     python benchmarks/metric_losses.py [--rounds 3] [--epochs 1] [--classes 893]   # needs: pytorch-metric-learning
 
-Koch's network in small on Omniglot as in the study omniglot-oneshot, batches of 60 characters x 4 drawings, margin 2 on
-squared Euclidean distances, 10 repeats. Two contenders:
+A small version of Koch's network on Omniglot as in the study omniglot-oneshot, batches of 60 characters x 4 drawings,
+margin 2 on squared Euclidean distances, 10 repeats. Two contenders:
 
 * loop: plain PyTorch, one repeat after the other, with TripletMarginLoss and the miner that its documentation names:
-  TripletMarginMiner for "all", BatchHardMiner for "batch-hard"; "informative" is a miner of our own in its terms, since
-  it has none that chooses one violating negative a pair.
-* tenfold: the placement that its probe chooses.
+  TripletMarginMiner for "all", BatchHardMiner for "batch-hard". For "informative" we wrote a miner with its interface,
+  because it has none that chooses one violating negative per pair.
+* tenfold: with placement "auto".
 
-Each contender runs in a process of its own with PyTorch's default threads, in turn, several rounds; the median counts
-(see _contenders.py). Milliseconds are of training with scoring after each epoch, divided by steps and repeats. Both
-see the same batches and draw the same negatives, and their scores must agree.
+Each contender runs in its own process with PyTorch's default threads, in turn, for several rounds; the median is used
+(see _contenders.py). Milliseconds are of training with scoring after each epoch, divided by steps and repeats. Both use
+the same batches and draw the same negatives, and their scores must agree.
 
-A second table has the loss alone: miner, loss and gradient for the embeddings of 10 repeats, on one thread.
+A second table is for the loss alone: miner, loss and gradient for the embeddings of 10 repeats, on one thread.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MININGS = ("informative", "all", "batch-hard")
 
 
 def study_and_task(*, repeats: int, classes: int):
-    """The published network three times, each with another mining."""
+    """The published network three times, with three minings."""
     study = tenfold.load_study("omniglot-oneshot")
     first = study.models[0]
     models = tuple(
@@ -75,13 +75,13 @@ class InformativeMiner(miners.BaseMiner):
         violating &= labels[anchors][:, None] != ref_labels
         counts = violating.cumsum(1)
         kth = (self.numbers * counts[:, -1]).long()
-        found = counts[:, -1] > 0
+        exists = counts[:, -1] > 0
         negatives = (counts > kth[:, None]).long().argmax(1)
-        return anchors[found], positives[found], negatives[found]
+        return anchors[exists], positives[exists], negatives[exists]
 
 
 def peer(mining: str, margin: float):
-    """Miner and loss; what the mean is over is what tenfold documents for each."""
+    """Miner and loss; the mean is over the same triplets as in tenfold."""
     distance = distances.LpDistance(normalize_embeddings=False, power=2)
     if mining == "all":
         miner, reducer = miners.TripletMarginMiner(margin, "all", distance=distance), reducers.AvgNonZeroReducer()
@@ -134,31 +134,31 @@ def top1(module, task, images, targets):
 
 
 def measure_losses(options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Milliseconds of miner, loss and gradient for the embeddings of all repeats, on one thread; same values."""
+    """Milliseconds of miner, loss and gradient for the embeddings of all repeats, on one thread; values must agree."""
     torch.set_num_threads(1)
-    numbers = torch.Generator().manual_seed(0)
-    centres = torch.randn(options.repeats, 60, 1, 20, generator=numbers)
-    embeddings = centres + 0.7 * torch.randn(options.repeats, 60, 4, 20, generator=numbers)
+    rng = torch.Generator().manual_seed(0)
+    centres = torch.randn(options.repeats, 60, 1, 20, generator=rng)
+    embeddings = centres + 0.7 * torch.randn(options.repeats, 60, 4, 20, generator=rng)
     labels = torch.arange(60).repeat_interleave(4)
     draws = uniform(torch.arange(options.repeats), torch.tensor(0), numbers_needed(60, 4))
-    found = {}
+    measured = {}
     for mining in MININGS:
         miner, loss = peer(mining, 2.0)
 
         def in_a_loop(miner=miner, loss=loss):
             leaves = [each.flatten(0, 1).clone().requires_grad_() for each in embeddings]
             values = []
-            for leaf, its in zip(leaves, draws, strict=True):
+            for leaf, numbers in zip(leaves, draws, strict=True):
                 if isinstance(miner, InformativeMiner):
-                    miner.numbers = its
+                    miner.numbers = numbers
                 value = loss(leaf, labels, miner(leaf, labels))
                 value.backward()
                 values.append(value.detach())
             return torch.stack(values), torch.stack([leaf.grad for leaf in leaves])
 
         def stacked(mining=mining):
-            def of_run(its, given):
-                return triplet_loss(its, margin=2.0, mining=mining, distance="squared-euclidean", numbers=given)
+            def of_run(own, numbers):
+                return triplet_loss(own, margin=2.0, mining=mining, distance="squared-euclidean", numbers=numbers)
 
             leaf = embeddings.clone().requires_grad_()
             values = torch.func.vmap(of_run)(leaf, draws)
@@ -167,8 +167,8 @@ def measure_losses(options: argparse.Namespace) -> dict[str, dict[str, float]]:
 
         for ours, theirs in zip(stacked(), in_a_loop(), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
-        found[mining] = {"loop": milliseconds(in_a_loop), "tenfold": milliseconds(stacked)}
-    return found
+        measured[mining] = {"loop": milliseconds(in_a_loop), "tenfold": milliseconds(stacked)}
+    return measured
 
 
 def milliseconds(function, *, n: int = 11) -> float:
@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--classes", type=int, default=893, help="characters to learn from")
+    parser.add_argument("--classes", type=int, default=893, help="number of characters for training")
     parser.add_argument("--losses-only", action="store_true", help="print the second table and save nothing")
     parser.add_argument("--contender", choices=CONTENDERS, help="one contender, in this process")
     options = parser.parse_args()
@@ -213,7 +213,7 @@ def report(measured: Measured, alone: dict[str, dict[str, float]], options: argp
     ms = measured.ms
     for model in MININGS:
         loop, ours = (np.array(measured.scores[name][model]) for name in CONTENDERS)
-        # A last digit can decide which negative is drawn, and the runs part from there: 3 to 5 of 100 query sets.
+        # Rounding can decide which negative is drawn; from then on the runs differ: in 3 to 5 of 100 query sets.
         assert np.abs(ours - loop).max() <= 0.08, f"{model}: a repeat's top-1 differs: {ours} against {loop}"
         assert abs(ours.mean() - loop.mean()) <= 0.02, f"{model}: mean top-1 {ours.mean()} against {loop.mean()}"
     lines = ["# Milliseconds per run-step with metric losses", ""]

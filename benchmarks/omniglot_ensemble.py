@@ -1,10 +1,10 @@
-"""Claim: the repeats of one model together make fewer errors than each alone, in Lake's 20 one-shot runs.
+"""Claim: all repeats of a model together make fewer errors than each repeat alone, in Lake's 20 one-shot runs.
 
     tenfold run omniglot-oneshot
     python benchmarks/omniglot_ensemble.py [tenfold-runs/omniglot-oneshot]
 
-Each repeat's embedding is brought to length 1 and they are put side by side, as ``results.winner(NAME).matcher()``
-does: cosine similarities are then the mean of the repeats'. Nothing is chosen here: all repeats of every model count.
+The embedding of each repeat is scaled to length 1, and they are concatenated, as ``results.winner(NAME).matcher()``
+does: a cosine similarity is then the mean over the repeats. Nothing is selected: all repeats of every model are used.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def ensemble_error(winner: Winner, images: datasets.Images) -> float:
-    """Errors in percent of the matcher of all repeats, in the episodes of a set."""
+    """Error in percent of the matcher of all repeats, in the episodes of a data set."""
     assert images.episodes is not None
     small = images.images[images.episodes.flatten()]
     small = (small / 255 if small.shape[-1] == 28 else datasets.average_down(small, 28)).astype(np.float32)

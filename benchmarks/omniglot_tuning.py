@@ -2,9 +2,10 @@
 
     python benchmarks/omniglot_tuning.py [FOLDER] [--repeats 3] [--only NAME ...]
 
-Five of the 30 background alphabets, drawn from a seed that no study uses, are not learnt from. 40 episodes are made
-from them as Lake's runs are made: 20 characters of one alphabet, one drawer's examples, another drawer's queries. The
-evaluation set and Lake's own runs are not in the file at all. Errors of one repeat and of all together are printed.
+Five of the 30 background alphabets, drawn with a seed that no study uses, are not used for training. 40 episodes are
+made from them in the same way as Lake's runs: 20 characters of one alphabet, examples by one drawer, queries by
+another. The evaluation set and Lake's own runs are not in the file. Errors of one repeat and of all together are
+printed.
 """
 
 from __future__ import annotations
@@ -47,24 +48,24 @@ def held_out_set() -> datasets.Images:
     rows = np.flatnonzero(omniglot.part == datasets.TRAIN)
     classes, labels = np.unique(omniglot.labels[rows], return_inverse=True)
     groups = omniglot.groups[classes]
-    numbers = np.random.default_rng(SEED)
+    rng = np.random.default_rng(SEED)
     large = [group for group in np.unique(groups) if (groups == group).sum() >= WAYS]
-    held_out = numbers.permutation(large)[:HELD_OUT]
+    held_out = rng.permutation(large)[:HELD_OUT]
     images = np.rint(255 * datasets.average_down(omniglot.images[rows], 28)).astype(np.uint8)
     drawings = np.argsort(labels, kind="stable").reshape(len(classes), -1)  # (classes, drawers)
     episodes = []
     for number in range(EPISODES):
-        its = np.flatnonzero(groups == held_out[number % HELD_OUT])
-        ways = numbers.permutation(its)[:WAYS]
-        example, query = numbers.permutation(drawings.shape[1])[:2]
-        episodes.append([drawings[ways, example], drawings[numbers.permutation(ways), query]])
-    names, its_group = np.unique(groups, return_inverse=True)
+        characters = np.flatnonzero(groups == held_out[number % HELD_OUT])
+        ways = rng.permutation(characters)[:WAYS]
+        example, query = rng.permutation(drawings.shape[1])[:2]
+        episodes.append([drawings[ways, example], drawings[rng.permutation(ways), query]])
+    names, group_of_class = np.unique(groups, return_inverse=True)
     return datasets.Images(
         images=images,
         labels=labels.astype(np.int64),
         part=np.where(np.isin(groups[labels], held_out), datasets.TEST, datasets.TRAIN).astype(np.uint8),
-        class_names=tuple(omniglot.class_names[at] for at in classes),
-        groups=its_group.astype(np.int64),
+        class_names=tuple(omniglot.class_names[label] for label in classes),
+        groups=group_of_class.astype(np.int64),
         group_names=tuple(omniglot.group_names[name] for name in names),
         episodes=np.array(episodes, np.int64),
     )
@@ -80,7 +81,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     images = held_out_set()
     datasets.save(images, options.folder / "held-out.npz")
-    print("| settings | error of one repeat, % | all repeats together, % | seconds a run |")
+    print("| settings | error of one repeat, % | all repeats together, % | seconds per run |")
     print("|---|---:|---:|---:|")
     for name, settings in chosen.items():
         study = parse_study(

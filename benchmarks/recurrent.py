@@ -3,17 +3,17 @@ small ones of 30 steps at least 2 times faster.
 
     python benchmarks/recurrent.py [--rounds 3] [--epochs 4]        # needs: pip install skorch keras tensorflow-cpu
 
-Nine channels of MotionSense, 1000 windows to learn from in batches of 100 and 500 to be scored after every epoch, Adam,
-10 repeats. 64 units and one layer unless the name says more. The contenders:
+Nine channels of MotionSense, 1000 training windows in batches of 100 and 500 test windows scored after every epoch,
+Adam, 10 repeats; 64 units and one layer unless the name says otherwise. The contenders:
 
 * loop: plain PyTorch with torch.nn's recurrent layers, one repeat after the other;
-* skorch: as its documentation shows;
-* keras: likewise, with its default backend. Its first two repeats stand for all: a loop takes each as long;
-* tenfold: the placement that its probe chooses.
+* skorch: as in its documentation;
+* keras: as in its documentation, with its default backend. Only two repeats are timed: in a loop each takes as long;
+* tenfold: with placement "auto".
 
-Each contender runs in a process of its own with its default threads, in turn, several rounds; the median counts (see
+Each contender runs in its own process with its default threads, in turn, for several rounds; the median is used (see
 _contenders.py). Milliseconds are wall time of training and scoring, divided by steps and repeats. Scores must agree:
-tenfold with the plain loop in the mean and nearly run by run.
+tenfold with the plain loop on average, and nearly per run.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def one_run(job, task, run):
 
 
 class Keras:
-    """Each model is built and traced once, in the warm-up; later fits begin from its first weights again."""
+    """Each model is built and traced once, in the warm-up; later fits start from its initial weights again."""
 
     def __init__(self):
         self.built = {}
@@ -106,8 +106,8 @@ class Keras:
             if (job.model, run) not in self.built:
                 model = keras_model(job.factory.options, parts["train"][0].shape[1:], job.runs[run].config.lr)
                 self.built[job.model, run] = model, [variable.numpy() for variable in variables_of(model)]
-            model, first = self.built[job.model, run]
-            for variable, value in zip(variables_of(model), first, strict=True):
+            model, initial = self.built[job.model, run]
+            for variable, value in zip(variables_of(model), initial, strict=True):
                 variable.assign(value)
             size, epochs = job.recipe.batch_size, job.recipe.epochs
             fitted = model.fit(
@@ -127,8 +127,8 @@ def keras_model(options, shape, lr):
     cell = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.layers.SimpleRNN}[options["cell"]]
     model = keras.Sequential([keras.Input(shape)])
     for layer in range(options["layers"]):
-        its = cell(options["units"], return_sequences=layer < options["layers"] - 1)
-        model.add(keras.layers.Bidirectional(its) if options.get("bidirectional") else its)
+        recurrent = cell(options["units"], return_sequences=layer < options["layers"] - 1)
+        model.add(keras.layers.Bidirectional(recurrent) if options.get("bidirectional") else recurrent)
     model.add(keras.layers.Dense(6))
     model.compile(
         optimizer=keras.optimizers.Adam(lr),
@@ -165,7 +165,7 @@ def main() -> None:
     measured = in_turn(__file__, CONTENDERS, options.rounds, {"epochs": options.epochs, "repeats": options.repeats})
     for model in (*LONG, *SHORT):
         loop, ours = (np.array(measured.scores[name][model]) for name in ("loop", "tenfold"))
-        # Sums in another order, and a hundred steps of it: a few of 500 windows fall the other way.
+        # With sums in another order over a hundred steps, a few of 500 windows get another prediction.
         assert np.abs(ours - loop).max() <= 0.05, f"{model}: a repeat's accuracy differs: {ours} against {loop}"
         assert abs(ours.mean() - loop.mean()) <= 0.01, f"{model}: mean accuracy {ours.mean()} against {loop.mean()}"
     lines = ["# Milliseconds per run-step of recurrent networks", ""]

@@ -143,10 +143,10 @@ class Engine:
         options: dict | None = None,
         **recipe: object,
     ) -> Job:
-        """A job over ``n_runs`` repeats of every config; a list in ``recipe`` is swept, with ``options`` for the module.
-        By default 20 steps in float64."""
+        """A job over ``n_runs`` repeats of every config, by default 20 steps in float64. Lists in ``recipe`` are swept,
+        but for ``auxiliary``."""
         settings = {"dtype": "float64", "epochs": 5, "batch_size": 10} | recipe
-        swept = {name: values for name, values in settings.items() if isinstance(values, list)}
+        swept = {name: values for name, values in settings.items() if isinstance(values, list) and name != "auxiliary"}
         first = {name: values[0] if name in swept else values for name, values in settings.items()}  # type: ignore[index]
         resolved = ComparePairs.spec.recipe(**first)  # type: ignore[arg-type]
         factory = ModelFactory(module, {"size": 8} if options is None else options)

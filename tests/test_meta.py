@@ -116,6 +116,7 @@ def test_wrong_arrows_are_found(tmp_path: Path) -> None:
     (tmp_path / "stats").mkdir()
     (tmp_path / "study.py").write_text("from tenfold import train, record\nfrom tenfold.report import write_report\n")
     (tmp_path / "report.py").touch()
+    (tmp_path / "train.py").touch()
     (tmp_path / "record.py").touch()
     (tmp_path / "stats" / "_a.py").write_text("def f():\n    import torch.nn\n    from tenfold import study\n")
     (tmp_path / "stats" / "_b.py").write_text("if 0:\n    import tenfold.datasets\nfrom tenfold import __version__\n")

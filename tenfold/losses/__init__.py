@@ -1,11 +1,11 @@
-"""Losses of embeddings: similar images near each other, others far.
+"""Losses of embeddings: images of one class close to each other, images of two classes far apart.
 
-Written for one run; ``torch.func.vmap`` adds the runs. Shapes are fixed and nothing is drawn inside, so a run in a
-stack is the run alone. A batch is balanced: ``embeddings`` of shape (classes, images, dimension) hold equally many
-images of each class, and a positive pair is two different images of one class, in either order.
+Written for one run; ``torch.func.vmap`` adds the runs. Shapes are fixed and no random number is drawn inside, so a run
+gets the same loss in a stack as alone. Batches are balanced: ``embeddings`` of shape (classes, images, dimension) hold
+equally many images of each class. A positive pair is two different images of one class, in either order.
 
-A negative is chosen from a matrix product of distances; the loss itself is computed from the differences of the chosen
-embeddings, which neither cancel nor send a gradient through (batch, batch) numbers.
+A negative is chosen from a matrix product of distances. The loss itself is computed from the differences of the chosen
+embeddings: no digits are lost by cancellation, and no gradient passes through a (batch, batch) matrix.
 """
 
 from tenfold.losses._contrastive import contrastive_loss as contrastive_loss
@@ -17,7 +17,7 @@ from tenfold.losses._triplet import MININGS as MININGS
 from tenfold.losses._triplet import Mining as Mining
 from tenfold.losses._triplet import numbers_needed as numbers_needed
 from tenfold.losses._triplet import triplet_loss as triplet_loss
-from tenfold.losses._triplet import violating_share as violating_share
+from tenfold.losses._triplet import violating_fraction as violating_fraction
 
 __all__ = [
     "DISTANCES",
@@ -29,5 +29,5 @@ __all__ = [
     "numbers_needed",
     "prototypical_loss",
     "triplet_loss",
-    "violating_share",
+    "violating_fraction",
 ]

@@ -13,20 +13,20 @@ __all__ = ["contrastive_loss"]
 def contrastive_loss(
     embeddings: Tensor, *, positive_margin: float | Tensor, margin: float | Tensor, distance: Distance
 ) -> Tensor:
-    """Pairs of one class nearer than ``positive_margin``, pairs of two classes farther than ``margin``; for one run.
+    """Pairs of one class closer than ``positive_margin``, pairs of two classes farther than ``margin``; for one run.
 
     ``mean of max(0, d - positive_margin)`` over positive pairs plus ``mean of max(0, margin - d)`` over negative pairs,
-    each over the pairs with a loss above 0; 0 where there is none.
+    each over the pairs with a loss above 0; 0 if there is no such pair.
 
     Args:
         embeddings: (classes, images, dimension), of one run.
-        positive_margin, margin: in units of the distance; numbers or tensors of shape ().
+        positive_margin, margin: in units of the distance; floats or tensors of shape ().
         distance: "squared-euclidean", "euclidean" or "cosine" (1 - cosine similarity).
     Returns:
         Tensor: shape ().
     Raises:
         RequestError: for an unknown distance.
-        ShapeError: if ``embeddings`` have not three axes.
+        ShapeError: if ``embeddings`` do not have three axes.
     Example:
         >>> import torch
         >>> embeddings = torch.tensor([[[0.0], [2.0]], [[3.0], [3.0]]])
@@ -34,7 +34,7 @@ def contrastive_loss(
         tensor(2.5000)
 
     Source: Hadsell et al. 2006, eq. 4, in the form of pytorch-metric-learning's ContrastiveLoss: hinges instead of
-        their squares, and means over the pairs that have a loss.
+        their squares, and means over the pairs with a loss above 0.
     """
     check(embeddings, distance)
     classes, images, _ = embeddings.shape

@@ -16,21 +16,21 @@ DISTANCES: tuple[str, ...] = get_args(Distance)
 
 
 def check(embeddings: Tensor, distance: str) -> None:
-    """Raise what the public losses say they raise."""
+    """Check the arguments that all losses have in common; raises as documented there."""
     if distance not in DISTANCES:
         raise RequestError(f"unknown distance '{distance}'; {nearest(distance, DISTANCES)}")
     if embeddings.dim() != 3:
         raise ShapeError(
-            "expected embeddings of shape (classes, images, dimension), equally many images of each class, "
+            "expected embeddings of shape (classes, images, dimension) with equally many images of each class, "
             f"got {tuple(embeddings.shape)}"
         )
 
 
 def paired(first: Tensor, second: Tensor, distance: str) -> Tensor:
-    """Distances of embeddings that stand beside each other: (..., dimension) twice, broadcast, to (...).
+    """Distances between corresponding embeddings: (..., dimension) twice, broadcast, to (...).
 
-    From the differences themselves, so that near ones keep their digits. Equal embeddings are 0 apart with a gradient
-    of 0.
+    Computed from the differences, so that small distances are accurate. Equal embeddings have distance 0 with gradient
+    0.
     """
     if distance == "cosine":
         return 1 - (_unit(first) * _unit(second)).sum(-1)
@@ -42,8 +42,9 @@ def paired(first: Tensor, second: Tensor, distance: str) -> Tensor:
 def distance_matrix(first: Tensor, second: Tensor, distance: str) -> Tensor:
     """All distances between two sets of embeddings by one matrix product: (n, dimension), (m, dimension) to (n, m).
 
-    ``|a|^2 + |b|^2 - 2ab`` loses the digits that the three have in common, so the centre of ``second`` is taken off
-    first: distances do not change, the norms become the spread of the embeddings. What rounding leaves below 0 is 0.
+    ``|a|^2 + |b|^2 - 2ab`` cancels digits where the norms are large, so the mean of ``second`` is subtracted first:
+    distances do not change, and the norms become as small as the spread of the embeddings. Values below 0, which are
+    rounding errors, are set to 0.
     """
     if distance == "cosine":
         return 1 - _unit(first) @ _unit(second).T
@@ -57,11 +58,11 @@ def distance_matrix(first: Tensor, second: Tensor, distance: str) -> Tensor:
 def positive_distances(embeddings: Tensor, distance: str) -> Tensor:
     """Distances within classes: (classes, images, dimension) to (classes, images, images - 1).
 
-    The last axis goes through the other images of the class in their order.
+    The last axis is the other images of the class, in their order.
     """
     images = embeddings.shape[1]
     every = paired(embeddings[:, :, None], embeddings[:, None], distance)  # (classes, images, images)
-    # Rows of images + 1, from the second number on: every diagonal number ends a row, and is left out with it.
+    # From the second number on, in rows of images + 1: every diagonal number is the last of its row and is cut off.
     rows = every.flatten(1)[:, 1:].unflatten(1, (images - 1, images + 1))[..., :-1]
     return rows.reshape(-1, images, images - 1)
 
@@ -73,12 +74,12 @@ def of_other_classes(classes: int, images: int, device: torch.device) -> Tensor:
 
 
 def _root(squares: Tensor) -> Tensor:
-    """Square roots whose gradient at 0 is 0, not infinite times 0."""
+    """Square roots with gradient 0 at 0, where autograd would give NaN."""
     zero = squares == 0
     return squares.masked_fill(zero, 1).sqrt().masked_fill(zero, 0)
 
 
 def _unit(embeddings: Tensor) -> Tensor:
-    """Embeddings of length 1. One of length 0 stays, at cosine similarity 0 to all."""
+    """Embeddings scaled to length 1. One of length 0 is unchanged: its cosine similarity to all is 0."""
     squares = (embeddings * embeddings).sum(-1, keepdim=True)
     return embeddings / squares.masked_fill(squares == 0, 1).sqrt()

@@ -16,16 +16,16 @@ def prototypical_loss(embeddings: Tensor, *, n_support: int, distance: Distance,
     """Cross-entropy of queries over ``-scale * distance`` to the mean embedding of each class; for one run.
 
     Args:
-        embeddings: (classes, images, dimension), of one run: the first ``n_support`` images of each class make its
-            prototype, the others are queries.
+        embeddings: (classes, images, dimension), of one run: the mean of the first ``n_support`` images of each class
+            is its prototype, the others are queries.
         n_support: shots of an episode, from 1 to images - 1.
         distance: "squared-euclidean" (as published), "euclidean" or "cosine" (1 - cosine similarity).
-        scale: how steeply the probability falls with the distance; a number or a tensor of shape ().
+        scale: how fast the probability decreases with the distance; a float or a tensor of shape ().
     Returns:
         Tensor: shape (), in nats, mean over queries; 0 with a single class.
     Raises:
-        RequestError: for an unknown distance, or ``n_support`` that leaves no prototype or no query.
-        ShapeError: if ``embeddings`` have not three axes.
+        RequestError: for an unknown distance, or an ``n_support`` that leaves no prototype or no query.
+        ShapeError: if ``embeddings`` do not have three axes.
     Example:
         >>> embeddings = torch.tensor([[[0.0], [0.0]], [[1.0], [1.0]]])
         >>> prototypical_loss(embeddings, n_support=1, distance="squared-euclidean")  # log(1 + 1/e)
@@ -37,7 +37,7 @@ def prototypical_loss(embeddings: Tensor, *, n_support: int, distance: Distance,
     classes, images, _ = embeddings.shape
     if not 1 <= n_support < images:
         raise RequestError(
-            f"n_support: expected 1 to {images - 1}, which leaves a query of the {images} images of each class, "
+            f"n_support: expected 1 to {images - 1}, so that a query is left of the {images} images of each class, "
             f"got {n_support}"
         )
     if isinstance(scale, Tensor):

@@ -1,4 +1,4 @@
-"""The triplet loss and its ways of choosing negatives."""
+"""The triplet loss, with several ways to choose negatives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from tenfold.errors import RequestError, ShapeError, nearest
 from tenfold.losses._distances import Distance, check, distance_matrix, of_other_classes, paired, positive_distances
 
-__all__ = ["DRAWING", "MININGS", "Mining", "numbers_needed", "triplet_loss", "violating_share"]
+__all__ = ["DRAWING", "MININGS", "Mining", "numbers_needed", "triplet_loss", "violating_fraction"]
 
 Mining = Literal["random", "informative", "semi-hard", "hardest", "batch-hard", "all"]
 MININGS: tuple[str, ...] = get_args(Mining)
@@ -20,7 +20,7 @@ DRAWING = ("random", "informative")  # those that need random numbers
 
 
 def numbers_needed(classes: int, images: int) -> int:
-    """How many random numbers a batch takes with a mining of ``DRAWING``: one for each ordered positive pair."""
+    """How many random numbers a batch needs with a mining of ``DRAWING``: one for each ordered positive pair."""
     return classes * images * (images - 1)
 
 
@@ -29,31 +29,34 @@ def triplet_loss(
 ) -> Tensor:
     """Mean of ``max(0, margin + d(anchor, positive) - d(anchor, negative))`` over chosen triplets; for one run.
 
-    Minings, what each chooses, and what the mean is over:
+    The minings, what each chooses, and what the mean is over:
 
-    * "random": for each positive pair any image of another class; all pairs count, also with a loss of 0.
+    * "random": for each positive pair a random image of another class; the mean is over all pairs, those with a loss of
+      0 included.
     * "informative": for each positive pair a random one of the negatives that violate the margin,
-      ``d(a, n) < d(a, p) + margin``; pairs without one give no triplet and do not count.
-    * "semi-hard": for each positive pair the nearest of the negatives that violate the margin and are farther than the
-      positive; pairs without one give no triplet. (TensorFlow Addons takes the farthest negative of all for those.)
-    * "hardest": for each positive pair the nearest negative; all pairs count.
-    * "batch-hard": for each anchor its farthest positive and nearest negative; all anchors count.
-    * "all": every triplet; those with a loss above 0 count, which else would vanish in the many easy ones.
+      ``d(a, n) < d(a, p) + margin``; the mean is over the pairs that have one.
+    * "semi-hard": for each positive pair the closest of the negatives that violate the margin and are farther than the
+      positive; the mean is over the pairs that have one. (TensorFlow Addons uses the farthest negative of all for the
+      other pairs.)
+    * "hardest": for each positive pair the closest negative; the mean is over all pairs.
+    * "batch-hard": for each anchor its farthest positive and closest negative; the mean is over all anchors.
+    * "all": every triplet; the mean is over those with a loss above 0, because the many easy ones would make it vanish.
 
-    Choices carry no gradient. A batch without a triplet (also: one class, one image of each) gives 0 and gradients 0.
+    No gradient passes through a choice. A batch without a triplet (also: one class, one image of each) gives loss 0 and
+    gradients 0.
 
     Args:
         embeddings: (classes, images, dimension), of one run.
-        margin: in units of the distance; a number or a tensor of shape (), which may differ from run to run.
+        margin: in units of the distance; a float, or a tensor of shape (), which may differ between runs.
         mining: see above.
         distance: "squared-euclidean", "euclidean" or "cosine" (1 - cosine similarity).
-        numbers: uniform in [0, 1), ``numbers_needed`` of them: for the pairs of each image with the others of its class
-            in order, shape (classes, images, images - 1) or flat. Only for "random" and "informative".
+        numbers: ``numbers_needed`` uniform random numbers in [0, 1): for the pairs of each image with the other images
+            of its class in order, shape (classes, images, images - 1) or flat. Only for "random" and "informative".
     Returns:
         Tensor: shape ().
     Raises:
-        RequestError: for an unknown mining or distance, and where ``numbers`` are missing.
-        ShapeError: if ``embeddings`` have not three axes, or there are more or fewer numbers.
+        RequestError: for an unknown mining or distance, and if ``numbers`` are needed but missing.
+        ShapeError: if ``embeddings`` do not have three axes, or there are more or fewer numbers than needed.
     Example:
         >>> from tenfold.seeds import uniform
         >>> embeddings = torch.tensor([[[0.0, 0.0], [0.0, 1.0]], [[3.0, 0.0], [3.0, 1.0]]])
@@ -85,27 +88,27 @@ def triplet_loss(
         positive = positive.max(1, keepdim=True).values  # (batch, 1)
     if mining == "random":
         assert numbers is not None
-        chosen, found = _any(numbers.reshape(positive.shape), classes, images), None
+        chosen, exists = _any_negative(numbers.reshape(positive.shape), classes, images), None
     else:
         near = distance_matrix(batch.detach(), batch.detach(), distance).masked_fill(~other, math.inf)
-        chosen, found = _mine(near, positive.detach(), margin, mining, numbers)
-    # A lookup's gradients are added up in one order. Those of a gather are not on a GPU: see the list in
+        chosen, exists = _mine(near, positive.detach(), margin, mining, numbers)
+    # The backward pass of an embedding lookup is deterministic. That of gather is not on a GPU: see the list in
     # torch.use_deterministic_algorithms.
     negatives = F.embedding(chosen, batch)  # (batch, images - 1 or 1, dimension)
     losses = F.relu(positive + margin - paired(batch[:, None], negatives, distance))
-    if found is None:
+    if exists is None:
         return losses.mean()
-    # Weights rather than a choice: the NaN of a run that diverged has to show.
-    return (losses * found).sum() / found.sum().clamp(min=1)
+    # Multiplied by 0 rather than masked: the NaN of a diverged run must remain NaN.
+    return (losses * exists).sum() / exists.sum().clamp(min=1)
 
 
-def violating_share(embeddings: Tensor, *, margin: float | Tensor, distance: Distance) -> Tensor:
-    """Share of all triplets of a batch that violate the margin, for curves: 0 where nothing is left to learn.
+def violating_fraction(embeddings: Tensor, *, margin: float | Tensor, distance: Distance) -> Tensor:
+    """Fraction of all triplets of a batch that violate the margin, for curves: 0 where every loss is 0.
 
     Args:
         embeddings, margin, distance: see ``triplet_loss``.
     Returns:
-        Tensor: shape (), from 0 to 1, without gradient; 0 where there is no triplet.
+        Tensor: shape (), from 0 to 1, without gradient; 0 if there is no triplet.
     Raises:
         RequestError, ShapeError: see ``triplet_loss``.
     """
@@ -125,7 +128,7 @@ def violating_share(embeddings: Tensor, *, margin: float | Tensor, distance: Dis
 def _check_numbers(numbers: Tensor | None, classes: int, images: int, mining: str) -> None:
     if numbers is None:
         raise RequestError(
-            f"mining '{mining}' needs numbers: one uniform number for each ordered positive pair, shape "
+            f"mining '{mining}' needs numbers: one uniform random number for each ordered positive pair, shape "
             f"{(classes, images, images - 1)}; see tenfold.seeds.uniform"
         )
     if numbers.numel() != numbers_needed(classes, images):
@@ -141,14 +144,14 @@ def _violating(near: Tensor, positive: Tensor, margin: float | Tensor) -> Tensor
 
 
 def _count_type(batch: int) -> torch.dtype:
-    """For counts up to the batch: the largest arrays here are made of them, and memory is what they cost."""
+    """The dtype for counts up to the batch size: the largest arrays here hold counts, so a small dtype saves memory."""
     return torch.int16 if batch < 2**15 else torch.int32
 
 
 def _over_all(batch: Tensor, positive: Tensor, other: Tensor, margin: float | Tensor, distance: str) -> Tensor:
     """The mean over all triplets with a loss above 0.
 
-    How often each distance counts is a constant, so the gradient needs (batch, batch) numbers and no triplets.
+    How many times each distance occurs is a constant, so the gradient needs (batch, batch) numbers and no triplets.
     """
     every = distance_matrix(batch, batch, distance)
     violating = _violating(every.detach().masked_fill(~other, math.inf), positive.detach(), margin)
@@ -160,18 +163,18 @@ def _over_all(batch: Tensor, positive: Tensor, other: Tensor, margin: float | Te
     return total / as_positive.sum().clamp(min=1)
 
 
-def _any(numbers: Tensor, classes: int, images: int) -> Tensor:
-    """An image of another class for each number, int64: all those classes behind each other, cut into equal parts."""
+def _any_negative(numbers: Tensor, classes: int, images: int) -> Tensor:
+    """An image of another class for each number, int64: [0, 1) is divided equally among the images of other classes."""
     others = (classes - 1) * images
-    place = (numbers * others).long().clamp(max=others - 1)
+    position = (numbers * others).long().clamp(max=others - 1)
     first = torch.arange(classes, device=numbers.device)[:, None].expand(classes, images).flatten() * images
-    return place + images * (place >= first[:, None])
+    return position + images * (position >= first[:, None])  # skips the own class
 
 
 def _mine(
     near: Tensor, positive: Tensor, margin: float | Tensor, mining: str, numbers: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """The negative of each positive pair, int64 (batch, images - 1 or 1), and whether there is one; None for always.
+    """The negative for each positive pair, int64 (batch, images - 1 or 1), and whether there is one (None: always).
 
     Args:
         near: distances to negatives, (batch, batch); infinite within a class.
@@ -185,10 +188,9 @@ def _mine(
         nearest_one = torch.where(farther, near[:, None], math.inf).min(2)
         return nearest_one.indices, nearest_one.values < math.inf
     assert numbers is not None
-    # One number a pair instead of one a candidate: the k-th violating one is where their count first exceeds k.
+    # One random number per pair, not per candidate: the k-th violating negative is where the running count exceeds k.
     counts = violating.cumsum(2, dtype=_count_type(len(near)))
     total = counts[..., -1]
-    kth = torch.minimum(
-        (numbers.reshape(total.shape) * total).to(total.dtype), total - 1
-    )  # -1 without any: the first place
+    # -1 if there is no violating negative: finds the first position.
+    kth = torch.minimum((numbers.reshape(total.shape) * total).to(total.dtype), total - 1)
     return torch.searchsorted(counts, kth[..., None], right=True).squeeze(-1), total > 0

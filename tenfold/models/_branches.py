@@ -1,4 +1,4 @@
-"""The siamese part that the models share: one branch for both images, or one for each."""
+"""The siamese part of the models for pairs: one branch for both images, or one for each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Branches(nn.Module):
 
     Args:
         make: builds a branch that takes (batch, 1, height, width) and gives (batch, features).
-        shared: both images go through one branch (in one call, as a batch twice as long) or each through its own.
+        shared: one branch for both images (in one call, as a batch of twice the size), or one for each image.
     """
 
     def __init__(self, make: Callable[[], nn.Module], *, shared: bool) -> None:
@@ -31,7 +31,7 @@ class Branches(nn.Module):
 
 
 class ComparisonHead(nn.Module):
-    """Features of two images (batch, 2, features) -> comparison logits (batch, 2), and class logits where wanted.
+    """Features of two images (batch, 2, features) -> comparison logits (batch, 2), and class logits if wanted.
 
     Args:
         features: of one image.

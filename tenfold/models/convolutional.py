@@ -10,20 +10,20 @@ __all__ = ["DeepSiameseCNN", "SiameseCNN"]
 
 
 class SiameseCNN(nn.Module):
-    """Three convolutional layers a branch: (batch, 2, size, size) -> logits, or logits and class logits.
+    """Three convolutional layers per branch: (batch, 2, size, size) -> logits, or logits and class logits.
 
-    Kernels are 3 x 3. Pooling comes before the ReLU, which gives the same numbers for a quarter of the work. The
-    published text leaves channels and units open; the defaults are our choice.
+    Kernels are 3 x 3. Pooling comes before the ReLU, which gives the same values with a quarter of the work. The
+    published text does not give channels and units; the defaults are our choice.
 
     Args:
         size: side of an image in pixels.
         n_classes: classes of the auxiliary outputs.
-        shared: one branch for both images (2, 3) or one each (1).
+        shared: one branch for both images (2, 3) or one for each (1).
         pooling: max pooling after the first two layers (3).
         auxiliary_outputs: also give class logits for both images (3).
         dropout: rate before the last layers (3); None for no dropout layer.
         channels: of the three layers.
-        features: units of the dense layer that ends a branch.
+        features: units of the dense layer at the end of a branch.
     """
 
     def __init__(
@@ -64,17 +64,17 @@ class SiameseCNN(nn.Module):
 class DeepSiameseCNN(nn.Module):
     """Six convolutional layers that double the channels, batch norm in the middle, dropout, auxiliary outputs.
 
-    (batch, 2, size, size) -> logits (batch, 2) and class logits (batch, 2, classes). Channels ``first_channels`` x
-    1, 2, 4, ... 32;
-    pooling after the second, fourth and sixth layer. The published text leaves the sizes open; these are our choice.
+    (batch, 2, size, size) -> logits (batch, 2) and class logits (batch, 2, classes). The layers have ``first_channels``
+    x 1, 2, 4, ... 32 channels; pooling follows the second, fourth and sixth layer. The published text does not give the
+    sizes; these are our choice.
 
     Args:
         size: side of an image in pixels; at least 8.
         n_classes: classes of the auxiliary outputs.
-        shared: one branch for both images or one each.
+        shared: one branch for both images or one for each.
         dropout: rate after the convolutions.
         first_channels: channels of the first layer.
-        features: units of the dense layer that ends a branch.
+        features: units of the dense layer at the end of a branch.
     """
 
     def __init__(
@@ -95,8 +95,8 @@ class DeepSiameseCNN(nn.Module):
             for depth in range(6):
                 after = first_channels * 2**depth
                 normalised = depth in (2, 3)
-                # Batch norm has the bias. One before it has a gradient of 0 but for rounding, which Adam turns into
-                # steps of its size.
+                # Batch norm has the bias. The gradient of a bias before it is 0 except for rounding, which Adam would
+                # scale to steps of full size.
                 layers.append(nn.Conv2d(before, after, 3, padding=1, bias=not normalised))
                 if normalised:
                     layers.append(nn.BatchNorm2d(after))

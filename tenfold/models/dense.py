@@ -14,7 +14,7 @@ class Baseline(nn.Module):
 
     Args:
         size: side of an image in pixels.
-        hidden: units of the hidden layer. The published text leaves it open; 128 is our choice.
+        hidden: units of the hidden layer. The published text does not give it; 128 is our choice.
     """
 
     def __init__(self, *, size: int = 14, hidden: int = 128) -> None:
@@ -30,8 +30,8 @@ class LinearSiamese(nn.Module):
 
     Args:
         size: side of an image in pixels.
-        shared: one branch for both images (Linear Siamese 2) or one each (1).
-        hidden, features: units of the two layers of a branch. Open in the published text; our choice.
+        shared: one branch for both images (Linear Siamese 2) or one for each (1).
+        hidden, features: units of the two layers of a branch. Not given in the published text; our choice.
     """
 
     def __init__(self, *, size: int = 14, shared: bool = False, hidden: int = 128, features: int = 64) -> None:

@@ -1,4 +1,4 @@
-"""Embeddings of one image, to match by distance: Koch, Conv-4 and a residual network. For one run."""
+"""Embeddings of one image, to compare by distance: Koch, Conv-4 and a residual network. For one run."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ __all__ = ["Conv4Embedding", "KochEmbedding", "ResidualEmbedding"]
 
 
 class KochEmbedding(nn.Module):
-    """Four convolutions with ReLU, pooling after the first three, a dense layer: (batch, 1, size, size) -> (batch,
-    dimension).
+    """Four convolutions (three with pooling) and a dense layer: (batch, 1, size, size) -> (batch, dimension).
 
-    Source: Koch, Zemel, Salakhutdinov 2015, figure 4: for 105 x 105 pixels, with 64, 128, 128, 256 channels, kernels
-    of 10, 7, 4, 4, and a dense layer of 4096. Ours is small and for small images: fewer channels, smaller kernels,
-    and zeros around the maps, which lose no rows and columns where there are few. The output is not normalised.
-    Pooling comes before the ReLU, which gives the same numbers for a quarter of the work.
+    Source: Koch, Zemel, Salakhutdinov 2015, figure 4: for 105 x 105 pixels, with 64, 128, 128, 256 channels, kernels of
+    10, 7, 4, 4, and a dense layer of 4096. Ours is smaller, for small images: fewer channels, smaller kernels, and zero
+    padding, so that small maps lose no rows and columns. The output is not normalised. Pooling comes before the ReLU,
+    which gives the same values with a quarter of the work.
 
     Args:
-        size: side of an image in pixels. Maps of one pixel are not pooled any more.
+        size: side of an image in pixels. Maps of one pixel are not pooled.
         dimension: of the embedding.
         channels: of the four convolutions. Our choice.
         kernels: sides of the four kernels, odd. Our choice.
-        sigmoid: end in a sigmoid, as the original does for its weighted L1 distance. Off, since embeddings that
-            start near (0.5, 0.5, ...) all point the same way, which a cosine does not tell apart.
+        sigmoid: end with a sigmoid, as the original does for its weighted L1 distance. Off by default: at the start
+            all embeddings would be near (0.5, 0.5, ...), with the same direction, which the cosine cannot distinguish.
         dropout: rate before the dense layer; None for no dropout layer.
     Raises:
-        RequestError: if kernels are even, or not as many as channels.
+        RequestError: if a kernel is even, or there are not as many kernels as channels.
     """
 
     def __init__(
@@ -69,13 +68,13 @@ class Conv4Embedding(nn.Module):
     """Four times convolution 3 x 3, batch norm, max pooling, ReLU: (batch, 1, size, size) -> (batch, dimension).
 
     Source: Vinyals et al. 2016, section 4.1; Snell et al. 2017, section 3.1: 64 channels, and for 28 x 28 pixels the
-    flattened maps are an embedding of 64. They pool after the ReLU; before it gives the same numbers for a quarter of
-    the work. Convolutions are without bias: batch norm has it.
+    flattened maps are an embedding of 64. They pool after the ReLU; pooling before it gives the same values with a
+    quarter of the work. The convolutions have no bias: batch norm has it.
 
     Args:
-        size: side of an image in pixels. Maps of one pixel, as in the last block below 16, are not pooled any more.
-        dimension: of a dense layer at the end; None, as published, for the flattened maps: channels x side x side,
-            with the side halved four times and rounded down.
+        size: side of an image in pixels. Maps of one pixel, as in the last block for sizes below 16, are not pooled.
+        dimension: of a dense layer at the end; None, as published, for the flattened maps: channels x side x side, with
+            the side halved four times and rounded down.
         channels: of every block.
         normalised: scale every embedding to length 1.
         dropout: rate after the last block; None for no dropout layer.
@@ -113,13 +112,13 @@ class Conv4Embedding(nn.Module):
 class ResidualEmbedding(nn.Module):
     """A small residual network: (batch, 1, size, size) -> (batch, dimension).
 
-    A strided first convolution, then one stage of ``blocks`` residual blocks for each of ``channels``, strided from
-    the second on, the mean over all places, and a dense layer. Our own arrangement of the blocks of He et al. 2016,
-    figure 2. About the multiplications of Conv-4 in three quarters of its time on a CPU, since nothing is done at the
-    full size, where batch norm and ReLU cost more than the convolution.
+    A strided first convolution, then one stage of ``blocks`` residual blocks for each of ``channels``, strided from the
+    second stage on, the mean over all positions, and a dense layer. Our own arrangement of the blocks of He et al.
+    2016, figure 2. It has about as many multiplications as Conv-4 and takes three quarters of its time on a CPU,
+    because nothing is computed at full size, where batch norm and ReLU cost more than the convolution.
 
     Args:
-        size: side of an image in pixels. Any: the network ends in a mean.
+        size: side of an image in pixels. Any size: the network ends with a mean over positions.
         dimension: of the embedding.
         channels: of the stages.
         blocks: in every stage.
@@ -138,7 +137,7 @@ class ResidualEmbedding(nn.Module):
         dropout: float | None = None,
     ) -> None:
         super().__init__()
-        del size  # an argument of every embedding, so that a task may give it
+        del size  # an argument of every embedding, so that a task can pass it
         before = channels[0]
         layers = [nn.Conv2d(1, before, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(before), nn.ReLU()]
         for stage, after in enumerate(channels):
@@ -155,7 +154,7 @@ class ResidualEmbedding(nn.Module):
 
 
 class _Residual(nn.Module):
-    """ReLU(change(x) + x), with two convolutions to change; a 1 x 1 convolution of x where its shape differs."""
+    """ReLU(change(x) + x); change is two convolutions. If the shapes differ, x gets a 1 x 1 convolution."""
 
     def __init__(self, before: int, after: int, *, stride: int) -> None:
         super().__init__()

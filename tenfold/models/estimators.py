@@ -1,7 +1,7 @@
-"""Models that are fitted and not trained: the baselines that a network has to beat.
+"""Models that are fitted, not trained by gradient descent: the baselines that a network must beat.
 
 An estimator has scikit-learn's methods: ``fit(inputs, targets)`` and ``predict_log_proba(inputs)``. Inputs are an array
-(n, ...) or, where windows have unequal lengths, a tuple of windows (n, steps, channels) and lengths (n,).
+(n, ...), or a tuple of windows (n, steps, channels) and lengths (n,) if windows have unequal lengths.
 """
 
 from __future__ import annotations
@@ -17,41 +17,42 @@ __all__ = ["Estimator", "LogisticRegression", "RandomForest", "as_features", "wi
 
 Features = Literal["auto", "statistics", "flat"]
 
-_CHUNK = 512  # windows at a time: what is computed of them takes about ten times their memory
+_CHUNK = 512  # windows at a time: intermediate results take about ten times their memory
 _BANDS = 6  # octaves of the spectrum below half the sampling rate, the lowest one down to 0
 _QUARTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
-_QUIET = 1e-8  # power added before a logarithm
+_MIN_POWER = 1e-8  # power added before a logarithm
 
 
 class Estimator(Protocol):
-    """What tenfold needs of a model that is fitted."""
+    """What tenfold needs from a model that is fitted."""
 
     def fit(self, inputs: Any, targets: np.ndarray, /) -> Any:
-        """Learn from inputs (n, ...) and their classes, int64 (n,). What it returns is not looked at."""
+        """Fit to inputs (n, ...) and their classes, int64 (n,). The returned value is ignored."""
         ...
 
     def predict_log_proba(self, inputs: Any, /) -> np.ndarray:
-        """Log-probabilities (n, classes), a column for each of ``classes_`` where it has those, else for each class
-        from 0. ``predict_proba`` or ``decision_function`` do as well: decision values are taken as logits."""
+        """Log-probabilities (n, classes), one column for each of ``classes_`` if the estimator has this attribute, else
+        for each class from 0. ``predict_proba`` or ``decision_function`` also work: decision values are used as logits.
+        """
         ...
 
 
 class RandomForest:
-    """A random forest on statistics of windows, or on the numbers themselves.
+    """A random forest on statistics of windows, or on the raw values.
 
-    scikit-learn's RandomForestClassifier; the names of the options are its own. Where no tree votes for a class, its
-    probability would be 0, and one surprise makes the mean loss infinite: probabilities are therefore
-    (votes + 1/2) / (trees + classes/2), the estimator of Krichevsky and Trofimov (1981), which leaves their order.
+    scikit-learn's RandomForestClassifier, with its names of the options. If no tree votes for a class, its probability
+    would be 0, and one such example makes the mean loss infinite. So probabilities are (votes + 1/2) / (trees +
+    classes/2), the estimator of Krichevsky and Trofimov (1981), which does not change their order.
 
     Args:
-        features: "statistics" of each window, see ``window_statistics``; "flat", all numbers of an example side by
-            side; "auto" takes statistics for windows (n, steps, channels) and flat for anything else.
-        n_estimators: trees.
-        max_depth: of a tree; None grows it until its leaves are pure.
-        min_samples_leaf: examples in a leaf, at least.
-        max_features: which a split looks at: a share of them, "sqrt" or "log2".
-        class_weight: "balanced" weighs each class by one over its number of examples; None all examples alike.
-        random_state: seed; each run of a study gives its own.
+        features: "statistics" of each window, see ``window_statistics``; "flat": all values of an example as one row;
+            "auto": statistics for windows (n, steps, channels), flat for anything else.
+        n_estimators: number of trees.
+        max_depth: of a tree; None: each tree grows until its leaves are pure.
+        min_samples_leaf: smallest number of examples in a leaf.
+        max_features: how many features a split considers: a fraction of them, "sqrt" or "log2".
+        class_weight: "balanced" weights each class by one over its number of examples; None: all examples equally.
+        random_state: seed; each run of a study passes its own.
     Source: Breiman, Random Forests, Machine Learning 45 (2001).
     """
 
@@ -92,18 +93,18 @@ class RandomForest:
 
 
 class LogisticRegression:
-    """Multinomial logistic regression on standardised statistics of windows, or on the numbers themselves.
+    """Multinomial logistic regression on standardised statistics of windows, or on the raw values.
 
-    scikit-learn's LogisticRegression; the names of the options are its own. Each feature is standardised by its mean
-    and deviation over the examples that it is fitted on.
+    scikit-learn's LogisticRegression, with its names of the options. Each feature is standardised by its mean and
+    standard deviation over the examples that the model is fitted to.
 
     Args:
-        features: "statistics" of each window, see ``window_statistics``; "flat", all numbers of an example side by
-            side; "auto" takes statistics for windows (n, steps, channels) and flat for anything else.
+        features: "statistics" of each window, see ``window_statistics``; "flat": all values of an example as one row;
+            "auto": statistics for windows (n, steps, channels), flat for anything else.
         C: one over the strength of the L2 penalty.
-        max_iter: of the solver (L-BFGS), at most.
-        class_weight: "balanced" weighs each class by one over its number of examples; None all examples alike.
-        random_state: not used, the solution being unique; there so that all built-in estimators take one.
+        max_iter: largest number of iterations of the solver (L-BFGS).
+        class_weight: "balanced" weights each class by one over its number of examples; None: all examples equally.
+        random_state: not used, because the solution is unique; all built-in estimators have this argument.
     """
 
     def __init__(
@@ -134,13 +135,13 @@ class LogisticRegression:
 
 
 def as_features(inputs: Any, features: Features = "auto") -> np.ndarray:
-    """One row of numbers an example, float64 (n, features).
+    """One row of numbers per example, float64 (n, features).
 
     Args:
         inputs: an array (n, ...), or windows (n, steps, channels) with lengths (n,).
         features: see ``RandomForest``.
     Raises:
-        RequestError: if statistics are asked for what are no windows, or flat numbers of windows of unequal lengths.
+        RequestError: for statistics of inputs that are not windows, or flat values of windows of unequal lengths.
     """
     array, lengths = inputs if isinstance(inputs, tuple) else (inputs, None)
     array = np.asarray(array)
@@ -149,27 +150,27 @@ def as_features(inputs: Any, features: Features = "auto") -> np.ndarray:
     if features == "statistics" or (features == "auto" and array.ndim == 3):
         return window_statistics(array, lengths)
     if lengths is not None:
-        raise RequestError("features: windows of unequal lengths have no flat numbers to compare; use 'statistics'")
+        raise RequestError("features: 'flat' needs windows of equal length; use 'statistics'")
     return array.reshape(len(array), -1).astype(np.float64)
 
 
 def window_statistics(windows: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
-    """What a window is like, whatever its length, as numbers that do not depend on where in the window things happen.
+    """Features of windows of any length that do not depend on the position of events in the window.
 
-    Signals are the channels and, where the channels come in threes (x, y, z of a sensor), the magnitude of each three.
-    Of each signal and of its differences from step to step: mean, deviation, minimum, quartiles, maximum, mean
-    absolute difference and mean square. Of each signal's spectrum (steps as the unit of time): the logarithm of the
-    power in each of six octaves, centre, entropy and strongest frequency. Of every two channels: their correlation.
+    Signals are the channels and, if their number is a multiple of three (x, y, z of sensors), the magnitude of each
+    triple. Of each signal and of its differences between steps: mean, standard deviation, minimum, quartiles, maximum,
+    mean absolute difference and mean square. Of the spectrum of each signal (unit of time: one step): the logarithm of
+    the power in each of six octaves, centre, entropy and strongest frequency. Of each pair of channels: correlation.
 
-    In the spirit of the features of Anguita et al. (ESANN 2013); the list is our choice.
+    Similar to the features of Anguita et al. (ESANN 2013); the list is our choice.
 
     Args:
         windows: (n, steps, channels).
-        lengths: (n,) int, steps of each window that count, from its start; None for all.
+        lengths: (n,) int, how many steps of each window to use, from its start; None for all.
     Returns:
         (n, features) float64; for 9 channels 360 features.
     Raises:
-        RequestError: if these are no windows, or a length is outside of 1 .. steps.
+        RequestError: if the inputs are not windows, or a length is not in 1 .. steps.
     Example:
         >>> window_statistics(np.zeros((5, 128, 9))).shape
         (5, 360)
@@ -179,20 +180,20 @@ def window_statistics(windows: np.ndarray, lengths: np.ndarray | None = None) ->
     windows = np.asarray(windows)
     if windows.ndim != 3 or not windows.shape[2]:
         raise RequestError(
-            f"features 'statistics' are of windows (n, steps, channels); these have shape {windows.shape}: use 'flat'"
+            f"features 'statistics' need windows (n, steps, channels), got shape {windows.shape}: use 'flat'"
         )
     n, steps, _ = windows.shape
     lengths = np.full(n, steps) if lengths is None else np.asarray(lengths)
     if lengths.shape != (n,) or (n and not 1 <= lengths.min() <= lengths.max() <= steps):
-        raise RequestError(f"lengths: expected {n} whole numbers from 1 to {steps}")
-    found = np.empty((n, _statistics(np.zeros((1, 1, windows.shape[2]))).shape[1]))
-    for rows, length in _alike(lengths):
-        found[rows] = _statistics(windows[rows, :length].astype(np.float64))
-    return found
+        raise RequestError(f"lengths: expected {n} integers from 1 to {steps}")
+    features = np.empty((n, _statistics(np.zeros((1, 1, windows.shape[2]))).shape[1]))
+    for rows, length in _of_equal_length(lengths):
+        features[rows] = _statistics(windows[rows, :length].astype(np.float64))
+    return features
 
 
-def _alike(lengths: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    """Rows of windows of one length, some at a time: without padding there is nothing to mask."""
+def _of_equal_length(lengths: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Rows of windows of one length, up to ``_CHUNK`` at a time: without padding no mask is needed."""
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
         for start in range(0, len(rows), _CHUNK):
@@ -200,7 +201,7 @@ def _alike(lengths: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
 
 
 def _statistics(windows: np.ndarray) -> np.ndarray:
-    """Of windows that are all valid, (n, steps, channels) float64."""
+    """The features of windows without padding, (n, steps, channels) float64."""
     n, steps, channels = windows.shape
     signals = windows
     if channels % 3 == 0:
@@ -212,14 +213,14 @@ def _statistics(windows: np.ndarray) -> np.ndarray:
 
 
 def _of_values(signals: np.ndarray) -> list[np.ndarray]:
-    """Nine numbers of each signal, (n, signals) each, from (n, steps, signals)."""
+    """Nine features of each signal, (n, signals) each, from (n, steps, signals)."""
     steps = np.abs(np.diff(signals, axis=1)) if signals.shape[1] > 1 else np.zeros_like(signals)
     # Sorted once: np.quantile takes five times as long along this axis.
     ordered = np.sort(np.moveaxis(signals, 1, 2), axis=2)
-    at = np.array(_QUARTILES) * (ordered.shape[2] - 1)
-    low, share = np.floor(at).astype(int), at - np.floor(at)
+    position = np.array(_QUARTILES) * (ordered.shape[2] - 1)
+    low, weight = np.floor(position).astype(int), position - np.floor(position)
     high = np.minimum(low + 1, ordered.shape[2] - 1)
-    quartiles = ordered[..., low] * (1 - share) + ordered[..., high] * share
+    quartiles = ordered[..., low] * (1 - weight) + ordered[..., high] * weight
     return [
         signals.mean(1),
         signals.std(1),
@@ -232,30 +233,30 @@ def _of_values(signals: np.ndarray) -> list[np.ndarray]:
 def _of_spectrum(signals: np.ndarray) -> list[np.ndarray]:
     """Power by octave, centre, entropy and strongest frequency of each signal, (n, signals) each.
 
-    The power of one step's window, or of a constant one, is 0, with centre, entropy and strongest frequency 0.
+    For a window of one step or a constant signal, power, centre, entropy and strongest frequency are 0.
     """
     n, steps, count = signals.shape
     centred = signals - signals.mean(1, keepdims=True)
-    # One-sided, so that the powers sum to the variance (Parseval); without the mean.
+    # One-sided and without the mean, so that the powers sum to the variance (Parseval).
     power = (np.abs(np.fft.rfft(centred, axis=1)) ** 2)[:, 1:] * (2 / steps**2)
     if steps % 2 == 0:
         power[:, -1] /= 2
     frequency = np.arange(1, steps // 2 + 1) / steps
     octave = np.clip(np.floor(np.log2(0.5 / np.maximum(frequency, 1e-12)) + 1e-9), 0, _BANDS - 1)
-    found = [np.log(power[:, octave == number].sum(1) + _QUIET) for number in range(_BANDS)]
+    octaves = [np.log(power[:, octave == number].sum(1) + _MIN_POWER) for number in range(_BANDS)]
     total = power.sum(1, keepdims=True)
     if not len(frequency):
-        return [*found, *(np.zeros((n, count)) for _ in range(3))]
+        return [*octaves, *(np.zeros((n, count)) for _ in range(3))]
     silent = total[:, 0] < 1e-20
-    share = power / np.maximum(total, 1e-20)
-    centre = (share * frequency[:, None]).sum(1)
-    entropy = -(share * np.log(np.maximum(share, 1e-20))).sum(1)
+    fraction = power / np.maximum(total, 1e-20)
+    centre = (fraction * frequency[:, None]).sum(1)
+    entropy = -(fraction * np.log(np.maximum(fraction, 1e-20))).sum(1)
     strongest = frequency[power.argmax(1)]
-    return [*found, *(np.where(silent, 0.0, value) for value in (centre, entropy, strongest))]
+    return [*octaves, *(np.where(silent, 0.0, value) for value in (centre, entropy, strongest))]
 
 
 def _correlations(windows: np.ndarray) -> np.ndarray:
-    """Of every two channels, (n, pairs); 0 where one of them is constant."""
+    """The correlation of each pair of channels, (n, pairs); 0 if one of them is constant."""
     centred = windows - windows.mean(1, keepdims=True)
     norm = np.sqrt((centred**2).sum(1))
     scaled = centred / np.where(norm < 1e-10, np.inf, norm)[:, None]

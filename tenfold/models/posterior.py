@@ -11,13 +11,12 @@ __all__ = ["PosteriorComparison"]
 class PosteriorComparison(nn.Module):
     """(batch, 2, size, size) -> log P(greater), log P(less or equal) (batch, 2) and class logits (batch, 2, classes).
 
-    Nothing about "<=" has to be learned: with p and q the class posteriors of the two images,
-    P(first <= second) = sum over i <= j of p_i q_j. Each image is a training example, and the comparison is as good
-    as the classes.
+    The model need not learn "<=": with p and q the class posteriors of the two images, P(first <= second) = sum over
+    i <= j of p_i q_j. Each image is a training example, and the comparison is as good as the classification.
 
     Args:
         size: side of an image in pixels.
-        n_classes: classes, in the order that "<=" means.
+        n_classes: classes, in the order of "<=".
         channels: of the first two convolutions; twice that in the last two.
         dropout: rate before the last layer.
     """

@@ -10,9 +10,7 @@ __all__ = ["SiameseRNN"]
 
 
 class _RowReader(nn.Module):
-    """Reads an image row by row with an Elman network: (batch, 1, height, width) -> last hidden state (batch,
-    hidden).
-    """
+    """An Elman network over the rows of an image: (batch, 1, height, width) -> last hidden state (batch, hidden)."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -26,12 +24,12 @@ class _RowReader(nn.Module):
 class SiameseRNN(nn.Module):
     """An Elman network over the rows of each image: (batch, 2, size, size) -> logits and class logits.
 
-    Source: Elman 1990. The published text leaves the sizes open; 64 units are our choice.
+    Source: Elman 1990. The published text does not give the sizes; 64 units are our choice.
 
     Args:
         size: side of an image in pixels; steps and features of the sequence.
         n_classes: classes of the auxiliary outputs.
-        shared: one branch for both images or one each.
+        shared: one branch for both images or one for each.
         hidden: units of the recurrent layer.
         comparison: units of the layers of the comparison; longer in Siamese RNN 2.
     """

@@ -190,11 +190,11 @@ class Stack(nn.Module):
         """Outputs of all runs, runs first: whatever one module returns, with an axis of length R before each tensor.
 
         Args:
-            inputs: shape (runs, batch, ...), or (batch, ...) with ``shared``.
+            inputs: shape (runs, batch, ...), or (batch, ...) with ``shared``; they may be nested, see ``map``.
             shared: give the same inputs to every run.
         Raises:
-            ShapeError: if an input's first axis is not the number of runs.
-            RequestError: if the module draws random numbers of its own.
+            ShapeError: if the first axis of an input is not the number of runs.
+            RequestError: if the module draws random numbers itself.
         """
         return self.map(_identity, inputs, (), shared=shared)
 
@@ -202,13 +202,14 @@ class Stack(nn.Module):
     def map(self, fn: Callable, inputs: Sequence[Any], extras: Sequence[Any], *, shared: bool = False) -> Any:
         """``fn(module(*inputs), *extras)`` of every run. ``fn`` is written for one run; its results are stacked.
 
+        Inputs, extras and results may be nested in tuples, lists, dicts and named tuples, whose types are kept; None is
+        passed on unchanged.
+
         Args:
             fn: takes the module's output and the extras of one run.
             inputs: of the module: tensors (runs, batch, ...), or (batch, ...) with ``shared``.
             extras: further arguments of ``fn``: tensors (runs, ...).
             shared: give the same inputs to every run.
-        Inputs, extras and results may be nested in tuples, lists, dicts and named tuples, whose types are kept; None is
-        passed on as it is.
         Returns:
             What ``fn`` returns, each tensor with an axis of length R before it.
         Raises:

@@ -147,5 +147,5 @@ def _told(
     if outcome == "cannot tell yet":
         return f"{both}: one measured run cannot be tested."
     interval = f"{percent(level)} interval"
-    found = outcome if outcome == "no difference found" else f"{gap(difference, unit)} {outcome}"
-    return f"{both}: {found} ({p_value(p)}; {interval}: {span(low, high, unit)})."
+    result = outcome if outcome == "no difference found" else f"{gap(difference, unit)} {outcome}"
+    return f"{both}: {result} ({p_value(p)}; {interval}: {span(low, high, unit)})."

@@ -36,7 +36,7 @@ def test_all_forms_equal_scipy(distance: Any) -> None:
             torch.testing.assert_close(within[c, i], torch.from_numpy(expected), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("centre", "processes"), [(0.0, 1.0), (100.0, 1.0), (0.0, 1e-3), (1.0, 1e-3)])
+@pytest.mark.parametrize(("centre", "spread"), [(0.0, 1.0), (100.0, 1.0), (0.0, 1e-3), (1.0, 1e-3)])
 def test_the_matrix_in_float32_is_right_to_the_spread(centre: float, spread: float) -> None:
     """An error of a few roundings of the spread squared, however far away the embeddings are: a network whose
     embeddings have nearly collapsed onto one point is still mined rightly."""

@@ -17,7 +17,7 @@ from tenfold.losses import (
     numbers_needed,
     prototypical_loss,
     triplet_loss,
-    violating_share,
+    violating_fraction,
 )
 from tenfold.seeds import derive, uniform
 from tenfold.stack import Stack
@@ -118,9 +118,9 @@ def test_a_margin_in_another_precision_leaves_the_loss_in_its_own(name: str) -> 
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_violating_share_stacked(distance: str) -> None:
+def test_violating_fraction_stacked(distance: str) -> None:
     embeddings, margins, *_ = values()
-    share = partial(violating_share, distance=distance)  # type: ignore[arg-type]
+    share = partial(violating_fraction, distance=distance)  # type: ignore[arg-type]
     stacked = torch.func.vmap(lambda e, m: share(e, margin=m))(embeddings, margins)
     assert 0 < float(stacked[0]) < 1
     for run in range(RUNS):

@@ -15,7 +15,7 @@ from scipy import stats
 from torch import Tensor
 
 from tenfold.errors import RequestError, ShapeError
-from tenfold.losses import DISTANCES, DRAWING, MININGS, _triplet, numbers_needed, triplet_loss, violating_share
+from tenfold.losses import DISTANCES, DRAWING, MININGS, _triplet, numbers_needed, triplet_loss, violating_fraction
 from tenfold.losses._distances import distance_matrix, of_other_classes, positive_distances
 from tenfold.seeds import derive, uniform
 
@@ -163,13 +163,13 @@ def test_every_mining_equals_a_slow_loop(
     st.integers(0, 2**20),
 )
 @settings(deadline=None, max_examples=25)
-def test_violating_share_counts(
+def test_violating_fraction_counts(
     slow: SimpleNamespace, distance: Any, size: tuple[int, int, int], margin: float, seed: int
 ) -> None:
     embeddings = embeddings_of(*size, seed=seed)
     count = len(slow.triplets(embeddings, margin, "all", distance, None))
     every = size[0] * size[1] * (size[1] - 1) * (size[0] - 1) * size[1]
-    share = violating_share(embeddings, margin=margin, distance=distance)
+    share = violating_fraction(embeddings, margin=margin, distance=distance)
     assert not share.requires_grad
     assert float(share) == pytest.approx(count / max(every, 1))
 
@@ -204,7 +204,7 @@ def drawn_negatives(embeddings: Tensor, mining: str, *, margin: float, n_steps: 
     numbers = uniform(torch.full_like(steps, derive(3, "loss")), steps, numbers_needed(classes, images))
     numbers = numbers.view(n_steps, classes * images, images - 1)
     if mining == "random":
-        return torch.func.vmap(lambda given: _triplet._any(given, classes, images))(numbers).numpy()
+        return torch.func.vmap(lambda given: _triplet._any_negative(given, classes, images))(numbers).numpy()
     near = distance_matrix(embeddings.flatten(0, 1), embeddings.flatten(0, 1), "euclidean")
     near = near.masked_fill(~of_other_classes(classes, images, near.device), torch.inf)
     positive = positive_distances(embeddings, "euclidean").flatten(0, 1)
@@ -236,7 +236,7 @@ def test_every_candidate_is_drawn_equally_often(mining: str, margin: float, slow
 def test_the_largest_number_stays_within_the_candidates() -> None:
     """1 - 2^-24 times a count must not round up to the count."""
     below_one = torch.full((3000,), 1 - 2.0**-24)
-    assert bool((_triplet._any(below_one[:16].view(8, 2), 2, 4) < 8).all())
+    assert bool((_triplet._any_negative(below_one[:16].view(8, 2), 2, 4) < 8).all())
     embeddings = embeddings_of(150, 2, 4).detach()
     numbers = torch.full((150, 2, 1), 1 - 2.0**-24)
     asked = {"margin": 1e6, "distance": "euclidean", "numbers": numbers}
@@ -278,7 +278,7 @@ def test_no_triplet_gives_nothing(mining: Any, distance: Any, size: tuple[int, i
     assert float(loss.detach()) == 0.0
     assert embeddings.grad is not None
     assert bool((embeddings.grad == 0).all())
-    assert float(violating_share(embeddings, margin=0.1, distance=distance)) == 0.0
+    assert float(violating_fraction(embeddings, margin=0.1, distance=distance)) == 0.0
 
 
 @pytest.mark.parametrize("mining", MININGS)
@@ -312,4 +312,4 @@ def test_unknown_words_and_shapes_are_refused() -> None:
     with pytest.raises(ShapeError, match=r"\(classes, images, dimension\).*got \(12, 5\)"):
         triplet_loss(embeddings.flatten(0, 1), margin=1.0, mining="all", distance="cosine")
     with pytest.raises(ShapeError, match=r"got \(12, 5\)"):
-        violating_share(embeddings.flatten(0, 1), margin=1.0, distance="cosine")
+        violating_fraction(embeddings.flatten(0, 1), margin=1.0, distance="cosine")

@@ -129,12 +129,12 @@ def test_magnitudes_do_not_know_how_the_sensor_is_turned() -> None:
 @pytest.mark.parametrize(
     ("inputs", "features", "message"),
     [
-        (np.zeros((2, 8, 8, 1)), "statistics", r"windows \(n, steps, channels\); these have shape \(2, 8, 8, 1\)"),
+        (np.zeros((2, 8, 8, 1)), "statistics", r"need windows \(n, steps, channels\), got shape \(2, 8, 8, 1\)"),
         (np.zeros((2, 8, 0)), "statistics", r"shape \(2, 8, 0\)"),
-        ((np.zeros((2, 8, 1)), np.array([8, 0])), "auto", r"lengths: expected 2 whole numbers from 1 to 8"),
-        ((np.zeros((2, 8, 1)), np.array([8, 9])), "auto", r"lengths: expected 2 whole numbers from 1 to 8"),
+        ((np.zeros((2, 8, 1)), np.array([8, 0])), "auto", r"lengths: expected 2 integers from 1 to 8"),
+        ((np.zeros((2, 8, 1)), np.array([8, 9])), "auto", r"lengths: expected 2 integers from 1 to 8"),
         ((np.zeros((2, 8, 1)), np.array([8])), "auto", r"lengths: expected 2"),
-        ((np.zeros((2, 8, 1)), np.array([8, 8])), "flat", r"unequal lengths have no flat numbers"),
+        ((np.zeros((2, 8, 1)), np.array([8, 8])), "flat", r"'flat' needs windows of equal length"),
         (np.zeros((2, 8)), "spectrum", r"features: expected 'auto', 'statistics' or 'flat', got 'spectrum'"),
     ],
 )

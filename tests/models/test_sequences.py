@@ -251,13 +251,15 @@ def test_the_convolutional_one_takes_mean_and_deviation_over_its_own_steps() -> 
 
 
 def test_what_cannot_be_built_is_refused() -> None:
-    with pytest.raises(RequestError, match="cell 'lstn' is not known; did you mean 'lstm'"):
+    with pytest.raises(RequestError, match="unknown cell 'lstn'; did you mean 'lstm'"):
         RecurrentClassifier(cell="lstn")  # type: ignore[arg-type]
     with pytest.raises(RequestError, match=r"truncate: expected at least 1 step, got 0"):
         RecurrentClassifier(truncate=0)
-    with pytest.raises(RequestError, match=r"truncate: layers that also read from the end"):
+    with pytest.raises(RequestError, match=r"truncate cannot be used with bidirectional"):
         RecurrentClassifier(truncate=5, bidirectional=True)
-    with pytest.raises(RequestError, match="n_steps: four convolutions take 16 steps off, so more are needed, got 16"):
+    with pytest.raises(
+        RequestError, match="n_steps: expected at least 17, because four convolutions remove 16 steps, got 16"
+    ):
         DeepConvLSTM(n_steps=16)
     with pytest.raises(RequestError, match="kernel: expected an odd number of steps, got 4"):
         ConvClassifier(kernel=4)
