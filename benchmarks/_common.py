@@ -38,15 +38,9 @@ def study_and_task(*, repeats: int) -> tuple[Study, Task]:
 
 
 def job_of(study: Study, model: ModelSettings, task: Task, *, epochs: int, device: str = "cpu") -> Job:
-<<<<<<< HEAD
     """A job of all repeats of a model, with the epochs of the benchmark."""
     model = model.with_epochs(lambda _: epochs)
     runs = tuple(RunId(config, repeat) for config in model.configs() for repeat in range(study.repeats))
-=======
-    """A job with all repeats of a model, for the given number of epochs."""
-    recipe = model.recipe.model_copy(update={"epochs": epochs})
-    runs = tuple(RunId(config, repeat) for config in recipe.configs() for repeat in range(study.repeats))
->>>>>>> wf
     accepted = model.factory.accepts() or set()
     facts = {key: value for key, value in task.facts().items() if key in accepted}
     source = replace(model.factory, options=facts | dict(model.factory.options))

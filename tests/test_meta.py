@@ -52,7 +52,7 @@ ARROWS = {
     "train_model": "events record tasks train execute",
     "export": "datasets errors models own_files recipe record retrieval sampling",
     "study": "tasks models train execute record recipe sampling errors config environment events train_model export",
-    "cli": "study events config report record stats tasks models datasets errors tenfold execute",
+    "cli": "study events config report record recipe published metrics stats tasks models datasets errors tenfold execute",
     "__init__": "errors report config stack study export",
     "__main__": "cli",
 }
@@ -242,7 +242,7 @@ def test_the_list_of_tasks_is_what_the_files_hold() -> None:
     assert modules
     assert {kind.replace("-", "_") for kind in TASKS} == {module.__name__.rpartition(".")[2] for module in modules}
     for kind, task in TASKS.items():
-        assert task.kind == kind
+        assert task.spec.kind == kind
         assert task.__module__ == f"tenfold.tasks.{kind.replace('-', '_')}"
 
 

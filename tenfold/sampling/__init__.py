@@ -28,7 +28,6 @@ from tenfold.sampling._splitter import folds_resampling as folds_resampling
 __all__ = [
     "Batch",
     "Inputs",
-    "Part",
     "Resampling",
     "Source",
     "Split",

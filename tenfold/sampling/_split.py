@@ -12,7 +12,7 @@ from torch import Tensor
 from tenfold.sampling._preprocess import Standardise
 from tenfold.sampling._sources import Inputs, Source
 
-__all__ = ["Batch", "Part", "Split"]
+__all__ = ["Batch", "Split"]
 
 Part = str
 """"train", "validation", "test"; other names are further test sets, evaluated at the end only."""

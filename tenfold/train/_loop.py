@@ -218,6 +218,7 @@ def _why(diverged_at: int | None, lost: bool) -> str:
 
 
 def peak_bytes(device: torch.device) -> int | None:
+    """Most memory that the process (on a GPU: the device) has held so far; None where the system does not say."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
