@@ -55,7 +55,8 @@ ARROWS = {
     "train_model": "events record tasks train execute",
     "export": "datasets errors models own_files recipe record retrieval sampling",
     "study": "tasks models train execute record recipe sampling errors config environment events train_model export",
-    "cli": "study events config report record recipe published metrics tasks models datasets errors tenfold execute",
+    "cli": "study events config report record recipe published metrics stats tasks models datasets errors execute "
+    "tenfold",
     "__init__": "errors report config stack study export",
     "__main__": "cli",
 }

@@ -135,8 +135,10 @@ def _terms(name: str, recorded: Sequence[str]) -> list[str]:
 
 
 def _arrays(data: Any, spec: Mapping[str, Any]) -> Arrays:
-    arrays = tuple(np.asarray(part) for part in (data if isinstance(data, tuple) else (data,)))
-    return tuple(part.astype(np.float32) if part.dtype.kind == "f" else part for part in arrays)
+    """Arrays as the modules take them; bytes are scaled to 0..1, as ``TensorSource`` does."""
+    arrays = [np.asarray(part) for part in (data if isinstance(data, tuple) else (data,))]
+    scaled = [part.astype(np.float32) / 255 if part.dtype == np.uint8 else part for part in arrays]
+    return tuple(part.astype(np.float32) if part.dtype.kind == "f" else part for part in scaled)
 
 
 def _several(data: Any, is_one: Callable[[Any], bool]) -> list[Any]:
