@@ -256,6 +256,7 @@ class ClassifySequences:
             groups=self._groups if by == "group" else None,
             part=official if by == "group" and self._official else None,
             at_least={"validation": round(s.train * s.validation)} if s.train else {},
+            in_order=True,
             unit="windows" if by == "window" else "groups",
         )
 
@@ -285,7 +286,6 @@ class ClassifySequences:
         """Windows of each part of one repeat, in the order of the data."""
         found = self.splitters[by].rows(repeat, seed)
         for part, rows in found.items():
-            rows = rows.sort().values
             order = torch.randperm(len(rows), generator=generator(seed, repeat, f"{part} windows"))
             found[part] = rows[order[: self._amounts[part]].sort().values]
         if len(found["train"]) < self._amounts["train"]:
