@@ -26,6 +26,7 @@ from tenfold.sampling import (
     Splitter,
     Standardise,
     WindowSource,
+    WindowSums,
     check_amount,
     folds_resampling,
     padded,
@@ -35,7 +36,6 @@ from tenfold.seeds import generator
 from tenfold.tasks._contract import Hyper, Predicted, TaskInfo, TaskSpec
 from tenfold.tasks._settings import TaskSettings
 from tenfold.tasks._sums import class_metrics, class_predictions, class_sums
-from tenfold.tasks._windows import WindowSums, chosen_channels, cut, triads
 
 __all__ = ["ClassifySequences"]
 
@@ -161,8 +161,14 @@ class ClassifySequences:
         if not isinstance(recordings, datasets.Recordings):
             raise DataError("classify-sequences needs recordings: signals over time, not images")
         self.settings, self._data = settings, recordings
-        self.channels, signals = chosen_channels(recordings, settings.channels)
-        starts, lengths, pieces, dropped = cut(recordings, settings.window, settings.overlap)
+        self.channels, signals = tuple(settings.channels or recordings.channels), recordings.signals
+        if settings.channels:
+            signals = datasets.select_channels(signals, recordings.channels, self.channels, recordings.name)
+        starts, lengths, pieces = recordings.starts, recordings.lengths, np.arange(len(recordings))
+        if settings.window:
+            starts, pieces = datasets.cut_windows(starts, lengths, settings.window, settings.overlap)
+            lengths = np.full(len(starts), settings.window)
+        dropped = len(recordings) - len(np.unique(pieces))
         if not len(starts):
             raise DataError(
                 f"{recordings.name}: no piece is as long as a window of {settings.window} steps; the longest has "
@@ -175,7 +181,7 @@ class ClassifySequences:
             torch.from_numpy(starts),
             self.n_steps,
             lengths=torch.from_numpy(lengths) if varying else None,
-            triads=torch.tensor(triads(self.channels), dtype=torch.int64).view(-1, 3),
+            triads=torch.tensor(datasets.axes_of_sensors(self.channels), dtype=torch.int64).view(-1, 3),
         )
         self._sums = WindowSums(self._source)
         self._labels = torch.from_numpy(recordings.labels[pieces])
