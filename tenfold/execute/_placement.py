@@ -93,7 +93,7 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
     sized = _groups(placement, how, alike, per_run, memory, workers, largest)
     reason = f"placement '{wanted}' was asked for" if wanted != "auto" else "fastest of those timed"
     if wanted == "processes" and not spread:
-        reason = "'processes' needs several cores and runs, a CPU, and a module in a file of its own; stacked instead"
+        reason = "'processes' needs several cores and runs, a CPU, and module and task in files of their own; stacked instead"
     if wanted == "auto" and failures:
         reason += f"; left out: {str(failures[0]).splitlines()[0]}"
     memory_groups = False
@@ -236,6 +236,7 @@ def _try(job: Job, task: Task) -> None:
                 f"'{name.removeprefix('runs.')}' of {job.factory.name} differs between two modules built from one "
                 "seed; draw initial values from PyTorch's generator only, so that a run can be repeated"
             )
+    state.stack.eval()
     (view,) = state.stack.views()
     if state.carries and not callable(getattr(view, "initial_state", None)):
         raise RequestError(
@@ -243,7 +244,6 @@ def _try(job: Job, task: Task) -> None:
             "initial_state(batch_size), which gives it at the beginning, a tuple of tensors"
         )
     batches = epoch_batches(state)
-    state.stack.eval()
     train = state.parts["train"]
     batch = train.span(0, 2 if not state.carries else batches[0].shape[1])
     own, carry = of_run((batch, initial_carry(state, batch.valid.shape[1])), 0)

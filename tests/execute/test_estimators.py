@@ -248,7 +248,7 @@ def test_fits_are_counted_and_said(whole: Any) -> None:
     text = _progress._started(started)
     assert text.startswith("Forest: 3 runs to fit (one fit a run, ")
     assert "epoch" not in text
-    assert _progress._underway(steps[1], "fit", 3, TASKS["compare-pairs"].spec.metrics[0], None).startswith(
+    assert _progress._in_progress(steps[1], "fit", 3, TASKS["compare-pairs"].spec.metrics[0], None).startswith(
         "Forest: fit 2 of 3, "
     )
 
@@ -284,7 +284,7 @@ def test_the_report_is_written_with_and_without_a_network(whole: Any, folder: Pa
     study = request(folder, {"name": "Forest", "module": "random-forest", "n_estimators": 3}, repeats=2)
     alone = tenfold.run(study, out=folder / "alone", placement="loop")
     assert alone.plans["Forest"]["reason"] == "one fit a run, one run after the other"
-    assert curves.draw(alone) is None
+    assert curves.collect(alone) is None
     assert placement_rows(alone)[0]["placement"] == "fit"
     assert placement_rows(alone)[0]["epochs"] == "–"
     assert [row.label for row in metric_rows(alone, "accuracy")] == ["Forest"]
@@ -371,7 +371,7 @@ def test_examples_that_are_none_are_not_learnt_from(engine: Any, folder: Path) -
             valid = torch.arange(40).expand(found["train"].index.shape[:2]) < 10
             return found | {"train": replace(found["train"], valid=valid)}
 
-    task = small_task(Padded, engine.images, size=8, train=40, test=20)
+    task = Padded(engine.task().settings, engine.images)
     target = task.splits([0], seed=0)["train"].targets["target"][0, :10]
     share = fit_runs(small(folder, "Share"), task).predictions["probability"]
     assert share.shape == (3, 20)
@@ -491,7 +491,7 @@ def test_how_to_train_it_is_refused_in_its_own_table_and_not_in_the_studys(folde
 
 def test_windows_statistics_of_what_is_no_window_are_refused(folder: Path) -> None:
     study = request(folder, {"name": "Forest", "module": "random-forest", "features": "statistics"})
-    with pytest.raises(StudyError, match=r"these have shape \(\d+, 2, 8, 8\): use 'flat'"):
+    with pytest.raises(StudyError, match=r"features 'statistics' need windows .*, got shape \(\d+, 2, 8, 8\): use 'flat'"):
         tenfold.run(study, out=folder / "record")
 
 
