@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -56,6 +57,14 @@ class Moved:
     def results(self) -> tenfold.Results:
         return tenfold.Results(self.folder)
 
+    @functools.cached_property
+    def task(self) -> Any:
+        return load_task(self.study)
+
+    @functools.cached_property
+    def data(self) -> Any:
+        return self.study.task.load_data(base=self.study.base)
+
     def networks(self) -> list[tuple[Variant, Config]]:
         """Every variant of every network, with its config."""
         configs = {model.name: model for model in self.study.models}
@@ -68,15 +77,14 @@ class Moved:
 
     def test_items(self, config: Config, repeat: int, part: str = "test") -> tuple[Any, np.ndarray]:
         """The test items of a repeat as the data set has them, and which of them count."""
-        task: Any = load_task(self.study)
-        split = task.splits([repeat], seed=self.study.seed, configs=[config])[part]
+        split = self.task.splits([repeat], seed=self.study.seed, configs=[config])[part]
         index = split.index[0].numpy()
         valid = np.ones(len(index), bool) if split.valid is None else split.valid[0].numpy()
-        data = self.study.task.load_data(base=self.study.base)
+        data = self.data
         if isinstance(data, datasets.Images):
             return data.images[index] if index.ndim == 1 else data.images[index, 0], valid  # (n, 1, h, w); (n, 2, h, w)
         assert isinstance(data, datasets.Recordings)
-        starts, steps = task._source.starts.numpy()[index], task.n_steps
+        starts, steps = self.task._source.starts.numpy()[index], self.task.n_steps
         return [data.signals[start : start + steps] for start in starts], valid
 
 
@@ -159,15 +167,15 @@ def test_all_repeats_together_are_their_mean(moved: Moved) -> None:
 
 def test_the_twin_other_items_and_other_repeats_are_noticed(moved: Moved) -> None:
     """Predictions that are compared to 1e-5 differ by far more where the items or the weights are others."""
-    if moved.results.meta("task")["predictions"] == "ranking":
-        pytest.skip("as for the others")
     variant, config = moved.networks()[-1]
-    winner = moved.results.winner(variant.label)
-    items, _ = moved.test_items(config, 0)
-    others, _ = moved.test_items(config, 1)
-    first = winner.predict(items[:20], repeats=0).probability
-    assert np.abs(first - winner.predict(others[:20], repeats=0).probability).max() > 1e-3
-    assert np.abs(first - winner.predict(items[:20], repeats=1).probability).max() > 1e-3
+    winner, ranking = moved.results.winner(variant.label), moved.results.meta("task")["predictions"] == "ranking"
+    items, others = (moved.test_items(config, repeat, "pool" if ranking else "test")[0][:20] for repeat in (0, 1))
+
+    def said(items: Any, repeat: int) -> np.ndarray:
+        return winner.embed(items, repeats=repeat) if ranking else winner.predict(items, repeats=repeat).probability
+
+    assert np.abs(said(items, 0) - said(others, 0)).max() > 1e-3
+    assert np.abs(said(items, 0) - said(items, 1)).max() > 1e-3
 
 
 def test_estimators_of_a_study_have_no_modules(moved: Moved) -> None:
