@@ -125,7 +125,7 @@ def top1(module, task, query_sets):
         outputs = module(query_sets.inputs[0][0])
     module.train()
     sums = task.sums(outputs[None], query_sets)
-    return float(task.metrics_of({name: value.numpy() for name, value in sums.items()})["top1"])
+    return float(task.metrics_of({name: value.numpy() for name, value in sums.items()})["top1"][0])
 
 
 # -- measuring --------------------------------------------------------------------------------------------------------
