@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -211,6 +212,9 @@ def _open_record(folder: Path, study: Study, task: Task, jobs: Mapping[str, Job]
     )
     record.save_meta("task", {"kind": spec.kind, "predictions": spec.predictions} | dataclasses.asdict(info))
     save_models(record, jobs, type(task))
+    # Where the files that the study names are, to go on with it; relative, so that both may be moved together.
+    with contextlib.suppress(ValueError):  # another drive
+        record.save_meta("base", os.path.relpath(study.base.resolve(), folder.resolve()))
     return record
 
 

@@ -8,19 +8,22 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from torch import nn
 
 import tenfold
+from tenfold.cli import main
 from tenfold.config import built_in_studies, load_study
 from tenfold.datasets import DATASETS, Dataset
 from tenfold.errors import StudyError
 from tenfold.models import MODELS
-from tenfold.tasks import TASKS
+from tenfold.tasks import TASKS, ComparePairs
 
 PACKAGE = Path(tenfold.__file__).parent
 
@@ -52,7 +55,8 @@ ARROWS = {
     "train_model": "events record tasks train execute",
     "export": "datasets errors models own_files recipe record retrieval sampling",
     "study": "tasks models train execute record recipe sampling errors config environment events train_model export",
-    "cli": "study events config report record recipe published metrics stats tasks models datasets errors tenfold execute",
+    "cli": "study events config report record recipe published metrics stats tasks models datasets errors execute "
+    "tenfold",
     "__init__": "errors report config stack study export",
     "__main__": "cli",
 }
@@ -110,6 +114,39 @@ def test_arrows_have_no_circle() -> None:
         for name in free:
             del left[name]
     assert left == {}
+
+
+def circles(root: Path) -> list[list[str]]:
+    """Files that import each other, directly or through others, also inside functions; not for type checkers only."""
+    files = {".".join((root.name, *path.relative_to(root).with_suffix("").parts)): path for path in root.rglob("*.py")}
+    left: dict[str, set[str]] = {}
+    for name, path in files.items():
+        found = {module for node in ast.walk(ast.parse(path.read_text())) for module in imported_files(node, files)}
+        left[name] = found - {name, f"{root.name}.__init__"}  # which imports nothing before it is asked to
+    while free := [name for name, needed in left.items() if not needed & left.keys()]:
+        for name in free:
+            del left[name]
+    return [sorted(left)] if left.keys() - {f"{root.name}.__init__"} else []
+
+
+def imported_files(node: ast.AST, files: dict[str, Path]) -> Iterator[str]:
+    if isinstance(node, ast.ImportFrom):
+        for alias in node.names:
+            candidates = (f"{node.module}.{alias.name}", f"{node.module}.{alias.name}.__init__", str(node.module))
+            yield from [name for name in (*candidates, f"{node.module}.__init__") if name in files][:1]
+
+
+def test_no_files_import_each_other() -> None:
+    assert circles(PACKAGE) == []
+
+
+def test_circles_of_files_are_found(tmp_path: Path) -> None:
+    package = tmp_path / "tenfold"
+    (package / "a").mkdir(parents=True)
+    (package / "a" / "__init__.py").write_text("from tenfold.a._b import f\n")
+    (package / "a" / "_b.py").write_text("def f():\n    from tenfold.a import g\n")
+    (package / "c.py").write_text("from tenfold.a import f\n")
+    assert circles(package) == [["tenfold.a.__init__", "tenfold.a._b", "tenfold.c"]]
 
 
 def test_wrong_arrows_are_found(tmp_path: Path) -> None:
@@ -284,3 +321,25 @@ def test_a_study_with_a_fault_does_not_load(tmp_path: Path) -> None:
     (tmp_path / "quickstart.toml").write_text(text)
     with pytest.raises(StudyError, match="unknown key 'train.epoch'; did you mean 'epochs'"):
         load_study(tmp_path / "quickstart.toml")
+
+
+# -- the way to a loss ------------------------------------------------------------------------------------------------
+
+
+def test_the_way_from_the_command_to_a_loss_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most 8 calls of ours stand between the command line and a task's loss, where runs are not in a stack."""
+    ways: set[tuple[str, ...]] = set()
+    loss = ComparePairs.loss
+
+    def noting(self: ComparePairs, *arguments: Any) -> Any:
+        frames = [frame for frame in traceback.extract_stack() if Path(frame.filename).is_relative_to(PACKAGE)]
+        ways.add(tuple(f"{Path(frame.filename).stem}.{frame.name}" for frame in frames))
+        return loss(self, *arguments)
+
+    monkeypatch.setattr(ComparePairs, "loss", noting)
+    command = ["run", "quickstart", "--model", "Baseline", "--repeats", "1", "--epochs", "1", "--placement", "loop"]
+    with pytest.raises(SystemExit, match="0"):
+        main([*command, "--out", str(tmp_path / "record")])
+    in_training = [way for way in ways if "_loop.train_epochs" in way]
+    assert in_training
+    assert max(map(len, in_training)) <= 8, in_training

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,12 +102,13 @@ def run(
     """Train a study, then say which differences are real.
 
     STUDY is a built-in name, a TOML file, or the folder of a record that is not finished: it goes on where it stopped.
-    Reader go to stdout, progress to stderr.
+    Results go to stdout, progress to stderr.
     """
     where: Path | None = None
     try:
         from tenfold.cli._request import is_record, overrides_of, read_study
         from tenfold.study import record_folder
+        from tenfold.study import run as run_study
 
         changes = (*settings, *models, repeats, epochs, data, seed, folder, quick or None, verify or None)
         if all(change is None for change in changes) and is_record(study) and _show_finished(Path(study)):
@@ -115,16 +117,17 @@ def run(
         asked = read_study(study, overrides, models=models, quick=quick, repeats=repeats, epochs=epochs)
         where = Path(study) if folder is None and is_record(study) else record_folder(asked, folder)
         command = shlex.join(["tenfold", *typed(ctx)])
-        results = _train(
-            asked,
-            where,
-            placement=placement,
-            device=device,
-            verify=verify,
-            memory=memory,
-            command=command,
-            check=lambda: check_stopped(ctx),
-        )
+        with _watching(asked, where, check=lambda: check_stopped(ctx)) as watch:
+            results = run_study(
+                asked,
+                out=where,
+                placement=placement,
+                device=device,
+                verify=verify,
+                memory_gib=memory,
+                command=command,
+                watch=watch,
+            )
         _conclude(results)
     except KeyboardInterrupt:
         say(_interrupted(where, typed(ctx), study, folder))
@@ -189,41 +192,22 @@ def path() -> None:
     out(str(cache_folder()))
 
 
-def _train(
-    study: Study,
-    folder: Path,
-    *,
-    placement: Any,
-    device: str,
-    verify: bool,
-    memory: float | None,
-    command: str,
-    check: Callable[[], None],
-) -> Reader:
+@contextlib.contextmanager
+def _watching(study: Study, folder: Path, *, check: Callable[[], None]) -> Iterator[Callable[[Event], None]]:
+    """Progress of a study on the screen; ``check`` is called with every event."""
     from tenfold.cli._progress import progress
-    from tenfold.study import run as run_study
     from tenfold.tasks import find_task
 
     repeats = f"{study.repeats} repeats" if study.repeats != 1 else "1 repeat"
     say(f"{study.name}: {len(study.models)} model{'s' * (len(study.models) != 1)}, {repeats} of each, into {folder}")
     metrics = find_task(study.task.kind, base=study.base).spec.metrics
-    primary = next(metric for metric in metrics if metric.primary)
-    with progress(primary) as watch:
+    with progress(next(metric for metric in metrics if metric.primary)) as watch:
 
         def attend(event: Event) -> None:
             check()
             watch(event)
 
-        return run_study(
-            study,
-            out=folder,
-            placement=placement,
-            device=device,
-            verify=verify,
-            memory_gib=memory,
-            command=command,
-            watch=attend,
-        )
+        yield attend
 
 
 def _show_finished(folder: Path) -> bool:

@@ -25,7 +25,7 @@ __all__ = ["BUILT_IN", "built_in_studies", "load_study", "parse_study", "to_toml
 
 BUILT_IN = Path(__file__).parent.parent / "studies"
 
-_STUDY_KEYS = ("name", "title", "description", "repeats", "seed", "task", "train", "models", "quick")
+_STUDY_KEYS = ("name", "title", "description", "repeats", "seed", "task", "train", "models", "quick", "references")
 _MODEL_KEYS = ("name", "module", "published", "sweep")
 _DEFINING = ("folds", "size", "window")  # integers that define the task and must not shrink in [quick]
 
@@ -94,6 +94,7 @@ def parse_study(
     spec = _spec(raw.get("task", {}), base, problems)
     task = None if spec is None else validated(spec.settings, raw["task"], "task.", problems)
     quick = _quick(raw.get("quick", {}), spec, problems)
+    references = _references(raw.get("references", {}), problems)
     models = _models(raw, base, spec, problems)
     name = raw.get("name", Path(where).stem)
     if not isinstance(name, str) or not re.fullmatch(r"[\w][\w .+-]*", name):
@@ -103,7 +104,9 @@ def parse_study(
     if problems or task is None:
         raise StudyError(where, once_for_all_models(problems, raw.get("models")))
     title, description = str(raw.get("title", "")), str(raw.get("description", ""))
-    return Study(str(name), task, tuple(models), repeats, seed, title, description, quick, base=base)
+    return Study(
+        str(name), task, tuple(models), repeats, seed, title, description, quick, references=references, base=base
+    )
 
 
 # -- task -------------------------------------------------------------------------------------------------------------
@@ -133,6 +136,19 @@ def _quick(raw: Any, spec: TaskSpec | None, problems: list[str]) -> dict[str, in
     if spec is not None:
         unknown(raw, known, "quick.", problems)
     return {key: integer(raw, key, 1, 1, problems, "quick.") for key in raw if key in known}
+
+
+def _references(raw: Any, problems: list[str]) -> dict[str, float]:
+    if not isinstance(raw, Mapping):
+        problems.append(f"references: expected a table of published errors in percent, got {raw!r}")
+        return {}
+    found = {}
+    for name, error in raw.items():
+        if isinstance(error, bool) or not isinstance(error, int | float) or not 0 <= error <= 100:
+            problems.append(f"references.{name}: expected an error in percent, from 0 to 100, got {error!r}")
+        else:
+            found[str(name)] = float(error)
+    return found
 
 
 def _amounts(spec: TaskSpec | None) -> list[str]:

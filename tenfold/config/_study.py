@@ -91,6 +91,8 @@ class Study:
     """One task, several models, R repeats of each, one budget, one seed.
 
     Build it with ``load_study`` (a built-in name or a TOML file) or ``parse_study`` (the same as a dict).
+
+    ``references`` are published errors of others in percent, by who made them; figures draw them beside ours.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Study:
     description: str = ""
     quick: Mapping[str, int] = field(default_factory=dict)
     is_quick: bool = False
+    references: Mapping[str, float] = field(default_factory=dict)
     base: Path = Path()
 
     def quickened(self) -> Study:
@@ -136,6 +139,8 @@ class Study:
         raw |= {"repeats": self.repeats, "seed": self.seed, "task": _set_values(self.task)}
         if self.quick:
             raw["quick"] = dict(self.quick)
+        if self.references:
+            raw["references"] = dict(self.references)
         return raw | {"models": [model.to_dict() for model in self.models]}
 
 

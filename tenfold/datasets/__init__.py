@@ -14,6 +14,7 @@ from tenfold.datasets._layout import Layout
 from tenfold.datasets._load import load, load_recordings
 from tenfold.datasets._npz import save
 from tenfold.datasets._recordings import Recordings
+from tenfold.datasets._windows import axes_of_sensors, cut_windows, select_channels
 from tenfold.datasets.dataset import Dataset, RemoteFile
 from tenfold.datasets.known import DATASETS
 
@@ -29,14 +30,17 @@ __all__ = [
     "Recordings",
     "RemoteFile",
     "available",
+    "axes_of_sensors",
     "average_down",
     "cache_folder",
     "channel_axes",
     "channels_of_image",
+    "cut_windows",
     "fetch",
     "load",
     "load_recordings",
     "plain_image",
     "save",
+    "select_channels",
     "with_channels",
 ]

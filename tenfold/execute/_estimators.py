@@ -167,8 +167,8 @@ def try_estimator(job: Job, task: Task) -> None:
         task.check(outputs, of_run(train.batch(torch.from_numpy(rows)[None]), 0))
     if not torch.allclose(outputs, once(rows), rtol=1e-6, atol=1e-6, equal_nan=True):
         raise RequestError(
-            f"{job.factory.name} predicts otherwise when it is fitted again from one seed; draw random numbers from its "
-            "random_state or from NumPy's, Python's or PyTorch's own generators, so that a run can be repeated"
+            f"{job.factory.name} predicts otherwise when it is fitted again from one seed; draw random numbers from "
+            "its random_state or from NumPy's, Python's or PyTorch's own generators, so that a run can be repeated"
         )
 
 

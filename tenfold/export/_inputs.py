@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,24 +119,21 @@ def _cut(recording: Any, spec: Mapping[str, Any]) -> list[np.ndarray]:
         )
     if not np.isfinite(signals).all():
         raise RequestError("a recording holds numbers that are not finite; cut it there, or fill the gap")
-    terms = [[recorded.index(term) for term in _terms(name, recorded)] for name in spec["channels"]]
-    signals = np.stack([signals[:, places].sum(axis=1) for places in terms], axis=1)
-    window = spec["window"] or (None if spec["varying"] else spec["steps"])
-    if window is None:
+    signals = datasets.select_channels(signals, recorded, spec["channels"], "the recording")
+    if spec["window"] is None and spec["varying"]:
         return [signals]
+    window, overlap = (spec["window"], spec["overlap"]) if spec["window"] else (spec["steps"], 0.0)
     if len(signals) < window:
         raise ShapeError(f"expected a recording of at least {window} samples, got {len(signals)}")
-    stride = max(1, round(window * (1 - spec["overlap"]))) if spec["window"] else window
-    return [signals[start : start + window] for start in range(0, len(signals) - window + 1, stride)]
-
-
-def _terms(name: str, recorded: Sequence[str]) -> list[str]:
-    return [name] if name in recorded else [term.strip() for term in name.split(" + ")]
+    starts, _ = datasets.cut_windows(np.array([0]), np.array([len(signals)]), window, overlap)
+    return [signals[start : start + window] for start in starts]
 
 
 def _arrays(data: Any, spec: Mapping[str, Any]) -> Arrays:
-    arrays = tuple(np.asarray(part) for part in (data if isinstance(data, tuple) else (data,)))
-    return tuple(part.astype(np.float32) if part.dtype.kind == "f" else part for part in arrays)
+    """Arrays as the modules take them; bytes are scaled to 0..1, as ``TensorSource`` does."""
+    arrays = [np.asarray(part) for part in (data if isinstance(data, tuple) else (data,))]
+    scaled = [part.astype(np.float32) / 255 if part.dtype == np.uint8 else part for part in arrays]
+    return tuple(part.astype(np.float32) if part.dtype.kind == "f" else part for part in scaled)
 
 
 def _several(data: Any, is_one: Callable[[Any], bool]) -> list[Any]:

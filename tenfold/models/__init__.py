@@ -1,11 +1,7 @@
-"""The built-in models: plain modules for one run. A model is one class here and one line in ``MODELS``; one that is
-fitted and not trained has its line in ``ESTIMATORS``.
-"""
+"""The built-in models: plain modules for one run, listed in ``_catalogue.py``; estimators are fitted, not trained."""
 
-from typing import Any
-
-from torch import nn
-
+from tenfold.models._catalogue import ESTIMATORS as ESTIMATORS
+from tenfold.models._catalogue import MODELS as MODELS
 from tenfold.models._find import ModelFactory as ModelFactory
 from tenfold.models._find import find_module as find_module
 from tenfold.models._find import with_module_kwargs as with_module_kwargs
@@ -24,26 +20,6 @@ from tenfold.models.recurrent import SiameseRNN as SiameseRNN
 from tenfold.models.sequences import ConvClassifier as ConvClassifier
 from tenfold.models.sequences import DeepConvLSTM as DeepConvLSTM
 from tenfold.models.sequences import RecurrentClassifier as RecurrentClassifier
-
-MODELS: dict[str, type[nn.Module]] = {
-    "baseline": Baseline,
-    "linear-siamese": LinearSiamese,
-    "siamese-cnn": SiameseCNN,
-    "siamese-rnn": SiameseRNN,
-    "deep-siamese-cnn": DeepSiameseCNN,
-    "posterior-comparison": PosteriorComparison,
-    "koch-embedding": KochEmbedding,
-    "conv4-embedding": Conv4Embedding,
-    "residual-embedding": ResidualEmbedding,
-    "recurrent-classifier": RecurrentClassifier,
-    "deep-conv-lstm": DeepConvLSTM,
-    "conv-classifier": ConvClassifier,
-}
-
-ESTIMATORS: dict[str, type[Any]] = {
-    "random-forest": RandomForest,
-    "logistic-regression": LogisticRegression,
-}
 
 __all__ = [
     "ESTIMATORS",

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from tenfold.errors import RequestError, nearest
+from tenfold.models._catalogue import ESTIMATORS, MODELS
 from tenfold.models.estimators import Estimator
 from tenfold.own_files import import_own, own_path, own_sources
 
@@ -110,7 +111,7 @@ class ModelFactory:
 
 
 def with_module_kwargs(factory: ModelFactory, kwargs: Mapping[str, Any]) -> ModelFactory:
-    """The factory with those of a task's ``module_kwargs`` that its constructor asks for; its own options are stronger."""
+    """The factory with those ``kwargs`` of a task that its constructor asks for; its own options are stronger."""
     accepted = factory.accepts() or set()
     asked = {name: value for name, value in kwargs.items() if name in accepted}
     return replace(factory, options=asked | dict(factory.options))
@@ -126,8 +127,6 @@ def find_module(reference: str | Callable[..., Any], *, base: Path) -> Callable[
         if not callable(reference):
             raise RequestError(f"module: expected a name or a class, got {type(reference).__name__}")
         return reference
-    from tenfold.models import ESTIMATORS, MODELS
-
     if ":" not in reference:
         built_in = MODELS | ESTIMATORS
         if reference not in built_in:

@@ -11,6 +11,7 @@ from tenfold.sampling._batches import shuffled as shuffled
 from tenfold.sampling._batches import streams as streams
 from tenfold.sampling._pad import padded as padded
 from tenfold.sampling._preprocess import Standardise as Standardise
+from tenfold.sampling._preprocess import WindowSums as WindowSums
 from tenfold.sampling._sources import Inputs as Inputs
 from tenfold.sampling._sources import Source as Source
 from tenfold.sampling._sources import TensorSource as TensorSource
@@ -36,6 +37,7 @@ __all__ = [
     "TensorSource",
     "TokenSource",
     "WindowSource",
+    "WindowSums",
     "augment_images",
     "augment_windows",
     "augmented",

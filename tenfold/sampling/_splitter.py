@@ -51,6 +51,8 @@ class Splitter:
         part: official division: of each item 0 (training), 1 (testing) or 2 (unassigned: divided here), shape
             (items,). None where all are unassigned.
         at_least: items of a part that a task needs, where fractions are rounded.
+        in_order: items of a part stand in their own order, not in that of the draw; which of them are held back for
+            validation depends on it.
         unit: what items (or groups) are, for people.
     Source: folds of groups as scikit-learn's GroupKFold, greedy by size.
     """
@@ -62,6 +64,7 @@ class Splitter:
     groups: Tensor | None = None
     part: Tensor | None = None
     at_least: Mapping[Part, int] = field(default_factory=dict)
+    in_order: bool = False
     unit: str = "items"
 
     def __post_init__(self) -> None:
@@ -70,10 +73,12 @@ class Splitter:
             raise RequestError(f"folds = {self.folds}: there are {n_units} {self.unit} to divide")
 
     def rows(self, repeat: int, seed: int) -> dict[Part, Tensor]:
-        """Items of each part of one repeat; nothing is in two parts. Those that are drawn stand in the drawn order."""
+        """Items of each part of one repeat; nothing is in two parts. Those that are drawn stand in the drawn order,
+        unless ``in_order``."""
         train, test = self._train_and_test(repeat, seed)
-        held_back, train = self._held_back(train, repeat, seed)
-        return {"train": train, "validation": held_back, "test": test}
+        held_back, train = self._held_back(train.sort().values if self.in_order else train, repeat, seed)
+        found = {"train": train, "validation": held_back, "test": test}
+        return {part: rows.sort().values for part, rows in found.items()} if self.in_order else found
 
     def splits(
         self,

@@ -1,5 +1,6 @@
-"""The tasks. A task is one file here and one line in ``TASKS``; one's own is a class in a file of one's own."""
+"""The tasks, listed in ``_catalogue.py``, and the contract that they and a task of one's own keep."""
 
+from tenfold.tasks._catalogue import TASKS as TASKS
 from tenfold.tasks._contract import Carries as Carries
 from tenfold.tasks._contract import ChecksOutput as ChecksOutput
 from tenfold.tasks._contract import Diagnoses as Diagnoses
@@ -17,12 +18,6 @@ from tenfold.tasks._settings import TaskSettings as TaskSettings
 from tenfold.tasks.classify_sequences import ClassifySequences as ClassifySequences
 from tenfold.tasks.compare_pairs import ComparePairs as ComparePairs
 from tenfold.tasks.match import Match as Match
-
-TASKS: dict[str, type[Task]] = {
-    "classify-sequences": ClassifySequences,
-    "compare-pairs": ComparePairs,
-    "match": Match,
-}
 
 __all__ = [
     "TASKS",

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from tenfold.errors import RequestError, nearest
 from tenfold.own_files import import_own
+from tenfold.tasks._catalogue import TASKS
 from tenfold.tasks._contract import Task, TaskSpec
 
 __all__ = ["find_task"]
@@ -21,8 +22,6 @@ def find_task(kind: str | type[Any], *, base: Path) -> type[Task]:
     Raises:
         RequestError: unknown name, missing file, a file that cannot be imported, no such class in it, or not a task.
     """
-    from tenfold.tasks import TASKS
-
     if isinstance(kind, str) and ":" not in kind:
         if kind not in TASKS:
             raise RequestError(f"no task '{kind}'; {nearest(kind, TASKS)} (one of your own: \"my_task.py:MyTask\")")

@@ -26,6 +26,7 @@ from tenfold.sampling import (
     Splitter,
     Standardise,
     WindowSource,
+    WindowSums,
     check_amount,
     folds_resampling,
     padded,
@@ -35,7 +36,6 @@ from tenfold.seeds import generator
 from tenfold.tasks._contract import Hyper, Predicted, TaskInfo, TaskSpec
 from tenfold.tasks._settings import TaskSettings
 from tenfold.tasks._sums import class_metrics, class_predictions, class_sums
-from tenfold.tasks._windows import WindowSums, chosen_channels, cut, triads
 
 __all__ = ["ClassifySequences"]
 
@@ -61,7 +61,7 @@ class SequenceSettings(TaskSettings):
         train, test: windows to train on (with those for validation) and to test on, drawn anew for every repeat; None
             takes all.
         official: use the data set's own split into training and testing, where it has one.
-        test_share: fraction of the groups (or windows) that is tested where there is neither an official split nor folds.
+        test_share: fraction of the groups (or windows) for testing where there is neither an official split nor folds.
         folds: cross-validation: repeat r tests fold r of so many, "groups" for one group (person) at a time.
         validation: fraction of the training windows that is held back for early stopping, plateau schedules and
             choosing settings: whole groups where the split is by group.
@@ -161,8 +161,14 @@ class ClassifySequences:
         if not isinstance(recordings, datasets.Recordings):
             raise DataError("classify-sequences needs recordings: signals over time, not images")
         self.settings, self._data = settings, recordings
-        self.channels, signals = chosen_channels(recordings, settings.channels)
-        starts, lengths, pieces, dropped = cut(recordings, settings.window, settings.overlap)
+        self.channels, signals = tuple(settings.channels or recordings.channels), recordings.signals
+        if settings.channels:
+            signals = datasets.select_channels(signals, recordings.channels, self.channels, recordings.name)
+        starts, lengths, pieces = recordings.starts, recordings.lengths, np.arange(len(recordings))
+        if settings.window:
+            starts, pieces = datasets.cut_windows(starts, lengths, settings.window, settings.overlap)
+            lengths = np.full(len(starts), settings.window)
+        dropped = len(recordings) - len(np.unique(pieces))
         if not len(starts):
             raise DataError(
                 f"{recordings.name}: no piece is as long as a window of {settings.window} steps; the longest has "
@@ -175,7 +181,7 @@ class ClassifySequences:
             torch.from_numpy(starts),
             self.n_steps,
             lengths=torch.from_numpy(lengths) if varying else None,
-            triads=torch.tensor(triads(self.channels), dtype=torch.int64).view(-1, 3),
+            triads=torch.tensor(datasets.axes_of_sensors(self.channels), dtype=torch.int64).view(-1, 3),
         )
         self._sums = WindowSums(self._source)
         self._labels = torch.from_numpy(recordings.labels[pieces])
@@ -256,6 +262,7 @@ class ClassifySequences:
             groups=self._groups if by == "group" else None,
             part=official if by == "group" and self._official else None,
             at_least={"validation": round(s.train * s.validation)} if s.train else {},
+            in_order=True,
             unit="windows" if by == "window" else "groups",
         )
 
@@ -285,7 +292,6 @@ class ClassifySequences:
         """Windows of each part of one repeat, in the order of the data."""
         found = self.splitters[by].rows(repeat, seed)
         for part, rows in found.items():
-            rows = rows.sort().values
             order = torch.randperm(len(rows), generator=generator(seed, repeat, f"{part} windows"))
             found[part] = rows[order[: self._amounts[part]].sort().values]
         if len(found["train"]) < self._amounts["train"]:
@@ -340,8 +346,8 @@ class ClassifySequences:
             return Resampling(
                 False,
                 None,
-                f"every repeat trains on the same {n_train} windows and is tested on the same {n_test} of other groups: "
-                "repeats differ in initial weights and order, and nothing is said about other people",
+                f"every repeat trains on the same {n_train} windows and is tested on the same {n_test} of other "
+                "groups: repeats differ in initial weights and order, and nothing is said about other people",
             )
         return Resampling(
             True,

@@ -64,7 +64,6 @@ class MatchSettings(ImageSettings):
             outside is dark. A matcher does the same to the images that it gets.
         folds: of the groups of classes, or of the classes where there are no groups, also where the data set keeps
             classes for testing.
-        references: published errors in the episodes, in percent, by who made them; drawn beside ours.
     """
 
     train_classes: Annotated[int, Field(ge=2)] | None = None
@@ -74,7 +73,6 @@ class MatchSettings(ImageSettings):
     pool_classes: Annotated[int, Field(ge=2)] = 20
     similarity: Literal["cosine", "euclidean"] = "cosine"
     invert: bool = False
-    references: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(default_factory=dict)
 
 
 class MatchRecipe(Recipe):

@@ -13,9 +13,9 @@ from torch.utils._pytree import tree_leaves
 
 from tenfold.sampling import Batch, Inputs, Part, Split
 from tenfold.tasks import Carries, FinalMetrics, Task
-from tenfold.train._state import State, initial_carry
+from tenfold.train._state import State, added, initial_carry
 
-__all__ = ["Tested", "added", "evaluate", "metrics_of", "test", "test_state"]
+__all__ = ["Tested", "evaluate", "metrics_of", "test", "test_state"]
 
 
 class Tested(NamedTuple):
@@ -101,11 +101,6 @@ def _evaluating(state: State) -> Iterator[Callable[[int], Inputs]]:
         yield lambda batch_size: initial_carry(state, batch_size)
     finally:
         state.stack.train(was_training)
-
-
-def added(sums: Mapping[str, Tensor], more: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Sums of two stretches of batches; one may lack names of the other."""
-    return dict(sums) | {name: sums[name] + value if name in sums else value for name, value in more.items()}
 
 
 def metrics_of(task: Task, sums: Mapping[str, Tensor]) -> dict[str, np.ndarray]:

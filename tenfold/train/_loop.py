@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from torch import Tensor
 from tenfold.metrics import Metric
 from tenfold.tasks import Diagnoses
 from tenfold.train._checkpoint import save_checkpoint
-from tenfold.train._evaluate import added, evaluate, metrics_of, test_state
+from tenfold.train._evaluate import evaluate, metrics_of, test_state
 from tenfold.train._state import EpochSoFar, State, epoch_batches, freeze, step
 
 __all__ = ["OBJECTIVE", "Epoch", "Outcome", "evaluate_final", "train_epochs"]
@@ -34,7 +34,7 @@ class Epoch:
 
     Args:
         epoch: 1 first.
-        scores: part -> metric -> one value per run. Training scores are taken while the weights change and dropout is on.
+        scores: part -> metric -> one value per run; training scores while the weights change and dropout is on.
         seconds: spent training and evaluating in this process so far.
     """
 
@@ -94,22 +94,17 @@ def train_epochs(state: State, *, checkpoint: Path | None = None, every_seconds:
             saved = time.monotonic()
 
     while state.epochs_done < state.recipe.epochs and not bool(state.frozen.all()):
-        scores = _one_epoch(state, save_if_due)
-        state.history.append(scores)
-        yield Epoch(state.epochs_done, scores, time.monotonic() - started)
+        state.stack.train()
+        for rows in epoch_batches(state)[state.epoch.steps :]:
+            state.epoch.add(*step(state, rows), rows.shape[1])
+            save_if_due()
+        _end_epoch(state)
+        yield Epoch(state.epochs_done, state.history[-1], time.monotonic() - started)
         save_if_due(epoch_done=True)
 
 
-def _one_epoch(state: State, after_step: Callable[[], None]) -> Scores:
-    state.stack.train()
-    for rows in epoch_batches(state)[state.epoch.steps :]:
-        losses, sums = step(state, rows)
-        so_far, weighted = state.epoch, losses * rows.shape[1]
-        so_far.losses = weighted if so_far.losses is None else so_far.losses + weighted
-        so_far.sums = added(so_far.sums, sums)
-        so_far.examples += rows.shape[1]
-        so_far.steps += 1
-        after_step()
+def _end_epoch(state: State) -> None:
+    """Measure all parts, freeze runs that diverged or stop early, and begin anew."""
     losses, sums, examples = state.epoch.losses, state.epoch.sums, state.epoch.examples
     assert losses is not None
     state.epoch, state.epochs_done = EpochSoFar(), state.epochs_done + 1
@@ -122,7 +117,9 @@ def _one_epoch(state: State, after_step: Callable[[], None]) -> Scores:
     _find_diverged(state, losses)
     if "validation" in scores:
         _look_at_validation(state, torch.from_numpy(scores["validation"][state.task.spec.monitor]))
-    return {part: {name: value.tolist() for name, value in values.items()} for part, values in scores.items()}
+    state.history.append(
+        {part: {name: value.tolist() for name, value in values.items()} for part, values in scores.items()}
+    )
 
 
 def _find_diverged(state: State, losses: Tensor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -56,6 +56,19 @@ class EpochSoFar:
     losses: Tensor | None = None
     sums: dict[str, Tensor] = field(default_factory=dict)
     carry: Inputs = ()
+
+    def add(self, losses: Tensor, sums: Mapping[str, Tensor], n_examples: int) -> None:
+        """One more step of ``n_examples`` per run: its losses, (runs,), and the task's sums."""
+        weighted = losses * n_examples
+        self.losses = weighted if self.losses is None else self.losses + weighted
+        self.sums = added(self.sums, sums)
+        self.examples += n_examples
+        self.steps += 1
+
+
+def added(sums: Mapping[str, Tensor], more: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Sums of two stretches of batches; one may lack names of the other."""
+    return dict(sums) | {name: sums[name] + value if name in sums else value for name, value in more.items()}
 
 
 @dataclass
@@ -262,12 +275,26 @@ def hyper_of(recipe: Recipe, values: dict[str, Tensor]) -> Hyper:
 
 def gradients(state: State, batch: Batch) -> tuple[Tensor, tuple[Any, Inputs]]:
     """Fill ``state.gradient`` with the gradient of every run's loss; losses, outputs and carried state, detached."""
-    if state.stack.how == "loop":
-        return _gradients_in_a_loop(state, batch)
-    inputs = (*batch.inputs, *state.epoch.carry)
-    losses, rest, grads = state.stack.gradients(state.loss_and_output, inputs, (batch, state.loss_values))
-    _lay_side_by_side(grads, state.gradient)
-    return losses, rest
+    if state.stack.how == "vmap":
+        inputs = (*batch.inputs, *state.epoch.carry)
+        losses, rest, grads = state.stack.gradients(state.loss_and_output, inputs, (batch, state.loss_values))
+        _lay_side_by_side(grads, state.gradient)
+        return losses, rest
+    losses, rests = [], []
+    for run, view in enumerate(state.stack.views()):
+        own, values, carry = of_run((batch, state.loss_values, state.epoch.carry), run)
+        with seeded_forward(state.seed, state.model, state.runs[run].repeat, state.steps_done):
+            output = view(*own.inputs, *carry)
+        if state.carries:
+            output, carry = output
+        loss = state.task.loss(output, own, hyper_of(state.recipe, values))
+        parameters = [parameter for parameter in view.parameters() if parameter.requires_grad]
+        if parameters and not state.frozen[run]:
+            grads = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+            _lay_side_by_side(grads, state.gradient[run])
+        losses.append(loss.detach())
+        rests.append(tree_map(Tensor.detach, (output, tuple(carry))))
+    return torch.stack(losses), tree_map(lambda *of_runs: torch.stack(of_runs), *rests)
 
 
 def _lay_side_by_side(tensors: Sequence[Tensor], rows: Tensor) -> None:
@@ -281,22 +308,6 @@ def _lay_side_by_side(tensors: Sequence[Tensor], rows: Tensor) -> None:
         size = shape.numel()
         rows[..., start : start + size].view(tensor.shape).copy_(tensor)
         start += size
-
-
-def _gradients_in_a_loop(state: State, batch: Batch) -> tuple[Tensor, tuple[Any, Inputs]]:
-    losses, rests = [], []
-    for run, view in enumerate(state.stack.views()):
-        own, values, carry = of_run((batch, state.loss_values, state.epoch.carry), run)
-        with seeded_forward(state.seed, state.model, state.runs[run].repeat, state.steps_done):
-            output = view(*own.inputs, *carry)
-        loss, rest = state.loss_and_output(output, own, values)
-        parameters = [parameter for parameter in view.parameters() if parameter.requires_grad]
-        if parameters and not state.frozen[run]:
-            grads = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-            _lay_side_by_side(grads, state.gradient[run])
-        losses.append(loss.detach())
-        rests.append(tree_map(Tensor.detach, rest))
-    return torch.stack(losses), tree_map(lambda *of_runs: torch.stack(of_runs), *rests)
 
 
 def of_run(tree: Any, run: int) -> Any:

@@ -13,7 +13,7 @@ from tenfold.events import EpochDone, Message, ModelDone, ModelStarted
 from tenfold.execute import Plan
 from tenfold.tasks import TASKS
 
-ACCURACY = TASKS["compare-pairs"].metrics[0]
+ACCURACY = TASKS["compare-pairs"].spec.metrics[0]
 PLAN = Plan(
     placement="processes",
     how="vmap",

@@ -9,12 +9,12 @@ import pytest
 from tenfold import load_study, parse_study
 from tenfold.config import to_toml
 from tenfold.errors import RequestError, StudyError
-from tenfold.tasks import TASKS, ComparePairs, Task, find_task, spec_of
+from tenfold.tasks import TASKS, ComparePairs, Task, TaskSpec, find_task
 
 TASK = """
 from typing import ClassVar
 from tenfold.recipe import Recipe
-from tenfold.tasks import ComparePairs, Metric, Task, TaskSettings
+from tenfold.tasks import ComparePairs, Metric, Task, TaskSettings, TaskSpec
 
 class MySettings(TaskSettings):
     amount: int = 5
@@ -24,10 +24,12 @@ class MyRecipe(Recipe):
     sharpness: float = 1.0
 
 class MyTask(ComparePairs):
-    kind: ClassVar[str] = "mine"
-    settings_type = MySettings
-    recipe_type = MyRecipe
-    metrics = (Metric("hits", "Hits", "%", higher_is_better=True, primary=True),)
+    spec = TaskSpec(
+        kind="mine",
+        settings=MySettings,
+        recipe=MyRecipe,
+        metrics=(Metric("hits", "Hits", "%", higher_is_better=True, primary=True),),
+    )
 
 class NoTask:
     pass
@@ -66,7 +68,7 @@ def test_a_study_of_ones_own_task(folder: Path) -> None:
     assert [config.loss for config in study.models[0].configs()] == [{"sharpness": 1.0}, {"sharpness": 2.0}]
     assert study.models[0].published["hits"].mean == 0.5
     found = find_task(study.task.kind, base=study.base)
-    assert found.kind == "mine"
+    assert found.spec.kind == "mine"
     assert found is find_task(f"{folder}/my_task.py:MyTask", base=Path())  # imported once
     path = folder / "again.toml"
     path.write_text(to_toml(study))
@@ -86,7 +88,8 @@ def test_built_in_names() -> None:
     assert len(TASKS) > 2
     for kind, task in TASKS.items():
         assert find_task(kind, base=Path()) is task
-        assert spec_of(task).kind == kind
+        assert isinstance(task.spec, TaskSpec)
+        assert task.spec.kind == kind
 
 
 @pytest.mark.parametrize(

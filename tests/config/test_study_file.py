@@ -376,3 +376,13 @@ def test_a_study_is_frozen() -> None:
     study: Study = parse_study(GOOD)
     with pytest.raises(AttributeError):
         study.repeats = 5  # type: ignore[misc]
+
+
+def test_published_errors_of_others_are_read_and_kept() -> None:
+    study = parse_study(GOOD | {"references": {"people": 4.5}})
+    assert study.references == {"people": 4.5}
+    assert parse_study(study.to_dict()).references == study.references
+    with pytest.raises(StudyError, match=r"references\.people: expected an error in percent, from 0 to 100, got 450"):
+        parse_study(GOOD | {"references": {"people": 450}})
+    with pytest.raises(StudyError, match="references: expected a table of published errors in percent, got 4.5"):
+        parse_study(GOOD | {"references": 4.5})

@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+import tenfold
+from tenfold import datasets
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -40,6 +44,33 @@ def test_own_data(tmp_path: Path) -> None:
         assert cells in said
     assert "is better than" in said
     assert (here / "tenfold-runs" / "my-study" / "report.html").is_file()
+
+
+def test_own_task(tmp_path: Path) -> None:
+    here = shutil.copytree(EXAMPLES / "own_task", tmp_path / "own_task")
+    assert len((here / "my_task.py").read_text().splitlines()) <= 60
+    said = run("-m", "tenfold", "run", "my_study.toml", "--verify", where=here)
+    for cells in ("| Plain |  |", "| Sparse | sparsity=0.001, hidden=16 |", "| Sparse | sparsity=0.01, hidden=32 |"):
+        assert cells in said
+    record = here / "tenfold-runs" / "own-task"
+    assert (record / "figures" / "reconstruction.csv").is_file()
+    results = tenfold.Results(record)
+    assert {curve.metric for curve in results.curves("objective")} == {"objective"}
+    for plan in results.plans.values():
+        assert "steps are not recorded and replayed: the task 'autoencoder' is not one of tenfold's" in plan["reason"]
+    for found in results.meta("certificate").values():
+        assert found["weights_float64"] < 1e-10
+    # The mean of the squares is worse than what was learned, so the target is the clean image.
+    errors = results.scores()
+    assert max(scores.max() for scores in errors.values()) < 0.12
+    # New images in their own units, from the record alone.
+    shutil.move(record, tmp_path / "moved")
+    shutil.rmtree(here)
+    moved = tenfold.Results(tmp_path / "moved")
+    images = datasets.load("digits").images[:5]
+    (output,) = moved.winner("Plain").outputs(images, repeats=0)
+    assert output["image"].shape == images.shape
+    assert float((output["image"] - torch.from_numpy(images) / 255).square().mean()) < 0.12
 
 
 def test_every_example_is_run_here() -> None:

@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import tenfold
+from tenfold.config._sweep import configs_of
 from tenfold.errors import RequestError, ShapeError, TenfoldError, TrainingError
 from tenfold.execute import Plan, Workers, choose, cores, try_module
 from tenfold.execute._memory import bytes_available, bytes_per_run, groups
 from tenfold.execute._placement import _alike
 from tenfold.record import Record
+from tenfold.train import Job, RunId
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +149,13 @@ def test_when_nothing_works_the_modules_own_error_is_raised(engine: Any) -> None
         choose(engine.job(Never), engine.task(), None, wanted="auto")
 
 
+def swept_job(job: Job, **options: list[Any]) -> Job:
+    """The same repeats with every combination of these constructor arguments."""
+    configs = configs_of(job.recipe, job.factory.options, options)
+    repeats = sorted({run.repeat for run in job.runs})
+    return job.of_runs(tuple(RunId(config, repeat) for config in configs for repeat in repeats))
+
+
 class Remembers(nn.Module):
     """Keeps its rate as a number: a stack would compute every run with the first one's."""
 
@@ -160,9 +169,12 @@ class Remembers(nn.Module):
 
 def test_runs_that_cannot_share_a_stack_get_one_each(engine: Any) -> None:
     task = engine.task()
-    swept = engine.job(Remembers, n_runs=2, dropout=[0.1, 0.5])
+    swept = swept_job(engine.job(Remembers, n_runs=2), dropout=[0.1, 0.5])
     assert _alike(swept, task) == [[0, 1], [2, 3]]
-    assert _alike(engine.job(n_runs=2, dropout=[0.1, 0.5]), task) == [[0, 1, 2, 3]]
+    assert _alike(swept_job(engine.job(n_runs=2), dropout=[0.1, 0.5]), task) == [[0, 1, 2, 3]]
+    assert _alike(engine.job(n_runs=2, lr=[0.1, 0.5]), task) == [[0, 1, 2, 3]]
+    assert _alike(engine.job(n_runs=2, batch_size=[10, 20]), task) == [[0, 1], [2, 3]]
+    assert _alike(swept_job(engine.job(Wide, n_runs=2), hidden=[10, 20]), task) == [[0, 1], [2, 3]]
     plan = choose(swept, task, None, wanted="stack")
     assert plan.groups == ((0, 1), (2, 3))
     assert "split" not in plan.reason  # not for memory

@@ -265,7 +265,7 @@ def build_match(
         "resampling": {"resampled": True, "test_over_train": 0.7, "reason": "repeats share classes"},
     }
     if references is not None:
-        study["task"]["references"] = references
+        study["references"] = references
     record = Record.create(
         folder, study_toml="", study=study, environment={}, metrics=MATCH_METRICS, command="tenfold run match",
         quick=False, variants={name: [{"swept": swept} for swept in sweep] for name in models},

@@ -17,11 +17,12 @@ from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 import tenfold.report
 import tenfold.report.figures
+from tenfold.metrics import roc_auc
 from tenfold.record import Reader
 from tenfold.report.figures import FIGURES
 from tenfold.report.figures._canvas import mean_and_std
 from tenfold.report.figures.confusion import shares
-from tenfold.report.figures.roc import area, roc
+from tenfold.report.figures.roc import roc
 
 
 def test_the_list_equals_the_files_on_disk():
@@ -99,7 +100,7 @@ def test_roc_and_area_equal_scikit_learn():
         rng = np.random.default_rng(seed)
         target = rng.integers(0, 2, 60)
         probability = np.round(0.3 * target + 0.7 * rng.random(60), 1)  # with ties
-        assert area(probability, target) == pytest.approx(roc_auc_score(target, probability)), seed
+        assert roc_auc(probability[None], target[None])[0] == pytest.approx(roc_auc_score(target, probability)), seed
         false_rate, true_rate, _ = roc_curve(target, probability, drop_intermediate=False)
         expected = np.interp(np.linspace(0, 1, 101), false_rate, true_rate)
         np.testing.assert_allclose(roc(probability, target), expected, err_msg=str(seed))
@@ -107,7 +108,7 @@ def test_roc_and_area_equal_scikit_learn():
 
 def test_roc_of_one_class_is_no_curve():
     assert np.isnan(roc(np.array([0.1, 0.2]), np.array([1, 1]))).all()
-    assert np.isnan(area(np.array([0.1, 0.2]), np.array([0, 0])))
+    assert np.isnan(roc_auc(np.array([[0.1, 0.2]]), np.array([[0, 0]]))).all()
 
 
 def test_runs_of_one_class_alone_have_no_figure_of_roc_curves(example, tmp_path):

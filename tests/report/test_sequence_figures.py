@@ -15,6 +15,7 @@ from scipy.stats import gmean
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from tenfold.errors import RecordError
+from tenfold.metrics import confusion_counts, precision_and_recall
 from tenfold.record import Reader, Record, Variant
 from tenfold.report import write_report
 from tenfold.report._facts import what_was_run
@@ -30,7 +31,7 @@ from tenfold.report.figures import (
     windows,
 )
 from tenfold.report.figures._canvas import COLOURS
-from tenfold.report.figures._classes import confused_pairs, confusion_counts, precision_and_recall, row_shares
+from tenfold.report.figures._classes import confused_pairs, row_shares
 
 WIDTHS = pytest.mark.parametrize("width", [760, 360])
 NEW = (volatility, groups, confusion, classes, windows, steps_seen, gradient_norms)
@@ -248,7 +249,9 @@ def test_counts_shares_precision_and_recall_equal_scikit_learn():
         target[1][target[1] == 4] = 0  # never there
         target[0, 5] = said[0, 6] = 4
         with np.errstate(all="raise"):
-            counts = confusion_counts(target.astype(np.int16), said.astype(np.int16))
+            counts = confusion_counts(
+                target.astype(np.int16), said.astype(np.int16), int(max(target.max(), said.max())) + 1
+            )
             shares, (precision, recall) = row_shares(counts), precision_and_recall(counts)
         for run in range(3):
             pair = (target[run, 5:], said[run, 5:])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tenfold.metrics import confusion_counts
 from tenfold.record import Reader, Variant
 from tenfold.report.figures._canvas import FONT, fit, mean_and_std
 from tenfold.report.figures._predictions import sound_runs
@@ -14,8 +15,6 @@ __all__ = [
     "ARRAYS",
     "classified",
     "confused_pairs",
-    "confusion_counts",
-    "precision_and_recall",
     "row_shares",
     "taken_for",
     "widened",
@@ -31,22 +30,8 @@ def classified(results: Reader) -> Iterator[tuple[Variant, np.ndarray]]:
         if target.ndim != 2 or target.shape != prediction.shape or target.dtype.kind not in "iu":
             continue
         if prediction.dtype.kind in "iu" and (target >= 0).any():
-            yield variant, confusion_counts(target, prediction)
-
-
-def confusion_counts(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """How many examples of each class were predicted as each class.
-
-    Args:
-        target, prediction: class numbers, shape (runs, examples); negative numbers are not counted.
-    Returns:
-        Counts of shape (runs, true, predicted), for classes up to the largest number that occurs.
-    """
-    n_classes = int(max(target.max(initial=0), prediction.max(initial=0))) + 1
-    counted = (target >= 0) & (prediction >= 0)
-    cell = np.where(counted, target.astype(np.int64) * n_classes + prediction, n_classes**2)
-    counts = np.stack([np.bincount(cells, minlength=n_classes**2 + 1)[:-1] for cells in cell])
-    return counts.reshape(-1, n_classes, n_classes)
+            n_classes = int(max(target.max(initial=0), prediction.max(initial=0))) + 1
+            yield variant, confusion_counts(target, prediction, n_classes)
 
 
 def widened(counts: np.ndarray, n_classes: int) -> np.ndarray:
@@ -58,15 +43,6 @@ def widened(counts: np.ndarray, n_classes: int) -> np.ndarray:
 def row_shares(counts: np.ndarray) -> np.ndarray:
     """Of each true class, the share predicted as each: (runs, true, predicted); NaN where a run lacks a class."""
     return counts / _or_nan(counts.sum(2))[:, :, None]
-
-
-def precision_and_recall(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Precision and recall of each class, shape (runs, classes) each.
-
-    Precision is NaN where a run never predicted the class, recall where a run has no example of it.
-    """
-    right = np.diagonal(counts, axis1=1, axis2=2)
-    return right / _or_nan(counts.sum(1)), right / _or_nan(counts.sum(2))
 
 
 def _or_nan(counts: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tenfold.metrics import precision_and_recall
 from tenfold.record import Reader, Variant
 from tenfold.report.figures._canvas import (
     COLOURS,
@@ -25,7 +26,7 @@ from tenfold.report.figures._canvas import (
     write,
 )
 from tenfold.report.figures._classes import ARRAYS as CLASSES
-from tenfold.report.figures._classes import classified, precision_and_recall, widened
+from tenfold.report.figures._classes import classified, widened
 from tenfold.report.figures._numbers import Row, columns_of, number
 from tenfold.report.figures._predictions import labels_of
 

@@ -136,7 +136,7 @@ def episode_errors(place: np.ndarray) -> np.ndarray:
 
 def references_of(results: Reader) -> dict[str, float]:
     """Published errors in percent by name, as the study file gives them, smallest first."""
-    given = (results.study.get("task") or {}).get("references")
+    given = results.study.get("references")
     if not isinstance(given, dict):
         return {}
     errors = [(str(name), float(error)) for name, error in given.items() if type(error) in (int, float)]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from tenfold.metrics import roc_auc
 from tenfold.record import Reader, Variant
 from tenfold.report.figures._binary import ARRAYS as BINARY
 from tenfold.report.figures._binary import binary_predictions
@@ -71,7 +72,7 @@ def _curves(results: Reader) -> Iterator[Roc]:
         runs = list(zip(probability, target, strict=True))
         mean, std = mean_and_std(np.stack([roc(*run) for run in runs]))  # (runs, grid)
         if np.isfinite(mean).any():  # else no run has both classes
-            area_mean, area_std = mean_and_std(np.array([area(*run) for run in runs]))
+            area_mean, area_std = mean_and_std(roc_auc(probability, target))
             yield Roc(variant, mean, std, float(area_mean), float(area_std))
 
 
@@ -87,15 +88,3 @@ def roc(probability: np.ndarray, target: np.ndarray) -> np.ndarray:
     true_rate = np.append(0, np.cumsum(positive)[last] / n_positive)
     false_rate = np.append(0, np.cumsum(~positive)[last] / n_negative)
     return np.interp(_GRID, false_rate, true_rate)
-
-
-def area(probability: np.ndarray, target: np.ndarray) -> float:
-    """Area under the curve of one run, ties counting half; NaN where it has one class only.
-
-    Source: Mann and Whitney 1947; same number as sklearn.metrics.roc_auc_score.
-    """
-    positive, negative = np.sort(probability[target == 1]), probability[target == 0]
-    if not (positive.size and negative.size):
-        return float("nan")
-    below = np.searchsorted(positive, negative, "left") + np.searchsorted(positive, negative, "right")
-    return float(1 - below.mean() / (2 * positive.size))

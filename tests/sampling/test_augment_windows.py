@@ -12,7 +12,8 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from tenfold.recipe import WindowAugmentation
-from tenfold.train._augment_windows import _normal, _rotations, augment_windows
+from tenfold.sampling import augment_windows
+from tenfold.sampling._augment_windows import _normal, _rotations
 
 KEYS = torch.tensor([11, 22])
 TRIADS = torch.tensor([[0, 1, 2], [5, 4, 3]])

@@ -17,8 +17,8 @@ from scipy import interpolate, ndimage, stats
 from torch import Tensor
 
 from tenfold.recipe import Augmentation, Recipe
+from tenfold.sampling import augment_images
 from tenfold.seeds import uniform
-from tenfold.train._augment import augment
 
 KEYS = torch.tensor([11, 22, 33])
 
@@ -37,13 +37,13 @@ ALL = Augmentation(
     "how", [{}, {"elastic_smooth": 2.0}, {"erase_probability": 1.0}, {"erase": 0.3, "erase_probability": 0.0}]
 )
 def test_nothing_asked_for_is_nothing_done(how: dict) -> None:
-    assert torch.equal(augment(images(), Augmentation(**how), KEYS, 0), images())
+    assert torch.equal(augment_images(images(), Augmentation(**how), KEYS, 0), images())
 
 
 def test_next_to_nothing_does_next_to_nothing() -> None:
     """Through the whole computation, which nothing at all leaves out."""
     tiny = dict.fromkeys(("rotate", "shift", "scale", "shear", "elastic"), 1e-12)
-    torch.testing.assert_close(augment(images(), Augmentation(**tiny), KEYS, 0), images(), rtol=0, atol=1e-10)
+    torch.testing.assert_close(augment_images(images(), Augmentation(**tiny), KEYS, 0), images(), rtol=0, atol=1e-10)
 
 
 @given(run=st.integers(0, 2), step=st.integers(0, 10**6), batch=st.integers(1, 5))
@@ -51,18 +51,20 @@ def test_next_to_nothing_does_next_to_nothing() -> None:
 def test_a_run_alone_gets_the_same_changes(run: int, step: int, batch: int) -> None:
     pictures = images(batch=batch)
     for how in (AFFINE, ALL):
-        together = augment(pictures, how, KEYS, step)
-        alone = augment(pictures[run : run + 1], how, KEYS[run : run + 1], step)[0]
+        together = augment_images(pictures, how, KEYS, step)
+        alone = augment_images(pictures[run : run + 1], how, KEYS[run : run + 1], step)[0]
         # A product of matrices may round otherwise where there are more of them.
         torch.testing.assert_close(alone, together[run], rtol=0, atol=0 if how is AFFINE else 1e-12)
         # A shorter batch: the numbers belong to places in it.
-        torch.testing.assert_close(augment(pictures[:, :1], how, KEYS, step)[:, 0], together[:, 0], rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            augment_images(pictures[:, :1], how, KEYS, step)[:, 0], together[:, 0], rtol=0, atol=1e-12
+        )
 
 
 def test_runs_steps_examples_and_channels_differ() -> None:
     same = images(1, 1)[:, :, :1].expand(3, 4, 2, 9, 9).contiguous()
     for how in (AFFINE, Augmentation(elastic=1), Augmentation(erase=0.9, erase_probability=1)):
-        changed = torch.stack([augment(same, how, KEYS, step) for step in (0, 1)]).flatten(0, 3)
+        changed = torch.stack([augment_images(same, how, KEYS, step) for step in (0, 1)]).flatten(0, 3)
         n_different = len(torch.unique(changed.flatten(1), dim=0))
         # Small rectangles may cover the same pixels.
         assert n_different == 2 * 3 * 4 * 2 if how.erase == 0 else n_different > 40
@@ -85,7 +87,7 @@ def spot(size: int = 21) -> Tensor:
 @pytest.mark.parametrize("shift", [0.5, 2.0, 5.0])
 def test_a_shift_is_in_pixels(shift: float) -> None:
     pictures = spot().expand(3, 50, 2, 21, 21).contiguous()
-    moved = augment(pictures, Augmentation(shift=shift), KEYS, 3).flatten(0, 2)
+    moved = augment_images(pictures, Augmentation(shift=shift), KEYS, 3).flatten(0, 2)
     places = torch.tensor([centre(picture) for picture in moved])
     assert float(places.abs().max()) <= shift + 1e-9
     assert float(places.abs().max()) > 0.9 * shift
@@ -96,9 +98,9 @@ def test_a_rotation_turns_and_keeps_distances() -> None:
     size = 41
     picture = torch.zeros(size, size, dtype=torch.float64)
     picture[19:22, 34:37] = 1  # 15 pixels to the right of the middle
-    turned = augment(picture.expand(1, 200, 2, size, size).contiguous(), Augmentation(rotate=90), KEYS[:1], 0).flatten(
-        0, 2
-    )
+    turned = augment_images(
+        picture.expand(1, 200, 2, size, size).contiguous(), Augmentation(rotate=90), KEYS[:1], 0
+    ).flatten(0, 2)
     angles = []
     for one in turned:
         right, down = centre(one)
@@ -112,16 +114,16 @@ def test_scaling_changes_the_area_within_its_range() -> None:
     size = 41
     picture = torch.zeros(size, size, dtype=torch.float64)
     picture[10:31, 10:31] = 1
-    scaled = augment(picture.expand(1, 100, 2, size, size).contiguous(), Augmentation(scale=0.2), KEYS[:1], 0).flatten(
-        0, 2
-    )
+    scaled = augment_images(
+        picture.expand(1, 100, 2, size, size).contiguous(), Augmentation(scale=0.2), KEYS[:1], 0
+    ).flatten(0, 2)
     areas = scaled.sum((1, 2)) / picture.sum()
     assert 0.8**2 - 0.05 < float(areas.min()) < 0.8
     assert 1.2 < float(areas.max()) < 1.2**2 + 0.05
 
 
 def test_outside_is_nothing() -> None:
-    moved = augment(torch.ones(1, 30, 2, 8, 8, dtype=torch.float64), Augmentation(shift=4), KEYS[:1], 0)
+    moved = augment_images(torch.ones(1, 30, 2, 8, 8, dtype=torch.float64), Augmentation(shift=4), KEYS[:1], 0)
     assert float(moved.min()) == 0
     assert float(moved.max()) == pytest.approx(1)
 
@@ -179,7 +181,7 @@ def basis(size: int, smooth: float) -> np.ndarray:
 def test_moved_and_bent_as_scipy_does(how: Augmentation) -> None:
     pictures = torch.rand(2, 3, 2, 13, 18, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for step in (0, 7):
-        changed = augment(pictures, how, KEYS[:2], step)
+        changed = augment_images(pictures, how, KEYS[:2], step)
         for run, row, channel in np.ndindex(2, 3, 2):
             expected = slow(pictures[run, row, channel].numpy(), how, int(KEYS[run]), step, 2 * row + channel, 6)
             torch.testing.assert_close(changed[run, row, channel], torch.from_numpy(expected), rtol=0, atol=1e-9)
@@ -191,7 +193,7 @@ def displacements(how: Augmentation, size: int, n_images: int, margin: int) -> n
     rows, columns = torch.meshgrid(*[torch.arange(size, dtype=torch.float64)] * 2, indexing="ij")
     found = []
     for ramp in (columns, rows):  # one at a time, so that both get the same numbers
-        changed = augment(ramp.expand(1, n_images, 1, size, size).contiguous(), how, KEYS[:1], 0)[0, :, 0] - ramp
+        changed = augment_images(ramp.expand(1, n_images, 1, size, size).contiguous(), how, KEYS[:1], 0)[0, :, 0] - ramp
         found.append(changed[:, margin:-margin, margin:-margin].numpy())
     return np.stack(found, axis=1)
 
@@ -224,13 +226,15 @@ def test_the_strength_of_the_literature_is_what_the_settings_say() -> None:
 def test_the_affine_part_is_the_same_with_and_without_bending() -> None:
     """Its numbers, and a plane through the knots of the spline is that plane."""
     how = AFFINE.model_copy(update={"elastic": 1e-12})
-    torch.testing.assert_close(augment(images(), how, KEYS, 5), augment(images(), AFFINE, KEYS, 5), rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        augment_images(images(), how, KEYS, 5), augment_images(images(), AFFINE, KEYS, 5), rtol=0, atol=1e-10
+    )
 
 
 def test_float32_is_float64_to_rounding() -> None:
-    rounded = augment(images().float(), ALL, KEYS, 2)
+    rounded = augment_images(images().float(), ALL, KEYS, 2)
     assert rounded.dtype == torch.float32
-    torch.testing.assert_close(rounded.double(), augment(images(), ALL, KEYS, 2), rtol=0, atol=1e-4)
+    torch.testing.assert_close(rounded.double(), augment_images(images(), ALL, KEYS, 2), rtol=0, atol=1e-4)
 
 
 # -- erasing ----------------------------------------------------------------------------------------------------------
@@ -238,17 +242,17 @@ def test_float32_is_float64_to_rounding() -> None:
 
 def erased(how: Augmentation, n_images: int = 400, height: int = 60, width: int = 60) -> np.ndarray:
     """Where the rectangles are: bool, (images, height, width)."""
-    return augment(torch.ones(1, n_images, 1, height, width), how, KEYS[:1], 0)[0, :, 0].numpy() == 0
+    return augment_images(torch.ones(1, n_images, 1, height, width), how, KEYS[:1], 0)[0, :, 0].numpy() == 0
 
 
 def test_what_is_erased_is_one_rectangle_and_the_rest_stays() -> None:
     how = AFFINE.model_copy(update={"erase": 0.5, "erase_probability": 1.0})
-    moved, both = augment(images(size=14), AFFINE, KEYS, 1), augment(images(size=14), how, KEYS, 1)
+    moved, both = augment_images(images(size=14), AFFINE, KEYS, 1), augment_images(images(size=14), how, KEYS, 1)
     gone = erased(Augmentation(erase=0.5, erase_probability=1.0), n_images=8, height=14, width=14)
     gone = torch.from_numpy(gone).view(4, 2, 14, 14)  # of the first run at step 0
     assert bool(((both == moved) | (both == 0)).all())
     assert not torch.equal(both, moved)
-    first = augment(images(size=14)[:1], Augmentation(erase=0.5, erase_probability=1.0), KEYS[:1], 0)[0]
+    first = augment_images(images(size=14)[:1], Augmentation(erase=0.5, erase_probability=1.0), KEYS[:1], 0)[0]
     assert torch.equal(first, images(size=14)[0].masked_fill(gone, 0))
     for mask in erased(Augmentation(erase=0.3, erase_probability=1.0)):
         rows, columns = mask.any(1), mask.any(0)
@@ -330,7 +334,7 @@ def test_quarter_turns_are_alike_for_images_that_belong_together() -> None:
     numbers = torch.Generator().manual_seed(0)
     images = torch.rand(2, 24, 1, 6, 6, generator=numbers)
     how, keys = Augmentation(quarter_turns=True), torch.tensor([3, 4])
-    turned = augment(images, how, keys, 5, together=4)
+    turned = augment_images(images, how, keys, 5, together=4)
     counts = torch.zeros(2, 24, dtype=torch.int64)
     for run in range(2):
         for at in range(24):
@@ -340,12 +344,12 @@ def test_quarter_turns_are_alike_for_images_that_belong_together() -> None:
     assert bool((counts.view(2, 6, 4) == counts.view(2, 6, 4)[:, :, :1]).all())
     assert len(counts.unique()) > 1
     # A run's turns do not depend on its neighbours, and change from step to step.
-    assert torch.equal(augment(images[1:], how, keys[1:], 5, together=4), turned[1:])
-    assert not torch.equal(augment(images, how, keys, 6, together=4), turned)
+    assert torch.equal(augment_images(images[1:], how, keys[1:], 5, together=4), turned[1:])
+    assert not torch.equal(augment_images(images, how, keys, 6, together=4), turned)
 
 
 def test_all_quarter_turns_are_as_frequent() -> None:
     images = torch.arange(4.0).view(1, 1, 1, 2, 2).expand(1, 4000, 1, 2, 2)
-    corner = augment(images, Augmentation(quarter_turns=True), torch.tensor([9]), 0)[0, :, 0, 0, 0]
+    corner = augment_images(images, Augmentation(quarter_turns=True), torch.tensor([9]), 0)[0, :, 0, 0, 0]
     shares = torch.stack([(corner == value).float().mean() for value in range(4)])
     assert bool(((shares - 0.25).abs() < 0.03).all())
