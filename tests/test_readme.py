@@ -119,3 +119,12 @@ def test_the_readme_has_its_figures() -> None:
     for link in re.findall(r"\]\(([^)#]+)", text):
         assert link.startswith("http") or (ROOT / link).exists(), f"README links to {link}, which is not there"
     assert shutil.which("make") is None or "make run" in text
+
+
+def test_the_map_of_the_folders_is_complete() -> None:
+    (map_,) = [block for block in blocks("CONTRIBUTING.md", "") if "_contract" in block]
+    named = set(re.findall(r"\w+", map_))
+    package = ROOT / "tenfold"
+    units = {path.stem for path in package.iterdir() if (path.suffix == ".py" or (path / "__init__.py").is_file())}
+    assert len(units) > 25
+    assert units - named == set()
