@@ -110,9 +110,7 @@ class _Curves:
         together = len(self.latest) == len(self.plan.groups) or self.plan.placement != "processes"
         if together and reached > self.said:
             unknown = [math.nan]  # a primary metric that does not add up over batches is known at the end only
-            values = [
-                value for part in self.latest.values() for value in part.scores["test"].get(self.primary, unknown)
-            ]
+            of_parts = [part.scores["test"].get(self.primary, unknown) for part in self.latest.values()]
             self.watch(EpochDone(self.job.model, epoch.epoch, np.concatenate(of_parts)))
             self.said = reached
         if time.monotonic() - self.saved > self.save_seconds:
