@@ -38,7 +38,8 @@ def augment_windows(
         keys: int64, shape (runs,).
         step: of training; the numbers are a pure function of key and step.
         shift, scale: (runs, channels); None where windows are not standardised.
-        triads: int64, (triads, 3): channels of the x, y and z axes of each sensor; all of them are turned alike. None where there are none.
+        triads: int64, (triads, 3): channels of the x, y and z axes of each sensor; all of them are turned alike. None
+            where there are none.
         lengths: (runs, batch); None where all windows are full.
     Source: rotation, scaling and jittering of Um et al. 2017, with small angles in place of any.
     """

@@ -61,7 +61,8 @@ class SequenceSettings(TaskSettings):
         train, test: windows to train on (with those for validation) and to test on, drawn anew for every repeat; None
             takes all.
         official: use the data set's own split into training and testing, where it has one.
-        test_share: fraction of the groups (or windows) that is tested where there is neither an official split nor folds.
+        test_share: fraction of the groups (or windows) that is tested where there is neither an official split nor
+            folds.
         folds: cross-validation: repeat r tests fold r of so many, "groups" for one group (person) at a time.
         validation: fraction of the training windows that is held back for early stopping, plateau schedules and
             choosing settings: whole groups where the split is by group.
@@ -340,8 +341,8 @@ class ClassifySequences:
             return Resampling(
                 False,
                 None,
-                f"every repeat trains on the same {n_train} windows and is tested on the same {n_test} of other groups: "
-                "repeats differ in initial weights and order, and nothing is said about other people",
+                f"every repeat trains on the same {n_train} windows and is tested on the same {n_test} of other "
+                "groups: repeats differ in initial weights and order, and nothing is said about other people",
             )
         return Resampling(
             True,
