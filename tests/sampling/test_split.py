@@ -140,6 +140,7 @@ def test_inputs_are_in_the_dtype_asked_for(kind: str) -> None:
     doubled = split.to(torch.device("cpu"), torch.float64)
     first, *others = doubled.span(0, 5).inputs
     assert first.dtype == torch.float64
+    assert_same(split.laid_out(most_bytes=10**6).to(torch.device("cpu"), torch.float64).span(0, 5), doubled.span(0, 5))
     torch.testing.assert_close(first, split.span(0, 5).inputs[0].double(), rtol=1e-5, atol=1e-5)
     assert all(value.dtype == torch.int64 for value in others)
     assert all(value.dtype == torch.int64 for value in doubled.span(0, 5).targets.values())

@@ -63,9 +63,8 @@ def twelve(**values: Any) -> datasets.Recordings:
 
 
 def sequences(data: Any, **settings: Any) -> ClassifySequences:
-    return ClassifySequences(
-        ClassifySequences.spec.settings(kind="classify-sequences", data="memory", **settings), data
-    )  # type: ignore[arg-type]
+    its: Any = ClassifySequences.spec.settings(kind="classify-sequences", data="memory", **settings)
+    return ClassifySequences(its, data)
 
 
 def by(*splits: str) -> list[Config]:

@@ -47,7 +47,8 @@ def ready_pairs(n: int = 50, *, part: list[int] | None = None, labels: bool = Tr
 
 
 def pairs_task(data: datasets.Images | datasets.Pairs, **settings: Any) -> ComparePairs:
-    return ComparePairs(ComparePairs.spec.settings(kind="compare-pairs", data="memory", **settings), data)  # type: ignore[arg-type]
+    its: Any = ComparePairs.spec.settings(kind="compare-pairs", data="memory", **settings)
+    return ComparePairs(its, data)
 
 
 def batch_of(targets: dict[str, Tensor], *, valid: Tensor | None = None) -> Batch:

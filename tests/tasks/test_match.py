@@ -42,7 +42,8 @@ def images(counts: list[int] | None = None, *, groups: bool = False, size: int =
 
 
 def matching(data: Any, **settings: Any) -> Match:
-    return Match(Match.spec.settings(kind="match", data="memory", **settings), data)  # type: ignore[arg-type]
+    its: Any = Match.spec.settings(kind="match", data="memory", **settings)
+    return Match(its, data)
 
 
 def task(**settings: Any) -> Match:
