@@ -143,13 +143,17 @@ class Engine:
         options: dict | None = None,
         **recipe: object,
     ) -> Job:
-        """A job over ``n_runs`` repeats of every config, by default 20 steps in float64. Lists in ``recipe`` are swept,
-        but for ``auxiliary``."""
-        settings = {"dtype": "float64", "epochs": 5, "batch_size": 10} | recipe
-        swept = {name: values for name, values in settings.items() if isinstance(values, list) and name != "auxiliary"}
-        first = {name: values[0] if name in swept else values for name, values in settings.items()}  # type: ignore[index]
-        resolved = ComparePairs.spec.recipe(**first)  # type: ignore[arg-type]
-        factory = ModelFactory(module, {"size": 8} if options is None else options)
+        """A job over ``n_runs`` repeats of every config, by default 20 steps in float64. Lists in ``recipe`` are swept
+        (of ``auxiliary`` a list of lists); what is no setting of the recipe is a constructor argument."""
+        settings: dict[str, Any] = {"dtype": "float64", "epochs": 5, "batch_size": 10} | recipe
+        swept = {name: values for name, values in settings.items() if isinstance(values, list)}
+        if "auxiliary" in swept and not isinstance(swept["auxiliary"][0], list):
+            del swept["auxiliary"]
+        first = {name: values[0] if name in swept else values for name, values in settings.items()}
+        fields = ComparePairs.spec.recipe.model_fields
+        resolved = ComparePairs.spec.recipe(**{name: value for name, value in first.items() if name in fields})
+        own = {name: value for name, value in first.items() if name not in fields}
+        factory = ModelFactory(module, ({"size": 8} if options is None else options) | own)
         configs = configs_of(resolved, factory.options, swept)
         runs = tuple(RunId(config, repeat) for config in configs for repeat in range(n_runs))
         return Job("model", factory, runs, seed, how, 1)

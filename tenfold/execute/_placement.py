@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
+
+from torch import Tensor
 
 from tenfold.errors import RequestError, ShapeError, TenfoldError
 from tenfold.execute._cores import cores
@@ -14,9 +16,10 @@ from tenfold.execute._memory import bytes_available, bytes_per_run, groups
 from tenfold.execute._plan import Placement, Plan
 from tenfold.execute._run_job import time_steps
 from tenfold.execute._workers import Workers, portable
+from tenfold.sampling import Inputs
 from tenfold.stack import How, signature
 from tenfold.tasks import ChecksOutput, Task
-from tenfold.train import Job, RunId, epoch_batches, gradients, initial_carry, of_run, prepare
+from tenfold.train import Job, RunId, State, epoch_batches, gradients, initial_carry, of_run, prepare
 
 __all__ = ["choose", "try_module"]
 
@@ -237,22 +240,19 @@ def _try(job: Job, task: Task) -> None:
                 "seed; draw initial values from PyTorch's generator only, so that a run can be repeated"
             )
     (view,) = state.stack.views()
-    if state.carries and not callable(getattr(view, "initial_state", None)):
-        raise RequestError(
-            f"{job.factory.name}: the task '{task.spec.kind}' carries a state from batch to batch; the module needs "
-            "initial_state(batch_size), which gives it at the beginning, a tuple of tensors"
-        )
     batches = epoch_batches(state)
     state.stack.eval()
     train = state.parts["train"]
     batch = train.span(0, 2 if not state.carries else batches[0].shape[1])
-    own, carry = of_run((batch, initial_carry(state, batch.valid.shape[1])), 0)
+    own, carry = of_run((batch, _first_carry(state, job, batch.valid.shape[1])), 0)
     output = view(*own.inputs, *carry)
     if state.carries:
-        if not isinstance(output, tuple | list) or len(output) != 2 or len(output[1]) != len(carry):
+        expected = [tuple(value.shape) for value in carry]
+        got = [_shapes(part) for part in output] if isinstance(output, tuple | list) else []
+        if len(got) != 2 or got[1] != expected:
             raise ShapeError(
-                f"{job.factory.name}: expected (output, state) with a state of {len(carry)} tensors, as "
-                f"initial_state gives it, got {type(output).__name__}"
+                f"{job.factory.name}: expected (output, state), the state a tuple of tensors of shapes {expected} as "
+                f"initial_state gives it, got {type(output).__name__}" + (f" with {got[-1]}" if got else "")
             )
         output = output[0]
     if isinstance(task, ChecksOutput):
@@ -262,7 +262,6 @@ def _try(job: Job, task: Task) -> None:
     state.stack.train()
     batch = train.batch(rows)
     try:
-        state.epoch.carry = initial_carry(state, rows.shape[1])
         _, (outputs, _) = gradients(state, batch)
         task.metrics_of({name: value.cpu().numpy() for name, value in task.sums(outputs, batch).items()})
     except (RuntimeError, ValueError) as error:
@@ -270,3 +269,22 @@ def _try(job: Job, task: Task) -> None:
             f"{job.factory.name} failed in training on a batch of {rows.shape[1]} ({train.n_examples} examples in "
             f"batches of {job.recipe.batch_size}): {error}"
         ) from error
+
+
+def _first_carry(state: State, job: Job, batch_size: int) -> Inputs:
+    """The carried state of the only run before the first batch; a module that does not give one is refused."""
+    view: Any = state.stack.views()[0]
+    found = view.initial_state(batch_size) if state.carries and hasattr(view, "initial_state") else None
+    if state.carries and not isinstance(_shapes(found), list):
+        raise RequestError(
+            f"{job.factory.name}: the task '{state.task.spec.kind}' carries a state from batch to batch; the module "
+            "needs initial_state(batch_size), which gives it at the beginning, a tuple of tensors"
+        )
+    return initial_carry(state, batch_size)
+
+
+def _shapes(value: Any) -> Any:
+    """Shapes of the tensors of a tuple; of anything else its type."""
+    if isinstance(value, tuple | list) and value and all(isinstance(part, Tensor) for part in value):
+        return [tuple(part.shape) for part in value]
+    return type(value).__name__

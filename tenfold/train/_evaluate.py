@@ -67,8 +67,9 @@ def test(
             sums = added(sums, task.sums(outputs, batch))
             for name, value in task.predictions(outputs, batch).items():
                 kept.setdefault(name, []).append(value.cpu())
-            finite = [torch.isfinite(leaf).flatten(1).all(dim=1).cpu() for leaf in tree_leaves(outputs)]
-            sound &= torch.stack(finite).all(dim=0)
+            for leaf in tree_leaves(outputs):
+                if leaf is not None:
+                    sound &= torch.isfinite(leaf).reshape(split.n_runs, -1).all(dim=1).cpu()
     predictions = {name: torch.cat(pieces, dim=1).numpy() for name, pieces in kept.items()}
     scores = metrics_of(task, sums)
     if isinstance(task, FinalMetrics):
