@@ -23,7 +23,7 @@ from tenfold.recipe import Config, Recipe
 from tenfold.sampling import Batch, Part, Resampling, Split, TokenSource, streams
 from tenfold.seeds import derive
 from tenfold.tasks import Hyper, TaskInfo, TaskSettings, TaskSpec
-from tenfold.train import Job, Outcome, RunId, _loop, evaluate_final, prepare, restore, train_alone, train_epochs
+from tenfold.train import Job, Outcome, RunId, evaluate_final, prepare, restore, train_alone, train_epochs
 
 TOLERANCE = 1e-10
 HOWS = ["vmap", "loop"]
@@ -256,10 +256,10 @@ def test_the_twin_a_loop_that_forgets_its_state_is_another(
     assert abs(outcome.scores["loss"][0] - history[-1]["test"]["loss"]) > 1e-4
 
 
-def test_the_state_of_the_steps_is_that_of_the_plain_loop(task: Characters, text: Tensor) -> None:
+def test_the_state_of_the_steps_is_that_of_the_plain_loop(engine: Any, task: Characters, text: Tensor) -> None:
     """After the last step of an epoch, before the next one begins anew."""
     for how in HOWS:
-        state = stopped(task, job_of(how=how, clip=0.5), None, 12)
+        state = engine.interrupted(job_of(how=how, clip=0.5), task, 12, None)
         for run in range(N_RUNS):
             _, history = plain_loop(text, run, "GRU", OPTIMISERS["sgd"][0])
             torch.testing.assert_close(state.epoch.carry[0][run], history[1]["train"]["state"], rtol=0, atol=TOLERANCE)
@@ -268,38 +268,15 @@ def test_the_state_of_the_steps_is_that_of_the_plain_loop(task: Characters, text
 # -- going on in the middle of an epoch -------------------------------------------------------------------------------
 
 
-class Stop(BaseException):
-    """Stands for a process that is ended."""
-
-
-def stopped(task: Any, job: Job, path: Path | None, after: int, *, resumed: bool = False) -> Any:
-    """The state of a training that was ended right after the step ``after``, whose checkpoint was written."""
-    state = prepare(job, task)
-    if resumed:
-        assert path is not None
-        restore(state, path)
-
-    def save(state: Any, path: Path) -> None:
-        if path.name != "nowhere":
-            real(state, path)
-        if state.steps_done == after:
-            raise Stop
-
-    real = _loop.save_checkpoint
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_loop, "save_checkpoint", save)
-        with pytest.raises(Stop):
-            list(train_epochs(state, checkpoint=path or Path("nowhere"), every_seconds=1e-9))
-    return state
-
-
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("after", [[1], [4], [6], [7], [11], [12], [2, 3, 9]])
-def test_going_on_in_the_middle_of_an_epoch(task: Characters, tmp_path: Path, how: Any, after: list[int]) -> None:
+def test_going_on_in_the_middle_of_an_epoch(
+    engine: Any, task: Characters, tmp_path: Path, how: Any, after: list[int]
+) -> None:
     """Epochs have 6 steps. Bit for bit: carried state, curves, weights, scores and predictions."""
     path, job = tmp_path / "c.safetensors", job_of(how=how, kind="LSTM", dtype="float32", clip=0.5)
-    for place, steps in enumerate(after):
-        broken = stopped(task, job, path, steps, resumed=place > 0)
+    for steps in after:
+        broken = engine.interrupted(job, task, steps, path)
     state = prepare(job, task)
     restore(state, path)
     assert (state.steps_done, state.epochs_done) == (after[-1], (after[-1] - 1) // 6)
@@ -320,9 +297,11 @@ def test_going_on_in_the_middle_of_an_epoch(task: Characters, tmp_path: Path, ho
             assert mine[name].tobytes() == its[name].tobytes(), (kind, name)
 
 
-def test_the_twin_a_checkpoint_without_the_carried_state_goes_on_otherwise(task: Characters, tmp_path: Path) -> None:
+def test_the_twin_a_checkpoint_without_the_carried_state_goes_on_otherwise(
+    engine: Any, task: Characters, tmp_path: Path
+) -> None:
     path, job = tmp_path / "c.safetensors", job_of()
-    stopped(task, job, path, 4)
+    engine.interrupted(job, task, 4, path)
     state = prepare(job, task)
     restore(state, path)
     state.epoch.carry = ()

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from tenfold import built_in_studies, load_study
 from tenfold.config import ModelSettings
 from tenfold.models import MODELS, ModelFactory, with_module_kwargs
+from tenfold.sampling import Split, TensorSource
 from tenfold.seeds import derive, generator
 from tenfold.stack import replayable
 from tenfold.tasks import TASKS
-from tenfold.sampling import Split, TensorSource
 from tenfold.train import Job, RunId, prepare, train_alone, train_epochs
 
 TOLERANCE = 1e-10
