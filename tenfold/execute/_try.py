@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map
 
 from tenfold.errors import RequestError, ShapeError
 from tenfold.execute._estimators import try_estimator
-from tenfold.sampling import Batch, Split
+from tenfold.sampling import Batch, Inputs, Split
 from tenfold.tasks import ChecksOutput, FinalMetrics, Task
 from tenfold.train import Job, State, epoch_batches, gradients, initial_carry, of_run, prepare
 
@@ -39,12 +39,6 @@ def try_module(job: Job, task: Task) -> None:
 def _try(job: Job, task: Task) -> None:
     state, again = prepare(job, task), prepare(job, task)
     _expect_same(job, state, again)
-    (view,) = state.stack.views()
-    if state.carries and not callable(getattr(view, "initial_state", None)):
-        raise RequestError(
-            f"{job.factory.name}: the task '{task.spec.kind}' carries a state from batch to batch; the module needs "
-            "initial_state(batch_size), which gives it at the beginning, a tuple of tensors"
-        )
     train, batches = state.parts["train"], epoch_batches(state)
     output, batch = _output(job, state, train, 2 if not state.carries else batches[0].shape[1])
     if isinstance(task, ChecksOutput):
@@ -54,7 +48,6 @@ def _try(job: Job, task: Task) -> None:
     state.stack.train()
     batch = train.batch(rows)
     try:
-        state.epoch.carry = initial_carry(state, rows.shape[1])
         _, (outputs, _) = gradients(state, batch)
         _metrics(task, task.sums(outputs, batch))
     except (RuntimeError, ValueError) as error:
@@ -81,17 +74,38 @@ def _output(job: Job, state: State, split: Split, n_examples: int) -> tuple[Any,
     state.stack.eval()
     (view,) = state.stack.views()
     batch = split.span(0, n_examples)
-    own, carry = of_run((batch, initial_carry(state, batch.valid.shape[1])), 0)
+    own, carry = of_run((batch, _first_carry(state, job, batch.valid.shape[1])), 0)
     with torch.no_grad():
         output = view(*own.inputs, *carry)
     if state.carries:
-        if not isinstance(output, tuple | list) or len(output) != 2 or len(output[1]) != len(carry):
+        expected = [tuple(value.shape) for value in carry]
+        got = [_shapes(part) for part in output] if isinstance(output, tuple | list) else []
+        if len(got) != 2 or got[1] != expected:
             raise ShapeError(
-                f"{job.factory.name}: expected (output, state) with a state of {len(carry)} tensors, as "
-                f"initial_state gives it, got {type(output).__name__}"
+                f"{job.factory.name}: expected (output, state), the state a tuple of tensors of shapes {expected} as "
+                f"initial_state gives it, got {type(output).__name__}" + (f" with {got[-1]}" if got else "")
             )
         output = output[0]
-    return tree_map(lambda value: value[None], output), batch
+    return tree_map(lambda value: None if value is None else value[None], output), batch
+
+
+def _first_carry(state: State, job: Job, batch_size: int) -> Inputs:
+    """The carried state of the only run before the first batch; a module that does not give one is refused."""
+    view: Any = state.stack.views()[0]
+    found = view.initial_state(batch_size) if state.carries and hasattr(view, "initial_state") else None
+    if state.carries and not isinstance(_shapes(found), list):
+        raise RequestError(
+            f"{job.factory.name}: the task '{state.task.spec.kind}' carries a state from batch to batch; the module "
+            "needs initial_state(batch_size), which gives it at the beginning, a tuple of tensors"
+        )
+    return initial_carry(state, batch_size)
+
+
+def _shapes(value: Any) -> Any:
+    """Shapes of the tensors of a tuple; of anything else its type."""
+    if isinstance(value, tuple | list) and value and all(isinstance(part, Tensor) for part in value):
+        return [tuple(part.shape) for part in value]
+    return type(value).__name__
 
 
 def _metrics(task: Task, sums: dict[str, Tensor]) -> dict[str, np.ndarray]:
