@@ -16,7 +16,7 @@ from tenfold.config import ModelSettings, Study, to_toml
 from tenfold.environment import describe_environment
 from tenfold.errors import RequestError, StudyError, TenfoldError, nearest
 from tenfold.events import Event, Message
-from tenfold.execute import Placement, Workers, configs_of, cores, try_module
+from tenfold.execute import Placement, Workers, configs_of, cores, portable, try_module
 from tenfold.export import Results, save_models
 from tenfold.models import with_module_kwargs
 from tenfold.record import Record
@@ -172,7 +172,7 @@ def _workers(
     task: Task, placement: Placement, device: str, *, fits: bool
 ) -> contextlib.AbstractContextManager[Workers | None]:
     """Processes for networks on a CPU, and for estimators everywhere."""
-    if (device != "cpu" and not fits) or placement in ("stack", "loop") or cores() < 2:
+    if (device != "cpu" and not fits) or placement in ("stack", "loop") or cores() < 2 or not portable(type(task)):
         return contextlib.nullcontext()
     return Workers(task, cores())
 

@@ -109,8 +109,8 @@ def test_begun_in_workers_and_ended_without(study: tenfold.Study, tmp_path: Path
     )  # the plan is kept, and with it every number
     for metric in ("accuracy", "loss", "auc"):
         np.testing.assert_array_equal(broken.scores(metric)["net"], whole.scores(metric)["net"])
-    for name, value in whole.weights("net")[0].items():
-        assert value.tobytes() == broken.weights("net")[0][name].tobytes()
+    for name, value in whole.weights("net").items():
+        assert value.tobytes() == broken.weights("net")[name].tobytes()
 
 
 def test_the_same_seed_is_the_same_record_and_another_is_not(study: tenfold.Study, tmp_path: Path) -> None:

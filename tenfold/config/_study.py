@@ -136,7 +136,7 @@ class Study:
     def to_dict(self) -> dict[str, Any]:
         """Plain values only: what the record holds and what ``parse_study`` reads back."""
         raw: dict[str, Any] = {"name": self.name, "title": self.title, "description": self.description}
-        raw |= {"repeats": self.repeats, "seed": self.seed, "task": _set_values(self.task)}
+        raw |= {"repeats": self.repeats, "seed": self.seed, "task": _plain(_set_values(self.task))}
         if self.quick:
             raw["quick"] = dict(self.quick)
         if self.references:

@@ -45,12 +45,12 @@ _ENDED = (
 _MEMORY = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=34359738368"
 
 
-def portable(job: Job) -> bool:
-    """Whether another process can build the modules of a job: not where the class lives in the main script or in a
-    function.
+def portable(value: Any) -> bool:
+    """Whether another process can build the modules of a job, or a task of this class: not where the class lives in
+    the main script or in a function.
     """
     try:
-        data = pickle.dumps(job)
+        data = pickle.dumps(value)
     except (pickle.PicklingError, AttributeError, TypeError):
         return False
     return b"__main__" not in data  # pickled by name, and the worker's main script is another one

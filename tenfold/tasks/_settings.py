@@ -17,7 +17,7 @@ class TaskSettings(BaseModel):
     """Which task on which data.
 
     Attributes:
-        kind: name of the task.
+        kind: name of the task, "FILE.py:CLASS", or the class itself where a study is made in Python.
         data: a known data set, a file or a folder.
         folds: N-fold cross-validation: repeat r tests fold r of a division into so many, repeats N to 2 N - 1 those of
             the next division, and so on; the same for every model. None for a division drawn anew for every repeat.
@@ -25,7 +25,7 @@ class TaskSettings(BaseModel):
 
     model_config = CHECKED
 
-    kind: str
+    kind: str | type
     data: str
     folds: Annotated[int, Field(ge=2)] | None = None
 

@@ -64,7 +64,8 @@ def test_show_gives_the_study_as_resolved(tenfold, tiny, monkeypatch: pytest.Mon
     text = tenfold("show", tiny).stdout
     assert text.startswith("tiny: Two networks, two repeats\n")
     assert "repeats 2, seed 0" in text
-    assert "data digits, size 8, train 100, test 50" in text
+    task = next(line for line in text.splitlines() if line.startswith("  task    kind compare-pairs, data digits, size 8,"))
+    assert ", train 100, test 50" in task
     assert "  parameters  16,770\n" in text
     assert "  module      siamese-cnn (auxiliary_outputs true)\n" in text
     assert "  training    optimizer adam, lr 0.001, batch_size 50, epochs 2, auxiliary 0.8/0.8/1\n" in text

@@ -13,8 +13,9 @@ from tenfold.tasks import TASKS, ComparePairs, Task, TaskSpec, find_task
 
 TASK = """
 from typing import ClassVar
+from tenfold.metrics import Metric
 from tenfold.recipe import Recipe
-from tenfold.tasks import ComparePairs, Metric, Task, TaskSettings, TaskSpec
+from tenfold.tasks import ComparePairs, Task, TaskSettings, TaskSpec
 
 class MySettings(TaskSettings):
     amount: int = 5

@@ -13,19 +13,20 @@ import pytest
 import torch
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import log_loss
-from torch import Tensor
 
 import tenfold
 from tenfold import datasets
+from tenfold.config import ModelSettings
 from tenfold.errors import RequestError, ShapeError, StudyError, TrainingError
 from tenfold.events import EpochDone, Message, ModelStarted
-from tenfold.execute import cores, fit_configs, fit_runs, try_estimator, verify_fit
+from tenfold.execute import cores, fit_runs, try_estimator, verify_fit
 from tenfold.models import ModelFactory
-from tenfold.recipe import Recipe
+from tenfold.recipe import Config, Recipe
 from tenfold.report._facts import placement_rows
 from tenfold.report._tables import metric_rows
 from tenfold.report.figures import curves
 from tenfold.seeds import derive
+from tenfold.sampling import Part, Split
 from tenfold.tasks import TASKS, ComparePairs
 from tenfold.train import Job, RunId
 
@@ -153,9 +154,8 @@ def mine(name: str, **options: Any) -> dict[str, Any]:
 
 
 def job_of(source: ModelFactory, n_runs: int = 3, **recipe: Any) -> Job:
-    configs = fit_configs(ComparePairs.recipe_type(**recipe))
-    runs = tuple(RunId(config, repeat) for config in configs for repeat in range(n_runs))
-    return Job("model", source, ComparePairs.recipe_type(**recipe), runs, 0, "loop", 1)
+    config = Config({}, ComparePairs.spec.recipe(**recipe))
+    return Job("model", source, tuple(RunId(config, repeat) for repeat in range(n_runs)), 0, "loop", 1)
 
 
 def small(folder: Path, name: str, **options: Any) -> Job:
@@ -180,7 +180,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[tenfold.Results, li
         {"name": "Regression", "module": "logistic-regression"},
         {"name": "SVM", "module": "mine.py:make_svm"},
         {"name": "Careless", "module": "mine.py:Careless"},
-        lr=[1e-3, 1e-2],
+        sweep={"lr": [1e-3, 1e-2]},
     )
     events: list[Any] = []
     results = tenfold.run(study, out=folder / "record", placement="processes", verify=True, watch=events.append)
@@ -205,16 +205,14 @@ def test_estimators_stand_beside_networks_in_scores_and_verdicts(whole: Any) -> 
     assert [results.plans[name]["placement"] for name in ("Forest", "Regression", "SVM")] == ["fit"] * 3
 
 
-def test_the_forest_of_a_study_is_the_forest_that_anyone_would_fit(whole: Any) -> None:
+def test_the_forest_of_a_study_is_the_forest_that_anyone_would_fit(whole: Any, engine: Any) -> None:
     """By hand: the task's examples of each repeat, scikit-learn, and scikit-learn's scores."""
     results, _, _ = whole
-    images = datasets.load("digits")
-    assert isinstance(images, datasets.Images)
-    task = ComparePairs(images, size=8, train=40, test=20)
+    task = engine.task()
     for repeat in range(3):
-        parts = task.examples([repeat], seed=0)
-        (x,), y = parts["train"].span(0, 40)
-        (tx,), ty = parts["test"].span(0, 20)
+        parts = task.splits([repeat], seed=0)
+        (x,), _, y, _ = parts["train"].span(0, 40)
+        (tx,), _, ty, _ = parts["test"].span(0, 20)
         seed = derive(0, "Forest", repeat, "estimator")
         forest = RandomForestClassifier(10, random_state=seed % 2**32)
         forest.fit(x[0].flatten(1).double(), y["target"][0])
@@ -230,7 +228,8 @@ def test_the_forest_of_a_study_is_the_forest_that_anyone_would_fit(whole: Any) -
 
 def test_no_estimator_is_kept_and_the_winner_says_so(whole: Any) -> None:
     results, _, folder = whole
-    assert results.weights("Forest")[0] == {}
+    assert results.weights("Forest") == {}
+    assert results.weights("Net", variant=1)
     assert results.winner("Net (lr=0.01)").module(0).training is False
     with pytest.raises(RequestError, match=r"^Forest is an estimator \(random-forest\): it has no weights"):
         results.winner("Forest").module(1)
@@ -249,7 +248,7 @@ def test_fits_are_counted_and_said(whole: Any) -> None:
     text = _progress._started(started)
     assert text.startswith("Forest: 3 runs to fit (one fit a run, ")
     assert "epoch" not in text
-    assert _progress._underway(steps[1], "fit", 3, TASKS["compare-pairs"].metrics[0], None).startswith(
+    assert _progress._in_progress(steps[1], "fit", 3, TASKS["compare-pairs"].spec.metrics[0], None).startswith(
         "Forest: fit 2 of 3, "
     )
 
@@ -285,7 +284,7 @@ def test_the_report_is_written_with_and_without_a_network(whole: Any, folder: Pa
     study = request(folder, {"name": "Forest", "module": "random-forest", "n_estimators": 3}, repeats=2)
     alone = tenfold.run(study, out=folder / "alone", placement="loop")
     assert alone.plans["Forest"]["reason"] == "one fit a run, one run after the other"
-    assert curves.draw(alone) is None
+    assert curves.collect(alone) is None
     assert placement_rows(alone)[0]["placement"] == "fit"
     assert placement_rows(alone)[0]["epochs"] == "–"
     assert [row.label for row in metric_rows(alone, "accuracy")] == ["Forest"]
@@ -315,20 +314,23 @@ def test_runs_have_random_numbers_of_their_own_and_leave_the_others_alone(engine
     assert np.array_equal(alone.predictions["probability"][0], probability[1])
 
 
-def test_how_to_train_makes_no_lanes_and_how_to_split_does() -> None:
-    class Split(Recipe):
+def test_how_to_train_makes_no_variants_and_how_to_split_and_build_does() -> None:
+    class Divided(Recipe):
         loss_values: ClassVar[tuple[str, ...]] = ("margin",)
         data_values: ClassVar[tuple[str, ...]] = ("split",)
-        margin: float | list[float] = 1.0
-        split: str | list[str] = "person"
+        margin: float = 1.0
+        split: str = "person"
 
-    recipe = Split(lr=[1e-3, 1e-2], dropout=[0.1, 0.2], margin=[1.0, 2.0], split=["person", "windows"])
-    assert len(recipe.configs()) == 16
-    assert [(config.setting, config.data) for config in fit_configs(recipe)] == [
-        ("split=person", {"split": "person"}),
-        ("split=windows", {"split": "windows"}),
+    sweep = {"lr": [1e-3, 1e-2], "n_estimators": [5, 9], "margin": [1.0, 2.0], "split": ["person", "windows"]}
+    model = ModelSettings("Forest", FOREST, Divided(), sweep)
+    assert len(model.configs()) == 16
+    assert [(config.label, config.data, config.options) for config in model.configs(fitted=True)] == [
+        (f"n_estimators={n}, split={split}", {"split": split}, {"n_estimators": n})
+        for n in (5, 9)
+        for split in ("person", "windows")
     ]
-    assert [config.setting for config in fit_configs(Split(lr=[1e-3, 1e-2]))] == [""]
+    (only,) = replace(model, sweep={"lr": [1e-3, 1e-2]}).configs(fitted=True)
+    assert only.label == ""
 
 
 class Predicts:
@@ -364,13 +366,13 @@ def test_what_it_predicts_becomes_finite_log_probabilities_of_all_classes(estima
 
 def test_examples_that_are_none_are_not_learnt_from(engine: Any, folder: Path) -> None:
     class Padded(ComparePairs):
-        def fit_targets(self, targets: dict[str, Tensor]) -> tuple[Tensor, int]:
-            target = targets["target"].clone()
-            target[:, 10:] = -1
-            return target, 2
+        def splits(self, *arguments: Any, **more: Any) -> dict[Part, Split]:
+            found = super().splits(*arguments, **more)
+            valid = torch.arange(40).expand(found["train"].index.shape[:2]) < 10
+            return found | {"train": replace(found["train"], valid=valid)}
 
-    task = Padded(engine.images, size=8, train=40, test=20)
-    target = task.examples([0], seed=0)["train"].targets["target"][0, :10]
+    task = Padded(engine.task().settings, engine.images)
+    target = task.splits([0], seed=0)["train"].targets["target"][0, :10]
     share = fit_runs(small(folder, "Share"), task).predictions["probability"]
     assert share.shape == (3, 20)
     np.testing.assert_allclose(share[0], float(target.double().mean()), rtol=1e-6)
@@ -380,7 +382,7 @@ def test_a_run_whose_predictions_are_nan_is_lost_and_the_others_are_not(
     engine: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task, job = engine.task(), small(folder, "Lost")
-    sizes = [float(task.examples([run], seed=0)["test"].span(0, 20)[0][0].abs().sum()) for run in range(3)]
+    sizes = [float(task.splits([run], seed=0)["test"].span(0, 20).inputs[0].abs().sum()) for run in range(3)]
     monkeypatch.setenv("TENFOLD_TEST_LIMIT", str((sorted(sizes)[1] + max(sizes)) / 2))
     lost = int(np.argmax(sizes))
     outcome = fit_runs(job, task)
@@ -479,7 +481,7 @@ def test_what_is_wrong_with_an_estimator_is_said_before_anything_is_trained(
 def test_how_to_train_it_is_refused_in_its_own_table_and_not_in_the_studys(folder: Path) -> None:
     forest = {"name": "Forest", "module": "random-forest", "n_estimators": 3}
     with pytest.raises(StudyError) as caught:
-        tenfold.run(request(folder, forest | {"epochs": 9, "lr": [1e-3, 1e-2]}), out=folder / "record")
+        tenfold.run(request(folder, forest | {"epochs": 9, "sweep": {"lr": [1e-3, 1e-2]}}), out=folder / "record")
     assert list(caught.value.problems) == [
         "models.Forest.epochs: 'random-forest' is fitted, not trained; leave it out",
         "models.Forest.lr: 'random-forest' is fitted, not trained; leave it out",
@@ -489,7 +491,7 @@ def test_how_to_train_it_is_refused_in_its_own_table_and_not_in_the_studys(folde
 
 def test_windows_statistics_of_what_is_no_window_are_refused(folder: Path) -> None:
     study = request(folder, {"name": "Forest", "module": "random-forest", "features": "statistics"})
-    with pytest.raises(StudyError, match=r"these have shape \(\d+, 2, 8, 8\): use 'flat'"):
+    with pytest.raises(StudyError, match=r"features 'statistics' need windows .*, got shape \(\d+, 2, 8, 8\): use 'flat'"):
         tenfold.run(study, out=folder / "record")
 
 

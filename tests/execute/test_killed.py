@@ -30,7 +30,7 @@ STUDY = {
         {
             "name": "deep",
             "module": "deep-siamese-cnn",
-            "dropout": [0.1, 0.4],
+            "sweep": {"dropout": [0.1, 0.4], "lr": [1e-3, 3e-3]},
             "schedule": "plateau",
             "plateau_epochs": 2,
         },

@@ -247,7 +247,7 @@ def test_a_study_of_ones_own_modules_runs(folder: Path, tmp_path: Path) -> None:
     )
     results = tenfold.run(study, out=tmp_path / "record", placement="loop")
     assert all(np.isfinite(values).all() for values in results.scores("accuracy").values())
-    assert results.weights("file")[0]["layers.1.weight"].shape == (2, 3, 128)
+    assert results.weights("file")["layers.1.weight"].shape == (2, 3, 128)
 
 
 @pytest.mark.parametrize(

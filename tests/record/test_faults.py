@@ -100,7 +100,7 @@ def check_whole(record: Record, where: str) -> None:
         assert connection.execute("SELECT DISTINCT count(*) FROM epochs GROUP BY epoch").fetchall() in ([], [(10,)])
     finally:
         connection.close()
-    if variants and (record.folder / "predictions" / "m.npz").exists():
+    if variants and (record.folder / "predictions" / "m.0.npz").exists():
         array = record.read_predictions("M")["a"]
         assert array.shape == (20_000,), where
         assert len(set(array.tolist())) == 1, where
@@ -210,14 +210,14 @@ def test_a_full_disk_is_said_and_leaves_earlier_content_intact(tmp_path):
     lines = out.splitlines()
     assert len(lines) == 3
     assert "results.db: the disk is full" in lines[0]
-    assert "m.npz: the disk is full" in lines[1]
-    assert "m.safetensors" in lines[2]
+    assert "m.0.npz: the disk is full" in lines[1]
+    assert "m.0.safetensors" in lines[2]
     for line in lines:
         assert "is intact; free some space and run again" in line
     with Record.open(tmp_path / "study") as record:
         assert record.finished("M") == {(0, 0)}
         np.testing.assert_array_equal(record.read_predictions("M")["a"], np.arange(10))
-        np.testing.assert_array_equal(record.read_weights("M")[0]["a"], np.arange(10))
+        np.testing.assert_array_equal(record.read_weights("M")["a"], np.arange(10))
     assert not list((tmp_path / "study" / "predictions").glob(".*"))
 
 

@@ -39,10 +39,9 @@ def folder(tmp_path_factory) -> Path:
             ]
             record.save_epochs(variant.model, [(variant.index, 0, 1, "test", "accuracy", 0.5)])
             record.finish_runs(variant.model, rows)
-            runs = 4 if variant.model == "A/b" else 2
-            record.save_predictions(variant.model, {"repeat": np.arange(runs)})
-            record.save_weights(variant.model, {"layer": np.arange(runs)})
-            record.save_preprocessing(variant.model, {"mean": np.arange(runs)})
+            record.save_predictions(variant.model, {"repeat": np.arange(2)}, variant=variant.index)
+            record.save_weights(variant.model, {"layer": np.arange(2) + number}, variant=variant.index)
+            record.save_preprocessing(variant.model, {"shift": np.arange(2)}, variant=variant.index)
             with atomic_write(record.checkpoint_path(variant.model, 3)) as file:
                 file.write(b"state")
         record.save_plan("A/b", {})
@@ -83,7 +82,7 @@ def written(folder: Path) -> set[str]:
     for path in folder.rglob("*"):
         if path.is_file():
             name = path.relative_to(folder).as_posix()
-            name = re.sub(r"(?<=/)a-b(-2)?(?=\.)", "<file>", name)
+            name = re.sub(r"(?<=/)a-b(-2)?(\.[01])?(?=\.)", "<file>", name)
             found.add(re.sub(r"^sources/.*", "sources/<path>", name).replace(".3.", ".<group>."))
     return found
 
@@ -126,4 +125,4 @@ def test_the_example_reads_a_record_without_tenfold(folder, capsys):
         "a b {} 0.2 ['repeat']",
     ]
     assert names["meta"]["study"] == Reader(folder).study
-    assert names["first_run"]["layer"] == 0
+    assert names["first_run"]["layer"] == 2  # of the last variant

@@ -230,7 +230,7 @@ def test_files_of_the_record(tmp_path):
         record.save_plan("A b", {"placement": "loop"})
     results = Reader(tmp_path)
     assert results.predictions("A b")["target"].shape == (2, 3)
-    assert results.weights("A b")[0]["w"].shape == (2, 3)
+    assert results.weights("A b")["w"].shape == (2, 3)
     assert results.gallery() is None
     assert results.meta("certificate") == [1]
     assert results.meta("nothing") is None

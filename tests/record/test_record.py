@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tenfold.errors import RecordError
+from tenfold.errors import RecordError, RequestError
 from tenfold.files import atomic_write
 from tenfold.record import Reader, Record, RunRow, Variant
 
@@ -414,7 +414,7 @@ def test_predictions_come_back_as_they_were_and_byte_for_byte_alike(record):
     arrays = {
         "probability": np.random.default_rng(0).random((3, 50), dtype=np.float32),
         "target": np.ones((3, 50), np.uint8),
-        "variant": np.array([0, 1, 2], np.int32),
+        "repeat": np.array([0, 1, 2]),
         "file": np.zeros(2),  # a name that numpy.savez cannot take
     }
     path = record.save_predictions("../x", arrays)
@@ -435,13 +435,33 @@ def test_gallery_and_weights_come_back(record):
     assert gallery is not None
     assert gallery["images"].shape == (2, 2, 4, 4)
     weights = {"layer.weight": np.arange(12.0).reshape(2, 3, 2).swapaxes(1, 2), "count": np.array([1, 2])}
-    record.save_weights(MODEL, weights, {"module": "siamese-cnn", "runs": [[0, 0], [0, 1]], "n": "5"})
-    back, metadata = record.read_weights(MODEL)
-    assert metadata == {"module": "siamese-cnn", "runs": [[0, 0], [0, 1]], "n": "5"}
-    for name, array in weights.items():
-        np.testing.assert_array_equal(back[name], array)
+    record.save_weights(MODEL, weights)
+    for back in (record.read_weights(MODEL), Reader(record.folder).weights(MODEL)):
+        assert set(back) == set(weights)
+        for name, array in weights.items():
+            np.testing.assert_array_equal(back[name], array)
     record.save_weights("../x", {})
-    assert record.read_weights("../x") == ({}, {})
+    assert record.read_weights("../x") == {}
+
+
+def test_every_variant_has_files_of_its_own(tmp_path):
+    """Of shapes of its own: a sweep may change the sizes of the network."""
+    with start(tmp_path, variants={MODEL: [{"swept": {"hidden": 3}}, {"swept": {"hidden": 5}}]}) as record:
+        for index, hidden in enumerate((3, 5)):
+            for save in (record.save_weights, record.save_predictions, record.save_preprocessing):
+                path = save(MODEL, {"a": np.full((2, hidden), index)}, variant=index)
+                assert path.name.split(".")[:2] == ["siamese-cnn-3", str(index)]
+        reader = Reader(tmp_path)
+        for index, hidden in enumerate((3, 5)):
+            for read in (record.read_weights, record.read_predictions, reader.weights, reader.predictions):
+                np.testing.assert_array_equal(read(MODEL, variant=index)["a"], np.full((2, hidden), index))
+            np.testing.assert_array_equal(
+                reader.preprocessing(MODEL, variant=index)["a"], np.full((2, hidden), index)
+            )
+        with pytest.raises(RecordError, match=r"no variant 2 of 'Siamese CNN 3' in the record .*: it has 2\."):
+            record.save_weights(MODEL, {}, variant=2)
+        with pytest.raises(RequestError, match=r"no variant 2 of 'Siamese CNN 3' in the record"):
+            reader.weights(MODEL, variant=2)
 
 
 @pytest.mark.parametrize("kept", [0, 0.3, 0.9, 0.999])
@@ -462,16 +482,16 @@ def test_missing_arrays_are_said(record):
 
 
 def test_preprocessing_comes_back(record):
-    assert record.preprocessing(MODEL) is None
+    assert record.save_preprocessing(MODEL, {}) is None
     assert Reader(record.folder).preprocessing(MODEL) is None
     arrays = {"mean": np.arange(6.0).reshape(2, 3), "std": np.ones((2, 3))}
-    path = record.save_preprocessing(MODEL, arrays, {"kind": "standardise", "channels": ["x", "y", "z"]})
+    path = record.save_preprocessing(MODEL, arrays)
     assert path == record.folder / "preprocessing" / "siamese-cnn-3.safetensors"
-    for read in (record.preprocessing, Reader(record.folder).preprocessing):
-        back, metadata = read(MODEL)
-        assert metadata == {"kind": "standardise", "channels": ["x", "y", "z"]}
-        assert list(back) == ["mean", "std"]
-        np.testing.assert_array_equal(back["mean"], arrays["mean"])
+    back = Reader(record.folder).preprocessing(MODEL)
+    assert back is not None
+    assert sorted(back) == ["mean", "std"]
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(back[name], array)
 
 
 def test_sources_come_back_and_are_replaced_as_a_whole(record):
