@@ -23,7 +23,6 @@ from tenfold.metrics import confusion_counts
 from tenfold.recipe import Config
 from tenfold.sampling import Batch, Split
 from tenfold.tasks import ClassifySequences, Hyper, Predicted
-from tenfold.tasks._windows import cut
 from tenfold.tasks.classify_sequences import SequenceRecipe
 
 
@@ -196,7 +195,7 @@ def test_every_window_is_tested_once_in_the_folds() -> None:
 def test_the_official_split_is_used_and_a_person_on_both_sides_is_refused() -> None:
     part = np.array([TRAIN] * 7 + [TEST] * 5, np.uint8)
     task = sequences(twelve(part=part), window=10)
-    pieces = cut(twelve(), 10, 0.5)[2]
+    _, pieces = datasets.cut_windows(twelve().starts, twelve().lengths, 10, 0.5)
     of_window = part[pieces]
     for repeat in (0, 1):
         parts = parts_of(task, repeat, "group")
@@ -382,7 +381,8 @@ def test_the_most_frequent_confusions_are_shown() -> None:
     assert shown["target"].tolist() == [2]
     assert shown["prediction"].tolist() == [1]
     assert shown["model"].tolist() == [1]
-    start = int(cut(its, 10, 0.5)[0][int(batch.targets["window"][at])])
+    starts, _ = datasets.cut_windows(its.starts, its.lengths, 10, 0.5)
+    start = int(starts[int(batch.targets["window"][at])])
     np.testing.assert_array_equal(shown["windows"], its.signals[None, start : start + 10])
     assert task.gallery([Predicted("m", config, kept(right_logits))], seed=0) == {}
     # A random split is easier: what is shown is of the split by group, however much better the other one is.
