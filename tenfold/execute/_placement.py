@@ -92,7 +92,7 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
     sized = _groups(placement, how, alike, per_run, memory, workers, largest)
     reason = f"placement '{wanted}' was asked for" if wanted != "auto" else "fastest of those timed"
     if wanted == "processes" and not several:
-        reason = "'processes' needs several cores and runs, a CPU, module and task in files of their own: stacked instead"
+        reason = "'processes' needs several cores and runs, a CPU, module and task in files of their own; stacked"
     if wanted == "auto" and failures:
         reason += f"; left out: {str(failures[0]).splitlines()[0]}"
     memory_groups = False
