@@ -17,6 +17,7 @@ from tenfold.config import ModelSettings, Study
 from tenfold.environment import describe_environment
 from tenfold.errors import TenfoldError
 from tenfold.execute import cores
+from tenfold.models import with_module_kwargs
 from tenfold.study import load_task
 from tenfold.tasks import Task
 from tenfold.train import Job, RunId
@@ -41,10 +42,8 @@ def job_of(study: Study, model: ModelSettings, task: Task, *, epochs: int, devic
     """A job of all repeats of a model, with the epochs of the benchmark."""
     model = model.with_epochs(lambda _: epochs)
     runs = tuple(RunId(config, repeat) for config in model.configs() for repeat in range(study.repeats))
-    accepted = model.factory.accepts() or set()
-    facts = {key: value for key, value in task.facts().items() if key in accepted}
-    source = replace(model.factory, options=facts | dict(model.factory.options))
-    return Job(model.name, source, model.recipe, runs, study.seed, "vmap", cores(), device)
+    factory = with_module_kwargs(model.factory, task.info.module_kwargs)
+    return Job(model.name, factory, runs, study.seed, "vmap", cores(), device)
 
 
 def peak_mebibytes() -> float:

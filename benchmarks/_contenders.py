@@ -200,7 +200,7 @@ def measure(study: Study, task: Task, trainer: Trainer, *, epochs: int) -> dict[
         after_short = time.perf_counter()
         scores = trainer(long, task)
         seconds = (time.perf_counter() - after_short) - (after_short - started)
-        n_examples = task.examples([0], seed=study.seed)["train"].n_examples
+        n_examples = task.splits([0], seed=study.seed)["train"].n_examples
         steps = epochs * -(-n_examples // long.recipe.batch_size)
         measured[model.name] = {"ms": 1e3 * seconds / steps / len(scores), "scores": scores, "placement": ""}
     if isinstance(trainer, Tenfold):

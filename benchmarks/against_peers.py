@@ -66,9 +66,10 @@ class PairLoss(nn.Module):
 def one_run(job, task, run):
     config, repeat = job.runs[run].config, job.runs[run].repeat
     tensors = {}
-    for part, examples in task.examples([repeat], seed=job.seed).items():
-        (inputs,), targets = examples.span(0, examples.n_examples)
-        tensors[part] = (inputs[0], torch.cat([targets["target"][0][:, None], targets["digits"][0]], dim=1))
+    for part, split in task.splits([repeat], seed=job.seed).items():
+        batch = split.span(0, split.n_examples)
+        digits = torch.cat([batch.targets["target"][0][:, None], batch.targets["digits"][0]], dim=1)
+        tensors[part] = (batch.inputs[0][0], digits)
     return OneRun(
         job.factory.build(derive(job.seed, job.model, repeat, "weights"), **config.options),
         tensors["train"],

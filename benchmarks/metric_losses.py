@@ -97,19 +97,16 @@ def with_loop(job, task):
     n_numbers = numbers_needed(recipe.classes_per_batch, recipe.images_per_class)
     for run in job.runs:
         module = job.factory.build(derive(job.seed, job.model, run.repeat, "weights")).train()
-        parts = {}
-        for part, examples in task.examples([run.repeat], seed=job.seed).items():
-            (inputs,), targets = examples.span(0, examples.n_examples)
-            parts[part] = inputs[0], targets
-        images, targets = parts["train"]
-        classes = targets["class"][0]
-        optimiser = torch.optim.Adam(module.parameters(), lr=run.config.lr)
+        splits = task.splits([run.repeat], seed=job.seed)
+        train = splits["train"].span(0, splits["train"].n_examples)
+        images, classes = train.inputs[0][0], train.targets["class"][0]
+        query_sets = splits["test"].span(0, splits["test"].n_examples)
+        optimiser = torch.optim.Adam(module.parameters(), lr=recipe.lr)
         miner, loss = peer(recipe.mining, run.config.loss["margin"])
         key, step = torch.tensor(derive(job.seed, job.model, run.repeat, "loss")), 0
         score = 0.0
         for epoch in range(recipe.epochs):
-            order = task.order({"class": classes}, recipe, generator(job.seed, run.repeat, "order", epoch))
-            for rows in order.split(recipe.batch_size):
+            for rows in task.batches(splits["train"], recipe, generator(job.seed, run.repeat, "order", epoch)):
                 optimiser.zero_grad()
                 embeddings, labels = module(images[rows]), classes[rows]
                 if isinstance(miner, InformativeMiner):
@@ -117,17 +114,18 @@ def with_loop(job, task):
                 loss(embeddings, labels, miner(embeddings, labels)).backward()
                 optimiser.step()
                 step += 1
-            score = top1(module, task, *parts["test"])
+            score = top1(module, task, query_sets)
         scores.append(score)
     return scores
 
 
-def top1(module, task, images, targets):
+def top1(module, task, query_sets):
     module.eval()
     with torch.no_grad():
-        outputs = module(images)
+        outputs = module(query_sets.inputs[0][0])
     module.train()
-    return float(task.measure(outputs[None], targets)["top1"])
+    sums = task.sums(outputs[None], query_sets)
+    return float(task.metrics_of({name: value.numpy() for name, value in sums.items()})["top1"][0])
 
 
 # -- measuring --------------------------------------------------------------------------------------------------------

@@ -3,15 +3,13 @@
     tenfold run omniglot-oneshot
     python benchmarks/omniglot_ensemble.py [tenfold-runs/omniglot-oneshot]
 
-The embedding of each repeat is scaled to length 1, and they are concatenated, as ``results.winner(NAME).matcher()``
-does: a cosine similarity is then the mean over the repeats. Nothing is selected: all repeats of every model are used.
+The embedding of each repeat is scaled to length 1, and they are concatenated (``results.winner(NAME).embed(images)``):
+a cosine similarity is then the mean over the repeats. Nothing is selected: all repeats of every model are used.
 """
 
 from __future__ import annotations
 
 import sys
-
-import numpy as np
 
 import tenfold
 from tenfold import datasets
@@ -33,15 +31,11 @@ def main() -> None:
 
 
 def ensemble_error(winner: Winner, images: datasets.Images) -> float:
-    """Error in percent of the matcher of all repeats, in the episodes of a data set."""
+    """Error in percent of all repeats together, in the episodes of a data set."""
     assert images.episodes is not None
-    small = images.images[images.episodes.flatten()]
-    small = (small / 255 if small.shape[-1] == 28 else datasets.average_down(small, 28)).astype(np.float32)
     labels = images.labels[images.episodes]  # (episodes, 2, ways)
     right = (labels[:, 1, :, None] == labels[:, 0, None, :]).argmax(-1)
-    embed = winner.matcher()._embed_images
-    embeddings = np.concatenate([embed(piece) for piece in np.array_split(small, 4)])
-    embeddings = embeddings.reshape(*images.episodes.shape, -1)
+    embeddings = winner.embed(images.images[images.episodes.flatten()]).reshape(*images.episodes.shape, -1)
     return 100 * float((episode_ranks(embeddings[:, 1], embeddings[:, 0], right).right_place != 0).mean())
 
 

@@ -79,16 +79,16 @@ def accuracy(logits, labels):
 
 def tensors_of(job, task, run):
     tensors = {}
-    for part, examples in task.examples([job.runs[run].repeat], seed=job.seed).items():
-        (inputs,), targets = examples.span(0, examples.n_examples)
-        tensors[part] = (inputs[0].contiguous(), targets["target"][0])
+    for part, split in task.splits([job.runs[run].repeat], seed=job.seed).items():
+        batch = split.span(0, split.n_examples)
+        tensors[part] = (batch.inputs[0][0].contiguous(), batch.targets["target"][0])
     return tensors
 
 
 def one_run(job, task, run):
     module = job.factory.build(derive(job.seed, job.model, job.runs[run].repeat, "weights"))
     tensors = tensors_of(job, task, run)
-    settings = {"lr": job.runs[run].config.lr}
+    settings = {"lr": job.recipe.lr}
     criterion = nn.CrossEntropyLoss()
     return OneRun(module, tensors["train"], tensors["test"], criterion, accuracy, torch.optim.Adam, settings)
 
@@ -104,7 +104,7 @@ class Keras:
         for run in range(min(2, len(job.runs))):
             parts = {name: (x.numpy(), y.numpy()) for name, (x, y) in tensors_of(job, task, run).items()}
             if (job.model, run) not in self.built:
-                model = keras_model(job.factory.options, parts["train"][0].shape[1:], job.runs[run].config.lr)
+                model = keras_model(job.factory.options, parts["train"][0].shape[1:], job.recipe.lr)
                 self.built[job.model, run] = model, [variable.numpy() for variable in variables_of(model)]
             model, initial = self.built[job.model, run]
             for variable, value in zip(variables_of(model), initial, strict=True):

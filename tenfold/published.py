@@ -96,7 +96,7 @@ def _repeats_and_notes(
     """The number of repeats and the texts under ``keys``, of all figures together or of one."""
     repeats = table.get("repeats")
     if repeats is not None and (not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1):
-        problems.append(f"{place}.repeats: expected a whole number from 1, got {repeats!r}")
+        problems.append(f"{place}.repeats: expected an integer from 1, got {repeats!r}")
         repeats = None
     notes = []
     for key in keys:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -108,8 +109,9 @@ class _Curves:
         reached = min(epoch.epoch for epoch in self.latest.values())
         together = len(self.latest) == len(self.plan.groups) or self.plan.placement != "processes"
         if together and reached > self.said:
-            values = [value for part in self.latest.values() for value in part.scores["test"][self.primary]]
-            self.watch(EpochDone(self.job.model, epoch.epoch, np.array(values)))
+            unknown = [math.nan]  # a primary metric that does not add up over batches is known at the end only
+            of_parts = [part.scores["test"].get(self.primary, unknown) for part in self.latest.values()]
+            self.watch(EpochDone(self.job.model, epoch.epoch, np.concatenate(of_parts)))
             self.said = reached
         if time.monotonic() - self.saved > self.save_seconds:
             self.flush()

@@ -21,7 +21,19 @@ from tenfold.execute import run_job
 from tenfold.models import ModelFactory
 from tenfold.stack import How
 from tenfold.tasks import ClassifySequences, ComparePairs, Match, Task
-from tenfold.train import Epoch, Job, Outcome, RunId, State, epoch_batches, prepare, step
+from tenfold.train import (
+    Epoch,
+    Job,
+    Outcome,
+    RunId,
+    State,
+    _loop,
+    epoch_batches,
+    prepare,
+    restore,
+    step,
+    train_epochs,
+)
 from tenfold.train._state import EpochSoFar
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -72,6 +84,10 @@ def one_thread() -> Iterator[None]:
         patch.setattr(torch, "set_num_threads", lambda count: None)  # whatever a plan says
         yield
     setter(before)
+
+
+class Ended(BaseException):
+    """Stands for a process that is ended."""
 
 
 class Mixed(nn.Module):
@@ -143,13 +159,17 @@ class Engine:
         options: dict | None = None,
         **recipe: object,
     ) -> Job:
-        """A job over ``n_runs`` repeats of every config, by default 20 steps in float64. Lists in ``recipe`` are swept,
-        but for ``auxiliary``."""
-        settings = {"dtype": "float64", "epochs": 5, "batch_size": 10} | recipe
-        swept = {name: values for name, values in settings.items() if isinstance(values, list) and name != "auxiliary"}
-        first = {name: values[0] if name in swept else values for name, values in settings.items()}  # type: ignore[index]
-        resolved = ComparePairs.spec.recipe(**first)  # type: ignore[arg-type]
-        factory = ModelFactory(module, {"size": 8} if options is None else options)
+        """A job over ``n_runs`` repeats of every config, by default 20 steps in float64. Lists in ``recipe`` are swept
+        (of ``auxiliary`` a list of lists); what is no setting of the recipe is a constructor argument."""
+        settings: dict[str, Any] = {"dtype": "float64", "epochs": 5, "batch_size": 10} | recipe
+        swept = {name: values for name, values in settings.items() if isinstance(values, list)}
+        if "auxiliary" in swept and not isinstance(swept["auxiliary"][0], list):
+            del swept["auxiliary"]
+        first = {name: values[0] if name in swept else values for name, values in settings.items()}
+        fields = ComparePairs.spec.recipe.model_fields
+        resolved = ComparePairs.spec.recipe(**{name: value for name, value in first.items() if name in fields})
+        own = {name: value for name, value in first.items() if name not in fields}
+        factory = ModelFactory(module, ({"size": 8} if options is None else options) | own)
         configs = configs_of(resolved, factory.options, swept)
         runs = tuple(RunId(config, repeat) for config in configs for repeat in range(n_runs))
         return Job("model", factory, runs, seed, how, 1)
@@ -164,6 +184,27 @@ class Engine:
                 if state.steps_done < n_steps:
                     step(state, rows)
             state.epoch, state.epochs_done = EpochSoFar(), state.epochs_done + 1
+        return state
+
+    def interrupted(self, job: Job, task: Task, after: int, path: Path | None) -> State:
+        """The state of a training that was ended right after the step ``after``, once its checkpoint was written.
+
+        It goes on from the file at ``path``, where there is one; None writes none.
+        """
+        state, write = prepare(job, task), _loop.save_checkpoint
+        if path is not None and path.is_file():
+            restore(state, path)
+
+        def save(state: State, to: Path) -> None:
+            if path is not None:
+                write(state, to)
+            if state.steps_done == after:
+                raise Ended
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_loop, "save_checkpoint", save)
+            with pytest.raises(Ended):
+                list(train_epochs(state, checkpoint=path or Path("nowhere"), every_seconds=1e-9))
         return state
 
     def train(self, job: Job, task: Task) -> tuple[list[Epoch], Outcome]:

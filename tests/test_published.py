@@ -63,10 +63,10 @@ def test_metrics_may_be_objects():
         ({"f1": math.nan}, "models.A.published.f1: expected mean or [mean, deviation], got nan"),
         ({"f1": {"std": 2}}, "models.A.published.f1: expected mean or [mean, deviation], got {'std': 2}"),
         ({"f1": {"mean": 2, "sd": 1}}, "models.A.published.f1: unknown key 'sd'; did you mean 'std'?"),
-        ({"repeats": 0}, "models.A.published.repeats: expected a whole number from 1, got 0"),
+        ({"repeats": 0}, "models.A.published.repeats: expected an integer from 1, got 0"),
         (
             {"f1": {"mean": 2, "repeats": True}},
-            "models.A.published.f1.repeats: expected a whole number from 1, got True",
+            "models.A.published.f1.repeats: expected an integer from 1, got True",
         ),
         ({"note": 3}, "models.A.published.note: expected text, got 3"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shlex
@@ -11,6 +12,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tenfold.stats import verdicts
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALLER = ("--repeats", "2", "--epochs", "1")
@@ -28,13 +31,57 @@ def commands() -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the study and module that docs/add-a-model.md writes down."""
+    """A folder with the README's first study, and the study and module that docs/add-a-model.md writes down."""
     folder = tmp_path_factory.mktemp("readme")
+    (first,) = blocks("README.md", "toml")
+    (folder / "examples").mkdir()
+    (folder / "examples" / "first.toml").write_text(first)
     (module,) = [block for block in blocks("docs/add-a-model.md", "python") if "class MyNet" in block]
     (study,) = [block for block in blocks("docs/add-a-model.md", "toml") if "my_models.py:MyNet" in block]
     (folder / "my_models.py").write_text(module)
     (folder / "my_study.toml").write_text(study)
     return folder
+
+
+def test_the_first_study_is_the_example() -> None:
+    (first,) = blocks("README.md", "toml")
+    assert first == (ROOT / "examples" / "first.toml").read_text(encoding="utf-8")
+    assert sum(bool(line) for line in first.splitlines()) == 10
+
+
+def first_table(text: str) -> list[list[str]]:
+    """Cells of the first table, without its head."""
+    rows = [line for line in text.partition("\n\n> ")[0].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
+
+
+def recorded_table() -> list[list[str]]:
+    """What the table of the README's first study is made of, the lowest accuracy first."""
+    with (ROOT / "docs" / "results" / "first" / "scores.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["Metric"] == "Accuracy"]
+    return [[row["Model"], f"{row['Mean']} ± {row['Deviation']}", row["95 % interval"]] for row in reversed(rows)]
+
+
+def test_the_first_table_is_the_recorded_one() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(recorded_table()) == 4
+    assert first_table(text) == recorded_table()
+    assert first_table(text.replace("94.2", "95.2")) != recorded_table()
+
+
+def test_the_first_verdict_is_that_of_the_recorded_scores() -> None:
+    scores: dict[str, list[float]] = {}
+    with (ROOT / "docs" / "results" / "first" / "results.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["metric"] == "accuracy":
+                label = f"{row['model']} ({row['setting']})" if row["setting"] else row["model"]
+                scores.setdefault(label, []).append(float(row["value"]))
+    found = verdicts(
+        scores, metric="accuracy", unit="%", test_over_train=449 / 1348
+    )  # images of a test part, a training part
+    quote = re.search(r"^> .*?(?=\n\n)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert quote
+    assert quote[0].replace("\n> ", " ").removeprefix("> ") in [verdict.sentence for verdict in found]
 
 
 @pytest.mark.slow
@@ -53,7 +100,7 @@ def test_commands_of_the_readme(folder: Path, prepared_data: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/engine.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/engine.md", "docs/predict.md"])
 def test_python_of_the_pages(page: str, tmp_path: Path) -> None:
     found = blocks(page, "python")
     assert found
@@ -72,3 +119,12 @@ def test_the_readme_has_its_figures() -> None:
     for link in re.findall(r"\]\(([^)#]+)", text):
         assert link.startswith("http") or (ROOT / link).exists(), f"README links to {link}, which is not there"
     assert shutil.which("make") is None or "make run" in text
+
+
+def test_the_map_of_the_folders_is_complete() -> None:
+    (map_,) = [block for block in blocks("CONTRIBUTING.md", "") if "_contract" in block]
+    named = set(re.findall(r"\w+", map_))
+    package = ROOT / "tenfold"
+    units = {path.stem for path in package.iterdir() if (path.suffix == ".py" or (path / "__init__.py").is_file())}
+    assert len(units) > 25
+    assert units - named == set()

@@ -1,4 +1,4 @@
-"""Where and how the runs of a model are trained: stack, spread or loop, chosen by timing a few steps of each."""
+"""Where and how the runs of a model are trained: in a stack, in processes or in a loop, chosen by timing steps."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from tenfold.errors import RequestError, ShapeError, TenfoldError
+from tenfold.errors import TenfoldError
 from tenfold.execute._cores import cores
-from tenfold.execute._estimators import try_estimator
 from tenfold.execute._memory import bytes_available, bytes_per_run, groups
 from tenfold.execute._plan import Placement, Plan
 from tenfold.execute._run_job import time_steps
 from tenfold.execute._workers import Workers, portable
 from tenfold.stack import How, signature
-from tenfold.tasks import ChecksOutput, Task
-from tenfold.train import Job, RunId, epoch_batches, gradients, initial_carry, of_run, prepare
+from tenfold.tasks import Task
+from tenfold.train import Job, RunId, prepare
 
-__all__ = ["choose", "try_module"]
+__all__ = ["choose"]
 
 # Share of the free memory that a model may fill.
 _MEMORY_SHARE = 0.6
@@ -48,9 +47,9 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
     memory = int(_MEMORY_SHARE * bytes_available(job.device)) if memory is None else memory
     alike = _alike(job, task)
     per_run = max(bytes_per_run(replace(job, how="loop", runs=(job.runs[group[0]],)), task) for group in alike)
-    spread = workers is not None and job.device == "cpu" and len(job.runs) > 1 and portable(job)
+    several = workers is not None and job.device == "cpu" and len(job.runs) > 1 and portable(job)
     candidates: dict[str, tuple[Literal["stack", "processes", "loop"], How, int]] = {}
-    if spread:
+    if several:
         candidates |= {"stacks in processes": ("processes", "vmap", 1), "loops in processes": ("processes", "loop", 1)}
     candidates |= {"stack": ("stack", "vmap", threads), "loop": ("loop", "loop", threads)}
     if wanted != "auto":
@@ -92,8 +91,8 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
             compiled = job.recipe.compile == "always" or times["compiled"] < times[name]
     sized = _groups(placement, how, alike, per_run, memory, workers, largest)
     reason = f"placement '{wanted}' was asked for" if wanted != "auto" else "fastest of those timed"
-    if wanted == "processes" and not spread:
-        reason = "'processes' needs several cores and runs, a CPU, and module and task in files of their own; stacked instead"
+    if wanted == "processes" and not several:
+        reason = "'processes' needs several cores and runs, a CPU, module and task in files of their own; stacked"
     if wanted == "auto" and failures:
         reason += f"; left out: {str(failures[0]).splitlines()[0]}"
     memory_groups = False
@@ -208,65 +207,3 @@ def _time(
 
 def _pick(runs: Sequence[RunId], at: Sequence[int]) -> tuple[RunId, ...]:
     return tuple(runs[i] for i in at)
-
-
-def try_module(job: Job, task: Task) -> None:
-    """Build one module per config and pass examples through it, so that what is wrong is said before anything trains.
-
-    Raises:
-        ShapeError: if the output is not what the task needs.
-        RequestError: if the module cannot be built, is not the same when built again, or fails in its forward or
-            backward pass.
-    """
-    firsts = {run.config.label: run for run in reversed(job.runs)}
-    for run in reversed(firsts.values()):
-        one = replace(job, runs=(run,))
-        try_estimator(one, task) if job.factory.is_estimator else _try(one, task)
-
-
-def _try(job: Job, task: Task) -> None:
-    """Of one run."""
-    single = replace(job, how="loop")
-    state, again = prepare(single, task), prepare(single, task)
-    built = again.stack.state_dict()
-    for name, tensor in state.stack.state_dict().items():
-        same = (tensor == built[name]) | ((tensor != tensor) & (built[name] != built[name]))  # NaN is the same as NaN
-        if not bool(same.all()):
-            raise RequestError(
-                f"'{name.removeprefix('runs.')}' of {job.factory.name} differs between two modules built from one "
-                "seed; draw initial values from PyTorch's generator only, so that a run can be repeated"
-            )
-    state.stack.eval()
-    (view,) = state.stack.views()
-    if state.carries and not callable(getattr(view, "initial_state", None)):
-        raise RequestError(
-            f"{job.factory.name}: the task '{task.spec.kind}' carries a state from batch to batch; the module needs "
-            "initial_state(batch_size), which gives it at the beginning, a tuple of tensors"
-        )
-    batches = epoch_batches(state)
-    train = state.parts["train"]
-    batch = train.span(0, 2 if not state.carries else batches[0].shape[1])
-    own, carry = of_run((batch, initial_carry(state, batch.valid.shape[1])), 0)
-    output = view(*own.inputs, *carry)
-    if state.carries:
-        if not isinstance(output, tuple | list) or len(output) != 2 or len(output[1]) != len(carry):
-            raise ShapeError(
-                f"{job.factory.name}: expected (output, state) with a state of {len(carry)} tensors, as "
-                f"initial_state gives it, got {type(output).__name__}"
-            )
-        output = output[0]
-    if isinstance(task, ChecksOutput):
-        task.check(output, own)
-    # The smallest batch of an epoch: what fails on small ones only, such as batch norm on one example, fails here.
-    rows = min(batches, key=lambda rows: rows.shape[1])
-    state.stack.train()
-    batch = train.batch(rows)
-    try:
-        state.epoch.carry = initial_carry(state, rows.shape[1])
-        _, (outputs, _) = gradients(state, batch)
-        task.metrics_of({name: value.cpu().numpy() for name, value in task.sums(outputs, batch).items()})
-    except (RuntimeError, ValueError) as error:
-        raise RequestError(
-            f"{job.factory.name} failed in training on a batch of {rows.shape[1]} ({train.n_examples} examples in "
-            f"batches of {job.recipe.batch_size}): {error}"
-        ) from error

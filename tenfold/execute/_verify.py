@@ -101,7 +101,7 @@ def _test_alone(module: Any, job: Job, task: Task) -> dict[str, np.ndarray]:
     """Test scores of the first run of a job, from its module; shape (1,) each."""
 
     def predict(*inputs: Tensor) -> Any:
-        return tree_map(lambda value: value[None], module(*(value[0] for value in inputs)))
+        return tree_map(lambda value: None if value is None else value[None], module(*(value[0] for value in inputs)))
 
     def carry(batch_size: int) -> tuple[Tensor, ...]:
         return tuple(value[None] for value in module.initial_state(batch_size)) if isinstance(task, Carries) else ()

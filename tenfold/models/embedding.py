@@ -13,7 +13,7 @@ __all__ = ["Conv4Embedding", "KochEmbedding", "ResidualEmbedding"]
 
 
 class KochEmbedding(nn.Module):
-    """Four convolutions (three with pooling) and a dense layer: (batch, 1, size, size) -> (batch, dimension).
+    """Four convolutions (three with pooling), a dense layer: (batch, n_channels, size, size) -> (batch, dimension).
 
     Source: Koch, Zemel, Salakhutdinov 2015, figure 4: for 105 x 105 pixels, with 64, 128, 128, 256 channels, kernels of
     10, 7, 4, 4, and a dense layer of 4096. Ours is smaller, for small images: fewer channels, smaller kernels, and zero
@@ -22,6 +22,7 @@ class KochEmbedding(nn.Module):
 
     Args:
         size: side of an image in pixels. Maps of one pixel are not pooled.
+        n_channels: of an image, 1 or 3.
         dimension: of the embedding.
         channels: of the four convolutions. Our choice.
         kernels: sides of the four kernels, odd. Our choice.
@@ -36,6 +37,7 @@ class KochEmbedding(nn.Module):
         self,
         *,
         size: int = 28,
+        n_channels: int = 1,
         dimension: int = 20,
         channels: Sequence[int] = (16, 24, 32, 64),
         kernels: Sequence[int] = (5, 3, 3, 3),
@@ -49,7 +51,7 @@ class KochEmbedding(nn.Module):
                 f"kernels {list(kernels)}"
             )
         layers: list[nn.Module] = []
-        before, side = 1, size
+        before, side = n_channels, size
         for depth, (after, kernel) in enumerate(zip(channels, kernels, strict=True)):
             layers.append(nn.Conv2d(before, after, kernel, padding=kernel // 2))
             if depth < len(channels) - 1 and side > 1:
@@ -65,7 +67,7 @@ class KochEmbedding(nn.Module):
 
 
 class Conv4Embedding(nn.Module):
-    """Four times convolution 3 x 3, batch norm, max pooling, ReLU: (batch, 1, size, size) -> (batch, dimension).
+    """Four blocks of convolution, batch norm, pooling, ReLU: (batch, n_channels, size, size) -> (batch, dimension).
 
     Source: Vinyals et al. 2016, section 4.1; Snell et al. 2017, section 3.1: 64 channels, and for 28 x 28 pixels the
     flattened maps are an embedding of 64. They pool after the ReLU; pooling before it gives the same values with a
@@ -73,6 +75,7 @@ class Conv4Embedding(nn.Module):
 
     Args:
         size: side of an image in pixels. Maps of one pixel, as in the last block for sizes below 16, are not pooled.
+        n_channels: of an image, 1 or 3.
         dimension: of a dense layer at the end; None, as published, for the flattened maps: channels x side x side, with
             the side halved four times and rounded down.
         channels: of every block.
@@ -84,6 +87,7 @@ class Conv4Embedding(nn.Module):
         self,
         *,
         size: int = 28,
+        n_channels: int = 1,
         dimension: int | None = None,
         channels: int = 64,
         normalised: bool = False,
@@ -92,7 +96,7 @@ class Conv4Embedding(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         side = size
-        for before in (1, channels, channels, channels):
+        for before in (n_channels, channels, channels, channels):
             layers += [nn.Conv2d(before, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)]
             if side > 1:
                 layers.append(nn.MaxPool2d(2))
@@ -110,7 +114,7 @@ class Conv4Embedding(nn.Module):
 
 
 class ResidualEmbedding(nn.Module):
-    """A small residual network: (batch, 1, size, size) -> (batch, dimension).
+    """A small residual network: (batch, n_channels, size, size) -> (batch, dimension).
 
     A strided first convolution, then one stage of ``blocks`` residual blocks for each of ``channels``, strided from the
     second stage on, the mean over all positions, and a dense layer. Our own arrangement of the blocks of He et al.
@@ -119,6 +123,7 @@ class ResidualEmbedding(nn.Module):
 
     Args:
         size: side of an image in pixels. Any size: the network ends with a mean over positions.
+        n_channels: of an image, 1 or 3.
         dimension: of the embedding.
         channels: of the stages.
         blocks: in every stage.
@@ -130,6 +135,7 @@ class ResidualEmbedding(nn.Module):
         self,
         *,
         size: int = 28,
+        n_channels: int = 1,
         dimension: int = 64,
         channels: Sequence[int] = (32, 64, 128),
         blocks: int = 1,
@@ -139,7 +145,7 @@ class ResidualEmbedding(nn.Module):
         super().__init__()
         del size  # an argument of every embedding, so that a task can pass it
         before = channels[0]
-        layers = [nn.Conv2d(1, before, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(before), nn.ReLU()]
+        layers = [nn.Conv2d(n_channels, before, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(before), nn.ReLU()]
         for stage, after in enumerate(channels):
             for block in range(blocks):
                 layers.append(_Residual(before, after, stride=2 if stage > 0 and block == 0 else 1))

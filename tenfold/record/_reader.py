@@ -74,7 +74,7 @@ class Reader:
 
     def __repr__(self) -> str:
         ended = sum(self.counts(variant)["ended"] for variant in self.variants)
-        return f"<Reader of '{self.study.get('name')}': {len(self.variants)} variants, {ended} runs, {self.status}>"
+        return f"<Results of '{self.study.get('name')}': {len(self.variants)} variants, {ended} runs, {self.status}>"
 
     # ------------------------------------------------------------------ scores
 

@@ -43,7 +43,8 @@ def balanced(classes: Tensor, n_classes: int, n_each: int, rng: torch.Generator)
     counts = torch.where(real, counts, 0)
     if int(real.sum()) < n_classes:
         raise RequestError(f"a batch has {n_classes} classes, and {int(real.sum())} are there")
-    fewest = int(torch.where(real, counts, counts.max()).argmin())
+    candidates = real.nonzero().flatten()
+    fewest = int(candidates[counts[candidates].argmin()])
     if int(counts[fewest]) < n_each:
         raise RequestError(
             f"a batch has {n_each} examples of each class, and class {int(present[fewest])} has {int(counts[fewest])}"
@@ -53,7 +54,6 @@ def balanced(classes: Tensor, n_classes: int, n_each: int, rng: torch.Generator)
     place = _place_in_class(inverse)
     keep = real[inverse]
     table[inverse[keep], place[keep]] = torch.arange(len(classes))[keep]
-    candidates = real.nonzero().flatten()
     batches = []
     for _ in range(-(-len(classes) // (n_classes * n_each))):
         chosen = candidates[torch.randperm(len(candidates), generator=rng)[:n_classes]]

@@ -133,7 +133,7 @@ class Split:
         return replace(self, targets=every.targets, _laid_out=every.inputs)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Split:
-        """On ``device``, floating-point inputs in ``dtype``."""
+        """On ``device``, floating-point inputs in ``dtype``; not laid out, since the source's numbers may be finer."""
         return replace(
             self,
             source=self.source.to(device, dtype),
@@ -141,6 +141,7 @@ class Split:
             targets={name: value.to(device) for name, value in self.targets.items()},
             valid=None if self.valid is None else self.valid.to(device),
             preprocess=None if self.preprocess is None else self.preprocess.to(device, dtype),
+            _laid_out=None,
         )
 
     def inputs_at(self, index: Tensor) -> Inputs:

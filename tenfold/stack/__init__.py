@@ -7,7 +7,8 @@ from tenfold.stack._recurrent import RNN as RNN
 from tenfold.stack._stack import How as How
 from tenfold.stack._stack import Stack as Stack
 from tenfold.stack._stack import signature as signature
+from tenfold.stack._stack import stack_trees as stack_trees
 from tenfold.stack._swap import replayable as replayable
 from tenfold.stack._swap import stackable as stackable
 
-__all__ = ["GRU", "LSTM", "RNN", "Dropout", "How", "Stack", "replayable", "signature", "stackable"]
+__all__ = ["GRU", "LSTM", "RNN", "Dropout", "How", "Stack", "replayable", "signature", "stack_trees", "stackable"]

@@ -20,7 +20,7 @@ from tenfold.stack._layout import channels_last_hooks
 from tenfold.stack._replay import Recordings, why_not_recorded
 from tenfold.stack._swap import DROPOUT, replayable, stackable
 
-__all__ = ["How", "Stack", "signature"]
+__all__ = ["How", "Stack", "signature", "stack_trees"]
 
 How = Literal["vmap", "loop"]
 
@@ -222,7 +222,7 @@ class Stack(nn.Module):
         if self.how == "loop":
             inputs_of_runs = [inputs] * self.n_runs if shared else _per_run(inputs, self.n_runs)
             extras_of_runs = _per_run(extras, self.n_runs)
-            return _stack_trees(
+            return stack_trees(
                 [
                     fn(view(*own_inputs), *own_extras)
                     for view, own_inputs, own_extras in zip(self.views(), inputs_of_runs, extras_of_runs, strict=True)
@@ -528,8 +528,8 @@ def _per_run(tree: Any, n_runs: int) -> list[Any]:
     ]
 
 
-def _stack_trees(results: list[Any]) -> Any:
-    """The reverse of ``_per_run``."""
+def stack_trees(results: list[Any]) -> Any:
+    """Trees of single runs as one whose tensors have the runs first: the reverse of ``_per_run``."""
     if results[0] is None:  # as vmap: None is allowed within a result, not as the result
         raise _no_tensors("NoneType")
     leaves, specs = zip(*(pytree.tree_flatten(result) for result in results), strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -41,13 +41,13 @@ class ImageSettings(TaskSettings):
         data: a known data set, an .npz file or a folder of images by class.
         size: side in pixels to average images down to.
         validation: fraction of the training part for early stopping, plateau schedules and choosing settings.
+        colour: True for three channels, False for grey; None as the images are.
         unreadable: what to do with image files that cannot be read: "refuse" or "skip".
     """
 
-    colour: ClassVar[bool | None] = None  # as the files are; a task that takes grey images only says False
-
     size: Annotated[int, Field(ge=4, le=256)] | None = None
     validation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    colour: bool | None = None
     unreadable: Literal["refuse", "skip"] = "refuse"
 
     def load_data(self, *, base: Path) -> datasets.Images | datasets.Pairs:

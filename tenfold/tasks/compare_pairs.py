@@ -45,13 +45,14 @@ class PairSettings(ImageSettings):
     """The ``[task]`` table.
 
     Attributes:
+        colour: always false: images are made grey.
         train, test: pairs drawn for training and for testing, anew for every repeat.
         pixels: "unit" (0 to 1), "standardised" (mean 0, standard deviation 1 over the training images) or "raw" (0 to
             255).
         folds: of the images (of ready-made pairs: the pairs), also where the data set has a division of its own.
     """
 
-    colour: ClassVar[bool | None] = False  # the two images of a pair are the channels of an example
+    colour: Literal[False] = False  # type: ignore[assignment]  # the two images of a pair are the channels of an example
 
     train: Annotated[int, Field(ge=2)] = 1000
     test: Annotated[int, Field(ge=2)] = 1000

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tenfold.errors import TrainingError
 from tenfold.files import atomic_write
+from tenfold.recipe import Config, short
 from tenfold.train._state import EpochSoFar, State, freeze
 
 __all__ = ["restore", "save_checkpoint"]
@@ -63,8 +64,9 @@ def restore(state: State, path: Path) -> None:
         raise TrainingError(f"checkpoint {path} cannot be read ({error}); delete it to train its runs anew") from error
     for name, expected in _identity(state).items():
         if facts.get(name) != expected:
+            name, got, expected = _first_difference(name, facts.get(name), expected)
             raise TrainingError(
-                f"checkpoint {path} is of other runs: its {name} is {facts.get(name)!r}, expected {expected!r}; "
+                f"checkpoint {path} is of other runs: its {name} is {got!r}, expected {expected!r}; "
                 "delete it to train its runs anew"
             )
     own = _stack_tensors(state)
@@ -109,8 +111,23 @@ def _identity(state: State) -> dict[str, Any]:
         "model": state.model,
         "seed": state.seed,
         "runs": [[run.config.label, run.repeat] for run in state.runs],
-        "recipes": [run.config.recipe.model_dump(mode="json") for run in state.runs],
+        "settings": [_settings(run.config) for run in state.runs],
     }
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """Recipe and constructor arguments of a run."""
+    return {name: short(value) for name, value in config.options.items()} | config.recipe.model_dump(mode="json")
+
+
+def _first_difference(name: str, got: Any, expected: Any) -> tuple[str, Any, Any]:
+    """Of long lists only the setting that differs, of the first run in which one does."""
+    if name == "settings" and isinstance(got, list) and len(got) == len(expected):
+        for its, own in zip(got, expected, strict=True):
+            for key in [*own, *its]:
+                if its.get(key) != own.get(key):
+                    return key, its.get(key), own.get(key)
+    return name, got, expected
 
 
 def _restore_optimiser(state: State, tensors: dict[str, Tensor]) -> None:

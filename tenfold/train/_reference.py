@@ -46,7 +46,8 @@ def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = N
     for epoch in range(recipe.epochs):
         batches = task.batches(train, recipe, generator(job.seed, repeat, "order", epoch))
         n_steps = n_steps or recipe.epochs * len(batches)
-        carry: tuple = module.initial_state(len(batches[0])) if isinstance(task, Carries) else ()
+        with torch.no_grad():
+            carry: tuple = module.initial_state(len(batches[0])) if isinstance(task, Carries) else ()
         for rows in batches:
             batch = augmented(train.batch(rows.to(device)[None]), recipe, augment_keys, done, train)
             batch = of_run(batch, 0)

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map
 from tenfold.recipe import Config, Recipe
 from tenfold.sampling import Batch, Inputs, Part, Split, augmented
 from tenfold.seeds import derive, generator
-from tenfold.stack import How, Stack
+from tenfold.stack import How, Stack, stack_trees
 from tenfold.tasks import Carries, Hyper, Task
 from tenfold.train._optimisers import make_optimiser, set_rates
 from tenfold.train._schedules import Plateau, factor
@@ -220,8 +220,9 @@ def initial_carry(state: State, batch_size: int) -> Inputs:
     if not state.carries:
         return ()
     views: list[Any] = list(state.stack.views())
-    of_runs: list[Inputs] = [view.initial_state(batch_size) for view in views]
-    return tuple(torch.stack([carry[at] for carry in of_runs]) for at in range(len(of_runs[0])))
+    with torch.no_grad():  # given and not trained, in a stack as in a loop
+        of_runs: list[Inputs] = [view.initial_state(batch_size) for view in views]
+    return tuple(torch.stack(carries) for carries in zip(*of_runs, strict=True))
 
 
 # -- one step ---------------------------------------------------------------------------------------------------------
@@ -239,8 +240,6 @@ def step(state: State, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     split = state.parts["train"]
     batch = augmented(split.batch(rows), state.recipe, state.augment_keys, state.steps_done, split)
     state.loss_values["step"].fill_(state.steps_done)
-    if state.carries and not state.epoch.carry:
-        state.epoch.carry = initial_carry(state, rows.shape[1])
     losses, (outputs, state.epoch.carry) = gradients(state, batch)
     _clip(state)
     common = factor(state.steps_done, state.n_steps, state.steps_per_epoch, state.recipe)
@@ -275,6 +274,8 @@ def hyper_of(recipe: Recipe, values: dict[str, Tensor]) -> Hyper:
 
 def gradients(state: State, batch: Batch) -> tuple[Tensor, tuple[Any, Inputs]]:
     """Fill ``state.gradient`` with the gradient of every run's loss; losses, outputs and carried state, detached."""
+    if not state.epoch.carry:
+        state.epoch.carry = initial_carry(state, batch.valid.shape[1])
     if state.stack.how == "vmap":
         inputs = (*batch.inputs, *state.epoch.carry)
         losses, rest, grads = state.stack.gradients(state.loss_and_output, inputs, (batch, state.loss_values))
@@ -293,8 +294,8 @@ def gradients(state: State, batch: Batch) -> tuple[Tensor, tuple[Any, Inputs]]:
             grads = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
             _lay_side_by_side(grads, state.gradient[run])
         losses.append(loss.detach())
-        rests.append(tree_map(Tensor.detach, (output, tuple(carry))))
-    return torch.stack(losses), tree_map(lambda *of_runs: torch.stack(of_runs), *rests)
+        rests.append(tree_map(lambda value: None if value is None else value.detach(), (output, tuple(carry))))
+    return torch.stack(losses), stack_trees(rests)
 
 
 def _lay_side_by_side(tensors: Sequence[Tensor], rows: Tensor) -> None:
@@ -311,8 +312,8 @@ def _lay_side_by_side(tensors: Sequence[Tensor], rows: Tensor) -> None:
 
 
 def of_run(tree: Any, run: int) -> Any:
-    """Tensors (runs, ...) in any tree, those of one run."""
-    return tree_map(lambda value: value[run], tree)
+    """Tensors (runs, ...) in any tree, those of one run; None stays None."""
+    return tree_map(lambda value: None if value is None else value[run], tree)
 
 
 @contextlib.contextmanager

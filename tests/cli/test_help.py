@@ -64,7 +64,9 @@ def test_show_gives_the_study_as_resolved(tenfold, tiny, monkeypatch: pytest.Mon
     text = tenfold("show", tiny).stdout
     assert text.startswith("tiny: Two networks, two repeats\n")
     assert "repeats 2, seed 0" in text
-    task = next(line for line in text.splitlines() if line.startswith("  task    kind compare-pairs, data digits, size 8,"))
+    task = next(
+        line for line in text.splitlines() if line.startswith("  task    kind compare-pairs, data digits, size 8,")
+    )
     assert ", train 100, test 50" in task
     assert "  parameters  16,770\n" in text
     assert "  module      siamese-cnn (auxiliary_outputs true)\n" in text

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from tenfold import Stack
 from tenfold.models import MODELS, ModelFactory
-from tenfold.tasks import ComparePairs
+from tenfold.tasks import ComparePairs, Hyper
+from tenfold.train import of_run
 
 SIZES = [8, 14, 28]
 # Models of the task `match` take one image and give its embedding, those of `classify-sequences` take windows of
@@ -152,11 +153,12 @@ def test_the_task_takes_its_outputs(name: str) -> None:
 
     images = datasets.load("digits")
     assert isinstance(images, datasets.Images)
-    task = ComparePairs(images, size=8, train=10, test=5)
-    (inputs,), targets = task.examples([0], seed=0)["train"].span(0, 6)
-    output = build(name, size=8).eval()(inputs[0])
-    task.check(output, 6)
-    its, values = {key: value[0] for key, value in targets.items()}, {"auxiliary": torch.ones(3)}
-    loss = task.loss(output, its, values, ComparePairs.recipe_type())
+    settings = ComparePairs.spec.settings(kind="compare-pairs", data="memory", size=8, train=10, test=5)  # type: ignore[call-arg]
+    task = ComparePairs(settings, images)  # type: ignore[arg-type]
+    batch = of_run(task.splits([0], seed=0)["train"].span(0, 6), 0)
+    output = build(name, size=8).eval()(*batch.inputs)
+    task.check(output, batch)
+    zero = torch.zeros((), dtype=torch.int64)
+    loss = task.loss(output, batch, Hyper(ComparePairs.spec.recipe(), {"auxiliary": torch.ones(3)}, zero, zero))
     assert loss.shape == ()
     assert bool(loss.isfinite())

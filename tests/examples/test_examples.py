@@ -73,6 +73,12 @@ def test_own_task(tmp_path: Path) -> None:
     assert float((output["image"] - torch.from_numpy(images) / 255).square().mean()) < 0.12
 
 
+def test_the_page_shows_the_own_task_as_it_is() -> None:
+    page = (EXAMPLES.parent / "docs" / "add-a-task.md").read_text(encoding="utf-8")
+    for name in ("my_task.py", "my_models.py", "my_study.toml"):
+        assert f"\n{(EXAMPLES / 'own_task' / name).read_text(encoding='utf-8').strip()}\n```" in page
+
+
 def test_every_example_is_run_here() -> None:
     found = {path.relative_to(EXAMPLES).parts[0].removesuffix(".py") for path in EXAMPLES.rglob("*.py")}
     assert found

@@ -491,7 +491,9 @@ def test_how_to_train_it_is_refused_in_its_own_table_and_not_in_the_studys(folde
 
 def test_windows_statistics_of_what_is_no_window_are_refused(folder: Path) -> None:
     study = request(folder, {"name": "Forest", "module": "random-forest", "features": "statistics"})
-    with pytest.raises(StudyError, match=r"features 'statistics' need windows .*, got shape \(\d+, 2, 8, 8\): use 'flat'"):
+    with pytest.raises(
+        StudyError, match=r"features 'statistics' need windows .*, got shape \(\d+, 2, 8, 8\): use 'flat'"
+    ):
         tenfold.run(study, out=folder / "record")
 
 

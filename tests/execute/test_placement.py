@@ -70,7 +70,9 @@ def test_bytes_of_a_run_are_those_counted_by_hand(engine: Any, hidden: int, batc
     activations = batch_size * (128 + hidden + 2 * 2)
     counted = 4 * (5 * parameters + 2 * activations)
     assert bytes_per_run(job, engine.task()) == pytest.approx(counted, rel=0.25)
-    twice = bytes_per_run(engine.job(Wide, options=options, batch_size=batch_size, dtype="float64", how="loop"), engine.task())
+    twice = bytes_per_run(
+        engine.job(Wide, options=options, batch_size=batch_size, dtype="float64", how="loop"), engine.task()
+    )
     assert twice == pytest.approx(2 * counted, rel=0.25)
 
 

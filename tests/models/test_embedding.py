@@ -51,6 +51,17 @@ def test_one_embedding_an_image_of_the_dimension_asked_for(name: str, size: int)
     assert build(name)(images(2)).shape == (2, EMBEDDINGS[name])
 
 
+@pytest.mark.parametrize("name", EMBEDDINGS)
+def test_three_channels_all_count(name: str) -> None:
+    module = build(name, n_channels=3).eval()
+    colour = torch.rand(2, 3, 28, 28, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    embeddings = module(colour)
+    for channel in range(3):
+        other = colour.clone()
+        other[:, channel] = 0
+        assert not torch.equal(module(other), embeddings)
+
+
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
 def test_gradients_reach_every_parameter(name: str, options: dict) -> None:
     module = build(name, **options).train()

@@ -467,9 +467,7 @@ def test_every_variant_has_files_of_its_own(tmp_path):
         for index, hidden in enumerate((3, 5)):
             for read in (record.read_weights, record.read_predictions, reader.weights, reader.predictions):
                 np.testing.assert_array_equal(read(MODEL, variant=index)["a"], np.full((2, hidden), index))
-            np.testing.assert_array_equal(
-                reader.preprocessing(MODEL, variant=index)["a"], np.full((2, hidden), index)
-            )
+            np.testing.assert_array_equal(reader.preprocessing(MODEL, variant=index)["a"], np.full((2, hidden), index))
         with pytest.raises(RecordError, match=r"no variant 2 of 'Siamese CNN 3' in the record .*: it has 2\."):
             record.save_weights(MODEL, {}, variant=2)
         with pytest.raises(RequestError, match=r"no variant 2 of 'Siamese CNN 3' in the record"):

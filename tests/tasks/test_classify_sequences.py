@@ -19,9 +19,11 @@ from tenfold import Stack, datasets
 from tenfold.config import parse_study
 from tenfold.datasets import TEST, TRAIN, UNASSIGNED
 from tenfold.errors import DataError, RequestError, ShapeError, StudyError
-from tenfold.tasks import ClassifySequences, Examples
-from tenfold.tasks._splits import check_folds, fold_of_groups, fold_of_items, largest_fold
-from tenfold.tasks.classify_sequences import SequenceRecipe, confusion_counts
+from tenfold.metrics import confusion_counts
+from tenfold.recipe import Config
+from tenfold.sampling import Batch, Split
+from tenfold.tasks import ClassifySequences, Hyper, Predicted
+from tenfold.tasks.classify_sequences import SequenceRecipe
 
 
 def recordings(
@@ -59,9 +61,30 @@ def twelve(**values: Any) -> datasets.Recordings:
     )
 
 
-def windows_of(examples: Examples, run: int = 0) -> np.ndarray:
-    (inputs, *_), _ = examples.span(0, examples.n_examples)
-    return inputs[run].numpy()
+def sequences(data: Any, **settings: Any) -> ClassifySequences:
+    its: Any = ClassifySequences.spec.settings(kind="classify-sequences", data="memory", **settings)
+    return ClassifySequences(its, data)
+
+
+def by(*splits: str) -> list[Config]:
+    """One config per run."""
+    return [Config(swept={"split": split}, recipe=SequenceRecipe(split=split)) for split in splits]  # type: ignore[arg-type]
+
+
+def every(split: Split) -> Batch:
+    return split.span(0, split.n_examples)
+
+
+def windows_of(split: Split, run: int = 0) -> np.ndarray:
+    return every(split).inputs[0][run].numpy()
+
+
+def arrays_of(kept: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    return {name: value.numpy() for name, value in kept.items()}
+
+
+def scored(task: ClassifySequences, output: Any, batch: Batch) -> dict[str, np.ndarray]:
+    return task.metrics_of(arrays_of(task.sums(output, batch)))
 
 
 # -- cutting ----------------------------------------------------------------------------------------------------------
@@ -81,25 +104,27 @@ def test_windows_are_cut_inside_pieces(lengths: list[int], window: int, overlap:
     labels = {label for label, length in zip(its.labels, its.lengths, strict=True) if length >= window}
     if not expected or len(labels) < 2 or len(expected) < 4:
         return
-    task = ClassifySequences(its, window=window, overlap=overlap, standardise=False)
+    task = sequences(its, window=window, overlap=overlap, standardise=False)
     assert task.n_windows == len(expected)
-    test = task.examples([0], seed=0)["test"]
+    test = task.splits([0], seed=0)["test"]
     for got, at in zip(windows_of(test), test.targets["window"][0].tolist(), strict=True):
         np.testing.assert_array_equal(got, expected[at])
 
 
 def test_short_pieces_are_left_out_and_said() -> None:
-    task = ClassifySequences(recordings([40, 40, 40, 9, 40]), window=10)
-    assert any("1 of 5 pieces are shorter than a window of 10 steps" in note for note in task.notes)
+    task = sequences(recordings([40, 40, 40, 9, 40]), window=10)
+    assert any("1 of 5 pieces are shorter than a window of 10 steps" in note for note in task.info.warnings)
     with pytest.raises(DataError, match="no piece is as long as a window of 50 steps; the longest has 40"):
-        ClassifySequences(recordings([40, 30, 20]), window=50)
+        sequences(recordings([40, 30, 20]), window=50)
 
 
 def test_whole_pieces_come_padded_with_their_lengths() -> None:
     its = recordings([5, 9, 3, 7, 8, 6, 9])
-    task = ClassifySequences(its, test_share=0.5, standardise=False)
-    test = task.examples([0, 1], seed=0)["test"]
-    (windows, lengths), targets = test.batch(torch.tensor([[2, 0], [1, 1]]))
+    task = sequences(its, test_share=0.5, standardise=False)
+    test = task.splits([0, 1], seed=0)["test"]
+    (windows, lengths), clean, targets, valid = test.batch(torch.tensor([[2, 0], [1, 1]]))
+    assert torch.equal(clean[0], windows)
+    assert bool(valid.all())
     assert windows.shape == (2, 2, 9, 3)
     for run, rows in enumerate(([2, 0], [1, 1])):
         for place, row in enumerate(rows):
@@ -109,22 +134,22 @@ def test_whole_pieces_come_padded_with_their_lengths() -> None:
             np.testing.assert_array_equal(windows[run, place, : len(whole)].numpy(), whole)
             assert not windows[run, place, len(whole) :].any()
             assert int(targets["target"][run, place]) == its.labels[at]
-    whole, _ = test.span(0, test.n_examples)
+    whole = every(test).inputs
     assert torch.equal(whole[0][1, 1], windows[1, 0])
-    assert torch.equal(test.of_runs([1]).span(0, 2)[0][1], whole[1][1:, :2])
+    assert torch.equal(test.of_runs([1]).span(0, 2).inputs[1], whole[1][1:, :2])
 
 
 def test_channels_are_chosen_and_summed() -> None:
     its = twelve()
-    task = ClassifySequences(its, window=10, channels=["z", "x + y"], standardise=False)
+    task = sequences(its, window=10, channels=["z", "x + y"], standardise=False)
     assert task.channels == ("z", "x + y")
     np.testing.assert_allclose(
-        task._signals.numpy(), np.stack([its.signals[:, 2], its.signals[:, 0] + its.signals[:, 1]], 1)
+        task._source.signals.numpy(), np.stack([its.signals[:, 2], its.signals[:, 0] + its.signals[:, 1]], 1)
     )
     with pytest.raises(RequestError, match="no channel 'xx' in noise.*'x'"):
-        ClassifySequences(its, window=10, channels=["xx"])
+        sequences(its, window=10, channels=["xx"])
     with pytest.raises(RequestError, match="stands twice"):
-        ClassifySequences(its, window=10, channels=["x", "x"])
+        sequences(its, window=10, channels=["x", "x"])
 
 
 # -- splits -----------------------------------------------------------------------------------------------------------
@@ -139,13 +164,13 @@ def parts_of(task: ClassifySequences, repeat: int, split: str, seed: int = 0) ->
 @pytest.mark.parametrize("folds", [None, 2, "groups"])
 @pytest.mark.parametrize("validation", [0.0, 0.2])
 def test_nothing_is_on_two_sides(split: str, folds: Any, validation: float) -> None:
-    task = ClassifySequences(many(), window=10, folds=folds, validation=validation)
+    task = sequences(many(), window=10, folds=folds, validation=validation)
     groups = task._groups
     assert groups is not None
     for repeat in range(8):
         parts = parts_of(task, repeat, split)
-        assert len(parts["train"]) == task._n_train
-        assert 0 < len(parts["test"]) <= task._n_test
+        assert len(parts["train"]) == task._amounts["train"]
+        assert 0 < len(parts["test"]) <= task._amounts["test"]
         assert bool(parts["validation"]) == (validation > 0)
         assert sum(map(len, parts.values())) == len(set.union(*parts.values()))
         if split == "group":
@@ -156,118 +181,106 @@ def test_nothing_is_on_two_sides(split: str, folds: Any, validation: float) -> N
 def test_every_window_is_tested_once_in_the_folds() -> None:
     for split in ("group", "window"):
         for folds, n in ((3, 3), ("groups", 4)):
-            task = ClassifySequences(twelve(), window=10, folds=folds)  # type: ignore[arg-type]
+            task = sequences(twelve(), window=10, folds=folds)  # type: ignore[arg-type]
             for first in (0, n):
                 tested = [parts_of(task, repeat, split)["test"] for repeat in range(first, first + n)]
                 assert sum(map(len, tested)) == task.n_windows
                 assert set.union(*tested) == set(range(task.n_windows))
-    design = ClassifySequences(twelve(), window=10, folds=3).resampling()
-    assert (design.resampled, design.test_over_train, design.folds) == (True, 0.5, 3)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 7), min_size=1, max_size=60), st.integers(2, 8), st.integers(0, 20))
-def test_folds_of_groups_are_whole_even_and_within_their_bound(groups: list[int], n_folds: int, seed: int) -> None:
-    there, its = len(set(groups)), torch.tensor(groups)
-    if there < n_folds:
-        return
-    folds = [fold_of_groups(its, n_folds, repeat=repeat, seed=seed) for repeat in range(n_folds)]
-    assert bool((torch.stack(folds).sum(0) == 1).all())
-    for fold in folds:
-        assert fold.any()
-        assert not set(its[fold].tolist()) & set(its[~fold].tolist())
-        assert int(fold.sum()) <= largest_fold(its, len(groups), n_folds)
-
-
-def test_folds_of_items_differ_by_one_at_most_and_change_after_a_round() -> None:
-    folds = [fold_of_items(11, 4, repeat=repeat, seed=1) for repeat in range(8)]
-    assert sorted(int(fold.sum()) for fold in folds[:4]) == [2, 3, 3, 3]
-    assert bool((torch.stack(folds[:4]).sum(0) == 1).all())
-    assert not torch.equal(torch.stack(folds[:4]), torch.stack(folds[4:]))
-    check_folds(4, 8)
-    with pytest.raises(RequestError, match="repeats = 10 with 4 folds.*use 8 or 12"):
-        check_folds(4, 10)
+    found = sequences(twelve(), window=10, folds=3).resampling()
+    assert (found.resampled, found.test_over_train, found.folds) == (True, 0.5, 3)
+    assert "3 folds of groups" in found.reason
+    assert "3 folds of windows" in sequences(twelve(), window=10, folds=3).resampling(by("window", "window")).reason
 
 
 def test_the_official_split_is_used_and_a_person_on_both_sides_is_refused() -> None:
     part = np.array([TRAIN] * 7 + [TEST] * 5, np.uint8)
-    task = ClassifySequences(twelve(part=part), window=10)
+    task = sequences(twelve(part=part), window=10)
+    _, pieces = datasets.cut_windows(twelve().starts, twelve().lengths, 10, 0.5)
+    of_window = part[pieces]
     for repeat in (0, 1):
         parts = parts_of(task, repeat, "group")
-        assert set(task._part[sorted(parts["test"])].tolist()) == {TEST}
-        assert set(task._part[sorted(parts["train"])].tolist()) == {TRAIN}
-    assert len(parts_of(task, 0, "window")["test"]) == int((task._part == TEST).sum())
+        assert set(of_window[sorted(parts["test"])].tolist()) == {TEST}
+        assert set(of_window[sorted(parts["train"])].tolist()) == {TRAIN}
+    assert len(parts_of(task, 0, "window")["test"]) == int((of_window == TEST).sum())
     assert not task.resampling().resampled
-    assert task.resampling([{"split": "group"}, {"split": "window"}]).resampled
+    assert task.resampling(by("group", "window")).resampled
     with pytest.raises(DataError, match=r"'p1' is in training and in testing \(1 such groups\)"):
-        ClassifySequences(twelve(part=np.array([TRAIN] * 5 + [TEST] * 7, np.uint8)), window=10)
-    assert ClassifySequences(twelve(part=np.array([TRAIN] * 5 + [TEST] * 7, np.uint8)), window=10, official=False)
+        sequences(twelve(part=np.array([TRAIN] * 5 + [TEST] * 7, np.uint8)), window=10)
+    assert sequences(twelve(part=np.array([TRAIN] * 5 + [TEST] * 7, np.uint8)), window=10, official=False)
 
 
 def test_amounts_that_are_asked_for_are_drawn() -> None:
-    task = ClassifySequences(twelve(), window=10, train=30, test=8, validation=0.2)
+    task = sequences(twelve(), window=10, train=30, test=8, validation=0.2)
     drawn = [parts_of(task, repeat, "group") for repeat in range(5)]
     assert {tuple(len(rows) for rows in parts.values()) for parts in drawn} == {(24, 6, 8)}
     assert drawn[0] != drawn[1]
     with pytest.raises(DataError, match="train = 1000 windows asked for"):
-        ClassifySequences(twelve(), window=10, train=1000)
+        sequences(twelve(), window=10, train=1000)
     with pytest.raises(DataError, match="test = 1000 windows asked for"):
-        ClassifySequences(twelve(), window=10, test=1000)
+        sequences(twelve(), window=10, test=1000)
 
 
 def test_without_groups_windows_are_drawn() -> None:
-    task = ClassifySequences(recordings([40] * 6), window=10)
-    assert task.examples([0], seed=0, settings=[{"split": "auto"}])["test"].n_examples == task._n_test
+    task = sequences(recordings([40] * 6), window=10)
+    assert task.splits([0], seed=0, configs=by("auto"))["test"].n_examples == task._amounts["test"]
     with pytest.raises(RequestError, match="has no groups; use 'window'"):
-        task.examples([0], seed=0, settings=[{"split": "group"}])
+        task.splits([0], seed=0, configs=by("group"))
     with pytest.raises(RequestError, match="has no groups; give a number"):
-        ClassifySequences(recordings([40] * 6), window=10, folds="groups")
+        sequences(recordings([40] * 6), window=10, folds="groups")
     with pytest.raises(RequestError, match="folds = 9: noise has 4 groups"):
-        ClassifySequences(twelve(), window=10, folds=9)
+        sequences(twelve(), window=10, folds=9)
 
 
 def test_one_class_and_images_are_refused() -> None:
     with pytest.raises(DataError, match="are of one class, 'stand'"):
-        ClassifySequences(recordings([40] * 4, labels=np.ones(4, np.int64)), window=10)
+        sequences(recordings([40] * 4, labels=np.ones(4, np.int64)), window=10)
     with pytest.raises(DataError, match="needs recordings"):
-        ClassifySequences(datasets.load("digits"))  # type: ignore[arg-type]
+        sequences(datasets.load("digits"))  # type: ignore[arg-type]
 
 
 # -- standardising and weights ----------------------------------------------------------------------------------------
 
 
+def lengths_of(task: ClassifySequences) -> list[int]:
+    lengths = task._source.lengths
+    return [task.n_steps] * task.n_windows if lengths is None else lengths.tolist()
+
+
 @pytest.mark.parametrize("window", [10, None])
 def test_each_run_is_standardised_by_its_own_training_windows(window: int | None) -> None:
     its = twelve()
-    task = ClassifySequences(its, window=window, test_share=0.4)
-    parts = task.examples([0, 1], seed=3, settings=[{"split": "group"}, {"split": "window"}])
+    task = sequences(its, window=window, test_share=0.4)
+    parts = task.splits([0, 1], seed=3, configs=by("group", "window"))
     for run, split in enumerate(("group", "window")):
         rows = task._rows([0, 1][run], 3, split)["train"].tolist()  # type: ignore[arg-type]
-        starts, lengths = task._starts.tolist(), task._lengths.tolist()
+        starts, lengths = task._source.starts.tolist(), lengths_of(task)
         cut = [its.signals[starts[at] : starts[at] + lengths[at]] for at in range(task.n_windows)]
         scaler = StandardScaler().fit(np.concatenate([cut[at] for at in rows]))
-        for got, at in zip(windows_of(parts["test"], run), parts["test"].targets["window"][run].tolist(), strict=True):
-            if at >= 0:
+        test = every(parts["test"])
+        valid, numbers = test.valid[run].tolist(), test.targets["window"][run].tolist()
+        for there, got, at in zip(valid, windows_of(parts["test"], run), numbers, strict=True):
+            if there:
                 np.testing.assert_allclose(got[: lengths[at]], scaler.transform(cut[at]), atol=1e-4)
 
 
 def test_a_constant_channel_becomes_zero() -> None:
     its = twelve()
     its.signals[:, 1] = 7.25
-    windows = windows_of(ClassifySequences(its, window=10).examples([0], seed=0)["train"])
+    windows = windows_of(sequences(its, window=10).splits([0], seed=0)["train"])
     assert np.isfinite(windows).all()
     assert np.abs(windows[..., 1]).max() < 1e-3
 
 
 def test_balanced_weights_are_those_of_scikit_learn() -> None:
-    task = ClassifySequences(twelve(), window=10)
-    train = task.examples([0], seed=0)["train"]
+    task = sequences(twelve(), window=10)
+    train = task.splits([0], seed=0)["train"]
     target, weight = train.targets["target"][0], train.targets["weight"][0]
     np.testing.assert_allclose(weight.numpy(), compute_sample_weight("balanced", target.numpy()), rtol=1e-6)
     logits = torch.randn(len(target), 3)
-    its = {"target": target, "weight": weight}
-    plain = task.loss(logits, its, {}, SequenceRecipe())
-    balanced = task.loss(logits, its, {}, SequenceRecipe(class_weights="balanced"))
+    batch = Batch((), (), {"target": target, "weight": weight}, torch.ones_like(target, dtype=torch.bool))
+    zero = torch.tensor(0)
+    plain = task.loss(logits, batch, Hyper(SequenceRecipe(), {}, zero, zero))
+    balanced = task.loss(logits, batch, Hyper(SequenceRecipe(class_weights="balanced"), {}, zero, zero))
     torch.testing.assert_close(plain, nn.functional.cross_entropy(logits, target))
     by_class = torch.tensor([float(weight[target == at][0]) for at in range(3)])
     torch.testing.assert_close(balanced, nn.functional.cross_entropy(logits, target, weight=by_class))
@@ -277,15 +290,15 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
 
 
 def test_scores_are_those_of_scikit_learn_and_filled_up_windows_do_not_count() -> None:
-    task = ClassifySequences(twelve(), window=10)
-    test = task.examples(range(4), seed=0)["test"]
-    assert bool((test.targets["target"] < 0).any())
+    task = sequences(twelve(), window=10)
+    test = task.splits(range(4), seed=0)["test"]
+    batch = every(test)
+    assert not bool(batch.valid.all())
     torch.manual_seed(0)
     outputs = torch.randn(4, test.n_examples, 3)
-    scores = task.score(outputs, test.targets)
+    scores, kept = scored(task, outputs, batch), arrays_of(task.predictions(outputs, batch))
     for run in range(4):
-        target = test.targets["target"][run].numpy()
-        there = target >= 0
+        target, there = test.targets["target"][run].numpy(), batch.valid[run].numpy()
         predicted, truth = outputs[run].argmax(-1).numpy()[there], target[there]
         probability = outputs[run].softmax(-1).numpy()[there]
         assert scores["accuracy"][run] == pytest.approx((predicted == truth).mean())
@@ -295,18 +308,20 @@ def test_scores_are_those_of_scikit_learn_and_filled_up_windows_do_not_count() -
             expected = balanced_accuracy_score(truth, predicted)
         assert scores["balanced_accuracy"][run] == pytest.approx(expected)
         assert scores["loss"][run] == pytest.approx(log_loss(truth, probability, labels=range(3)), rel=1e-5)
-        counts = confusion_counts(target[None], outputs[run].argmax(-1).numpy()[None], 3)[0]
+        counts = confusion_counts(kept["target"][run : run + 1], kept["prediction"][run : run + 1], 3)[0]
         assert counts.sum() == there.sum()
-    kept = task.predictions(outputs, test.targets)
-    assert (kept["prediction"][kept["target"] < 0] == -1).all()
+        assert (kept["target"][run][there] == truth).all()
+    assert bool((kept["target"] < 0).any())
+    for name in ("prediction", "window", "group"):
+        assert ((kept[name] == -1) == (kept["target"] < 0)).all()
     groups = np.array([task._groups[at] for at in kept["window"][0]])  # type: ignore[index]
     np.testing.assert_array_equal(kept["group"][0][kept["target"][0] >= 0], groups[kept["target"][0] >= 0])
 
 
 def test_a_wrong_output_is_told() -> None:
-    task = ClassifySequences(twelve(), window=10)
+    task = sequences(twelve(), window=10)
     with pytest.raises(ShapeError, match=r"expected logits of shape \(2, 3\) .*got \(2, 4\)"):
-        task.check(torch.zeros(2, 4), 2)
+        task.check(torch.zeros(2, 4), Batch((), (), {}, torch.ones(2, dtype=torch.bool)))
 
 
 class LastStep(nn.Module):
@@ -322,18 +337,19 @@ class LastStep(nn.Module):
 
 @pytest.mark.parametrize("how", ["vmap", "loop"])
 def test_what_is_examined(how: Any) -> None:
-    task = ClassifySequences(twelve(), window=12)
-    test = task.examples([0, 1], seed=0)["test"]
+    task = sequences(twelve(), window=12)
+    test = task.splits([0, 1], seed=0)["test"]
     torch.manual_seed(1)
     stack = Stack([LastStep() for _ in range(2)], how=how).eval()
     found = task.diagnose(stack, test)
     assert found["seen_steps"].tolist() == [list(range(1, 13))] * 2
     assert np.isnan(found["seen_accuracy"][:, :3]).all()  # windows[:, -4] is not there
     assert np.isfinite(found["seen_accuracy"][:, 3:]).all()
-    inputs, targets = test.span(0, test.n_examples)
+    batch = every(test)
+    assert not bool(batch.valid.all())
     with torch.no_grad():
-        outputs = stack(*inputs)
-    np.testing.assert_allclose(found["seen_accuracy"][:, -1], task.measure(outputs, targets)["accuracy"])
+        outputs = stack(*batch.inputs)
+    np.testing.assert_allclose(found["seen_accuracy"][:, -1], scored(task, outputs, batch)["accuracy"])
     norms = found["gradient_norm"]
     assert norms.shape == (2, 12)
     assert (norms[:, [8, 11]] > 0).all()
@@ -341,30 +357,40 @@ def test_what_is_examined(how: Any) -> None:
     np.testing.assert_allclose(norms[:, 8], 0.5 * norms[:, 11], rtol=1e-5)
     # By hand, for one run: the gradient of cross-entropy is (softmax - one hot) through the weight.
     logits = outputs[0]
-    there = targets["target"][0] >= 0
-    wrong = logits.softmax(-1) - nn.functional.one_hot(targets["target"][0].clamp(min=0), 3)
-    by_hand = (wrong @ stack.module(0).weight.detach().T).norm(dim=-1)[there].mean()  # type: ignore[operator]
+    wrong = logits.softmax(-1) - nn.functional.one_hot(batch.targets["target"][0], 3)
+    by_hand = (wrong @ stack.module(0).weight.detach().T).norm(dim=-1)[batch.valid[0]].mean()  # type: ignore[operator]
     assert norms[0, 11] == pytest.approx(float(by_hand), rel=1e-4)
 
 
 def test_the_most_frequent_confusions_are_shown() -> None:
-    task = ClassifySequences(twelve(), window=10, standardise=True)
-    test = task.examples([0, 1], seed=0)["test"]
-    logits = 4.0 * nn.functional.one_hot(test.targets["target"].clamp(min=0), 3).float()
-    walking = test.targets["target"] == 2
+    its = twelve()
+    task = sequences(its, window=10, standardise=True)
+    batch = every(task.splits([0, 1], seed=0)["test"])
+    right_logits = 4.0 * nn.functional.one_hot(batch.targets["target"], 3).float()
+    logits = right_logits.clone()
+    walking = batch.targets["target"] == 2
     logits[walking] = torch.tensor([0.0, 5.0, 1.0])
-    kept = task.predictions(logits, test.targets) | {"repeat": np.array([0, 1])}
-    shown = task.gallery({"bad": {}, "m": kept}, seed=0)
+    at = tuple((walking & batch.valid).nonzero()[1].tolist())
+    logits[at] = torch.tensor([0.0, 9.0, 1.0])  # the surest
+
+    def kept(output: torch.Tensor) -> dict[str, np.ndarray]:
+        return arrays_of(task.predictions(output, batch)) | {"repeat": np.array([0, 1])}
+
+    config = Config(recipe=SequenceRecipe())
+    shown = task.gallery([Predicted("bad", config, {}), Predicted("m", config, kept(logits))], seed=0)
     assert shown["target"].tolist() == [2]
     assert shown["prediction"].tolist() == [1]
     assert shown["model"].tolist() == [1]
-    assert shown["windows"].shape == (1, 10, 3)
-    right = task.predictions(4.0 * nn.functional.one_hot(test.targets["target"].clamp(min=0), 3).float(), test.targets)
-    assert task.gallery({"m": right}, seed=0) == {}
+    starts, _ = datasets.cut_windows(its.starts, its.lengths, 10, 0.5)
+    start = int(starts[int(batch.targets["window"][at])])
+    np.testing.assert_array_equal(shown["windows"], its.signals[None, start : start + 10])
+    assert task.gallery([Predicted("m", config, kept(right_logits))], seed=0) == {}
     # A random split is easier: what is shown is of the split by group, however much better the other one is.
-    both = {key: np.concatenate([right[key], kept[key]]) for key in right}
-    both["setting"] = np.array(["split=window"] * 2 + ["split=group"] * 2)
-    assert task.gallery({"m": both}, seed=0)["target"].tolist() == [2]
+    both = [
+        Predicted("m", each, kept(output))
+        for each, output in zip(by("window", "group"), (right_logits, logits), strict=True)
+    ]
+    assert task.gallery(both, seed=0)["target"].tolist() == [2]
 
 
 # -- studies ----------------------------------------------------------------------------------------------------------

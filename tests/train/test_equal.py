@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from tenfold import built_in_studies, load_study
 from tenfold.config import ModelSettings
-from tenfold.models import MODELS, ModelFactory
+from tenfold.models import MODELS, ModelFactory, with_module_kwargs
+from tenfold.sampling import Split, TensorSource
 from tenfold.seeds import derive, generator
 from tenfold.stack import replayable
-from tenfold.study import with_module_kwargs
 from tenfold.tasks import TASKS
-from tenfold.train import Job, RunId, train_alone
+from tenfold.train import Job, RunId, prepare, train_alone, train_epochs
 
 TOLERANCE = 1e-10
 
@@ -48,12 +48,13 @@ def built_in_models() -> dict[str, tuple[str, ModelSettings]]:
             options = dict(model.factory.options) | NARROW.get(model.factory.name, {})
             model = replace(model, factory=replace(model.factory, options=options))
             recipe = model.recipe.model_copy(update={"epochs": 1, "batch_size": 1})
-            key = (model.factory.name, repr(sorted(model.factory.options.items())), repr(recipe))
+            sweep = {key: values for key, values in model.sweep.items() if key not in ("epochs", "batch_size")}
+            key = (model.factory.name, repr(sorted(model.factory.options.items())), repr(recipe), repr(sweep))
             found.setdefault(key, (f"{name}: {model.name}", study.task.kind, model))
     there = {model.factory.name for _, _, model in found.values()}
     for name in set(MODELS) - there:  # for studies of one's own
         kind = "match" if name.endswith("-embedding") else "compare-pairs"
-        recipe = TASKS[kind].recipe_type(**({"loss": "prototypical", "optimizer": "sgd"} if kind == "match" else {}))
+        recipe = TASKS[kind].spec.recipe(**({"loss": "prototypical", "optimizer": "sgd"} if kind == "match" else {}))
         model = ModelSettings(name, ModelFactory(name, WITHOUT_A_STUDY[name]), recipe)
         found[(name,)] = (name, kind, model)
     return {name: (kind, model) for name, kind, model in sorted(found.values(), key=lambda entry: entry[0])}
@@ -79,11 +80,13 @@ def test_every_model_is_the_run_that_it_would_be_alone(engine: Any, name: str) -
     """Float64, 20 steps; parameters and buffers, against the loop, stacks of one and a plain PyTorch loop."""
     kind, model = BUILT_IN[name]
     task = {"compare-pairs": engine.task, "match": engine.match, "classify-sequences": engine.sequences}[kind]()
-    recipe = model.recipe.model_copy(update={"dtype": "float64", "epochs": 5} | BATCHES[kind])
-    n_repeats = 2 if len(recipe.configs()) > 1 else 3
-    runs = tuple(RunId(config, repeat) for config in recipe.configs() for repeat in range(n_repeats))
-    source = with_module_kwargs(model.factory, task)
-    job = Job(model.name, source, recipe, runs, 0, "vmap", 1)
+    changes = {"dtype": "float64", "epochs": 5} | BATCHES[kind]
+    sweep = {key: values for key, values in model.sweep.items() if key not in changes}
+    factory = with_module_kwargs(model.factory, task.info.module_kwargs)
+    configs = replace(model, factory=factory, recipe=model.recipe.changed(changes), sweep=sweep).configs()
+    assert len({config.alike for config in configs}) == 1
+    runs = tuple(RunId(config, repeat) for config in configs for repeat in range(2 if len(configs) > 1 else 3))
+    job = Job(model.name, factory, runs, 0, "vmap", 1)
     stack = engine.steps(job, task).stack
     looped = engine.steps(engine.loop(job), task).stack
     recorded = engine.steps(replace(job, recorded=True), task).stack
@@ -96,8 +99,7 @@ def test_every_model_is_the_run_that_it_would_be_alone(engine: Any, name: str) -
         assert engine.distance(in_stack, looped.module(run)) < TOLERANCE
         assert engine.distance(in_stack, single) < TOLERANCE
         assert engine.distance(in_stack, alone) < TOLERANCE
-        dropout = {} if recipe.dropout is None else {"dropout": runs[run].config.dropout}
-        start = source.build(derive(0, model.name, runs[run].repeat, "weights"), **dropout).double()
+        start = factory.build(derive(0, model.name, runs[run].repeat, "weights"), **runs[run].config.options).double()
         assert engine.distance(in_stack, start) > 1e-4  # it did train
 
 
@@ -120,7 +122,7 @@ def recipes() -> st.SearchStrategy[dict[str, Any]]:
             "schedule": st.sampled_from(["constant", "cosine", "step", "one-cycle"]),
             "weight_decay": st.sampled_from([0.0, 1e-3, 0.1]),
             "clip": st.sampled_from([None, 0.01, 1.0]),
-            "dropout": st.sampled_from([None, 0.0, 0.5]),
+            "dropout": st.sampled_from([0.0, 0.3, 0.5]),
             "auxiliary": st.sampled_from([None, [0.8, 0.8, 1.0], [1.0, 0.0, 0.5]]),
             "augment": st.sampled_from([None, {"rotate": 10.0, "shift": 1.0, "scale": 0.1, "shear": 5.0}]),
             "batch_size": st.sampled_from([10, 16, 40]),
@@ -190,13 +192,11 @@ def plain_loop(job: Job, task: Any, run: int, optimiser_of: Any, schedule_of: An
     torch.manual_seed(derive(seed, job.model, repeat, "weights"))
     module = job.factory.reference(**job.factory.options)  # type: ignore[operator]
     module = replayable(module.double(), key=derive(seed, job.model, repeat, "dropout"))
-    parts = {
-        part: examples.to(torch.device("cpu"), torch.float64)
-        for part, examples in task.examples([repeat], seed=seed).items()
-    }
-    train = parts["train"]
-    images, target = train.items[train.index[0]], train.targets["target"][0]
-    digits = train.targets["digits"][0]
+    parts = task.splits([repeat], seed=seed)
+    images, (target, digits) = (
+        images_of(parts["train"]),
+        (parts["train"].targets[name][0] for name in ("target", "digits")),
+    )
     optimiser = optimiser_of(module.parameters())
     n_batches = math.ceil(len(images) / recipe.batch_size)
     scheduler, when = schedule_of(optimiser, recipe.epochs * n_batches)
@@ -222,9 +222,18 @@ def plain_loop(job: Job, task: Any, run: int, optimiser_of: Any, schedule_of: An
             module.eval()
             held = parts["validation"]
             with torch.no_grad():
-                logits, _ = module(held.items[held.index[0]])
+                logits, _ = module(images_of(held))
             scheduler.step(cross_entropy(logits, held.targets["target"][0]).item())
     return module
+
+
+def images_of(split: Split) -> Tensor:
+    """All pairs of the only run of a split, from the images in memory: standardised where the split does so."""
+    assert isinstance(split.source, TensorSource)
+    pairs = split.source.items[split.index[0]].double()
+    if split.source.items.dtype == torch.uint8:
+        pairs = pairs / 255
+    return pairs if split.preprocess is None else (pairs - split.preprocess.shift[0]) * split.preprocess.scale[0]
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -254,10 +263,8 @@ def test_plateau_schedules_part_in_the_test_above(engine: Any) -> None:
     """The twin: the plateau case would pass unnoticed if no rate were ever reduced, or all at once."""
     task = engine.task(train=48, validation=0.25)
     job = engine.job(n_runs=4, schedule="plateau", plateau_epochs=0, gamma=0.3, epochs=8, optimizer="sgd", lr=0.5)
-    from tenfold.train import fit, prepare
-
     state = prepare(job, task)
-    list(fit(state))
+    list(train_epochs(state))
     assert state.plateau is not None
     assert float(state.plateau.factors.min()) < 1
     assert len(set(state.plateau.factors.tolist())) > 1
@@ -279,11 +286,11 @@ def test_plateau_schedules_part_in_the_test_above(engine: Any) -> None:
         ("auxiliary", [[0.0, 0.0, 1.0], [1.0, 0.5, 0.2]], {}),
     ],
 )
-def test_a_list_of_lane_values_is_a_study_for_each(engine: Any, name: str, values: list, more: dict) -> None:
+def test_a_list_of_values_per_run_is_a_study_for_each(engine: Any, name: str, values: list, more: dict) -> None:
     task = engine.task()
     swept = engine.job(n_runs=2, **{name: values}, **more)
     assert len(swept.runs) == 2 * len(values)
-    assert len({run.config.setting for run in swept.runs}) == len(values)
+    assert len({run.config.label for run in swept.runs}) == len(values)
     stack = engine.steps(swept, task).stack
     looped = engine.steps(engine.loop(swept), task).stack
     for at, value in enumerate(values):
@@ -294,13 +301,13 @@ def test_a_list_of_lane_values_is_a_study_for_each(engine: Any, name: str, value
     assert engine.distance(stack.module(0), stack.module(2)) > 1e-4  # the value matters
 
 
-def test_a_grid_of_lane_values_is_every_combination(engine: Any) -> None:
+def test_a_grid_of_values_per_run_is_every_combination(engine: Any) -> None:
     task = engine.task()
     grid = engine.job(n_runs=1, optimizer="sgd", lr=[0.01, 0.1], momentum=[0.0, 0.9], dropout=[0.1, 0.5])
     assert len(grid.runs) == 8
     stack = engine.steps(grid, task).stack
     config = grid.runs[6].config
-    assert config.setting == "lr=0.1, momentum=0.9, dropout=0.1"
+    assert config.label == "lr=0.1, momentum=0.9, dropout=0.1"
     single = engine.job(n_runs=1, optimizer="sgd", lr=0.1, momentum=0.9, dropout=0.1)
     assert engine.distance(stack.module(6), engine.steps(single, task).stack.module(0)) < TOLERANCE
 
@@ -356,7 +363,7 @@ def test_a_module_without_parameters_is_scored(engine: Any, how: Any) -> None:
     epochs, outcome = engine.train(job, task)
     assert len(epochs) == 2
     assert outcome.status == ["finished"] * 3
-    targets = task.examples(range(3), seed=0)["test"].targets["target"].double()
+    targets = task.splits(range(3), seed=0)["test"].targets["target"].double()
     torch.testing.assert_close(torch.from_numpy(outcome.scores["accuracy"]), targets.mean(1))
 
 
@@ -388,15 +395,15 @@ def test_random_numbers_inside_a_module_replay_in_a_loop(engine: Any) -> None:
 
 def test_augmentation_changes_what_is_trained_and_not_the_data(engine: Any) -> None:
     task = engine.task()
-    before = task.examples([0], seed=0)["train"].items.clone()
+    before = task.splits([0], seed=0)["train"].source.items.clone()
     plain = engine.steps(engine.job(), task).stack
     augmented = engine.steps(engine.job(augment={"shift": 1.0}), task).stack
     nothing = engine.steps(engine.job(augment={}), task).stack
-    assert engine.distance(plain.module(0), augmented.run(0)) > 1e-4
+    assert engine.distance(plain.module(0), augmented.module(0)) > 1e-4
     assert (
-        engine.distance(plain.module(0), nothing.run(0)) < 1e-9
+        engine.distance(plain.module(0), nothing.module(0)) < 1e-9
     )  # sampling at the pixels themselves, but for rounding
-    assert torch.equal(task.examples([0], seed=0)["train"].items, before)
+    assert torch.equal(task.splits([0], seed=0)["train"].source.items, before)
 
 
 def test_single_precision_stays_near(engine: Any) -> None:

@@ -76,20 +76,20 @@ def test_a_plateau_that_sees_nan_waits() -> None:
 @pytest.mark.parametrize("limits", [[0.05, 100.0], 0.3])
 def test_each_run_is_clipped_like_clip_grad_norm(engine: Any, how: Any, limits: Any) -> None:
     """Its own norm, over all of its parameters; a norm below the limit is left alone."""
-    from tenfold.train import prepare
-    from tenfold.train._state import _clip, _gradients, epoch_order
+    from tenfold.train import epoch_batches, gradients, prepare
+    from tenfold.train._state import _clip
 
     task = engine.task()
     job = engine.job(n_runs=2, clip=limits, how=how)
     state = prepare(job, task)
     state.stack.train()
-    _gradients(state, *state.parts["train"].batch(epoch_order(state)))
+    gradients(state, state.parts["train"].batch(epoch_batches(state)[0]))
     before = state.gradient.clone()
     _clip(state)
     for run in range(len(job.runs)):
         parameter = nn.Parameter(torch.zeros_like(before[run]))
         parameter.grad = before[run].clone()
-        limit = job.runs[run].config.clip
+        limit = job.runs[run].config.recipe.clip
         assert limit is not None
         norm = float(nn.utils.clip_grad_norm_([parameter], limit))
         torch.testing.assert_close(state.gradient[run], parameter.grad, rtol=1e-12, atol=0)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tenfold.execute import run_job
-from tenfold.train import Epoch, Outcome, finish, fit, prepare
+from tenfold.train import Epoch, Outcome, evaluate_final, prepare, train_epochs
 
 HOWS = ["vmap", "loop"]
 
@@ -40,7 +40,7 @@ def test_a_stopped_run_keeps_its_best_weights_and_statistics(engine: Any, how: A
     job = engine.job(n_runs=4, patience=2, how=how, **STOPPING)
     free = prepare(engine.job(n_runs=4, how=how, **STOPPING), task)
     snapshots, losses = [], []
-    for epoch in fit(free):
+    for epoch in train_epochs(free):
         snapshots.append([free.stack.module(run).state_dict() for run in range(4)])
         losses.append(epoch.scores["validation"]["loss"])
     epochs, outcome = engine.train(job, task)
@@ -73,7 +73,7 @@ def test_a_stopped_run_does_not_move_and_its_curve_is_flat(engine: Any, how: Any
     task = engine.task(train=60, test=30, validation=0.4)
     state = prepare(engine.job(n_runs=4, patience=2, how=how, **STOPPING), task)
     stopped_at: dict[int, tuple[int, dict[str, Tensor], float]] = {}
-    for epoch in fit(state):
+    for epoch in train_epochs(state):
         for run in range(4):
             now = {name: value.clone() for name, value in state.stack.module(run).state_dict().items()}
             if run in stopped_at:
@@ -218,6 +218,6 @@ def test_finishing_needs_no_training(engine: Any) -> None:
     """The outcome of a fresh state: what untrained modules score."""
     task = engine.task()
     state = prepare(engine.job(), task)
-    outcome = finish(state, seconds=0.0)
+    outcome = evaluate_final(state, seconds=0.0)
     assert outcome.epochs == [0, 0, 0]
     assert all(np.isfinite(values).all() for values in outcome.scores.values())

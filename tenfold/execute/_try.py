@@ -1,0 +1,148 @@
+"""A module and its task tried on a few examples, so that what is wrong is said before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from tenfold.errors import RequestError, ShapeError
+from tenfold.execute._estimators import try_estimator
+from tenfold.sampling import Batch, Inputs, Split
+from tenfold.tasks import ChecksOutput, FinalMetrics, Task
+from tenfold.train import Job, State, epoch_batches, gradients, initial_carry, of_run, prepare
+
+__all__ = ["try_module"]
+
+
+def try_module(job: Job, task: Task) -> None:
+    """Build one module per config and pass examples through it, as training and testing do.
+
+    Raises:
+        ShapeError: if the output is not what the task needs.
+        RequestError: if the module cannot be built, is not the same when built again, or fails in its forward or
+            backward pass; or if the task's metrics are not those that it names.
+    """
+    firsts = {run.config.label: run for run in reversed(job.runs)}
+    for run in reversed(firsts.values()):
+        one = replace(job, runs=(run,), how="loop")
+        if job.factory.is_estimator:
+            try_estimator(one, task)
+        else:
+            _try(one, task)
+
+
+def _try(job: Job, task: Task) -> None:
+    state, again = prepare(job, task), prepare(job, task)
+    _expect_same(job, state, again)
+    train, batches = state.parts["train"], epoch_batches(state)
+    output, batch = _output(job, state, train, 2 if not state.carries else batches[0].shape[1])
+    if isinstance(task, ChecksOutput):
+        task.check(of_run(output, 0), of_run(batch, 0))
+    # The smallest batch of an epoch: what fails on small ones only, such as batch norm on one example, fails here.
+    rows = min(batches, key=lambda rows: rows.shape[1])
+    state.stack.train()
+    batch = train.batch(rows)
+    try:
+        _, (outputs, _) = gradients(state, batch)
+        _metrics(task, task.sums(outputs, batch))
+    except (RuntimeError, ValueError) as error:
+        raise RequestError(
+            f"{job.factory.name} failed in training on a batch of {rows.shape[1]} ({train.n_examples} examples in "
+            f"batches of {job.recipe.batch_size}): {error}"
+        ) from error
+    _try_scores(job, state)
+
+
+def _expect_same(job: Job, state: State, again: State) -> None:
+    built = again.stack.state_dict()
+    for name, tensor in state.stack.state_dict().items():
+        same = (tensor == built[name]) | ((tensor != tensor) & (built[name] != built[name]))  # NaN is the same as NaN
+        if not bool(same.all()):
+            raise RequestError(
+                f"'{name.removeprefix('runs.')}' of {job.factory.name} differs between two modules built from one "
+                "seed; draw initial values from PyTorch's generator only, so that a run can be repeated"
+            )
+
+
+def _output(job: Job, state: State, split: Split, n_examples: int) -> tuple[Any, Batch]:
+    """Output of the only run for the first examples, runs first, in evaluation mode."""
+    state.stack.eval()
+    (view,) = state.stack.views()
+    batch = split.span(0, n_examples)
+    own, carry = of_run((batch, _first_carry(state, job, batch.valid.shape[1])), 0)
+    with torch.no_grad():
+        output = view(*own.inputs, *carry)
+    if state.carries:
+        expected = [tuple(value.shape) for value in carry]
+        got = [_shapes(part) for part in output] if isinstance(output, tuple | list) else []
+        if len(got) != 2 or got[1] != expected:
+            raise ShapeError(
+                f"{job.factory.name}: expected (output, state), the state a tuple of tensors of shapes {expected} as "
+                f"initial_state gives it, got {type(output).__name__}" + (f" with {got[-1]}" if got else "")
+            )
+        output = output[0]
+    return tree_map(lambda value: None if value is None else value[None], output), batch
+
+
+def _first_carry(state: State, job: Job, batch_size: int) -> Inputs:
+    """The carried state of the only run before the first batch; a module that does not give one is refused."""
+    view: Any = state.stack.views()[0]
+    found = view.initial_state(batch_size) if state.carries and hasattr(view, "initial_state") else None
+    if state.carries and not isinstance(_shapes(found), list):
+        raise RequestError(
+            f"{job.factory.name}: the task '{state.task.spec.kind}' carries a state from batch to batch; the module "
+            "needs initial_state(batch_size), which gives it at the beginning, a tuple of tensors"
+        )
+    return initial_carry(state, batch_size)
+
+
+def _shapes(value: Any) -> Any:
+    """Shapes of the tensors of a tuple; of anything else its type."""
+    if isinstance(value, tuple | list) and value and all(isinstance(part, Tensor) for part in value):
+        return [tuple(part.shape) for part in value]
+    return type(value).__name__
+
+
+def _metrics(task: Task, sums: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return task.metrics_of({name: value.cpu().numpy() for name, value in sums.items()})
+
+
+def _try_scores(job: Job, state: State) -> None:
+    """Metrics and predictions of the first batch of every part that is evaluated."""
+    task, spec = state.task, state.task.spec
+    named = {metric.name for metric in spec.metrics}
+    sums: dict[str, Tensor] = {}
+    kept: dict[str, np.ndarray] = {}
+    for part, split in state.parts.items():
+        if part == "train":
+            continue
+        _, stop = next(split.spans())
+        output, batch = _output(job, state, split, stop)
+        of_part = task.sums(output, batch)
+        if part == "validation":
+            monitored = _metrics(task, of_part)
+            if job.recipe.needs_validation and spec.monitor not in monitored:
+                raise RequestError(
+                    f"the task '{spec.kind}' monitors '{spec.monitor}', which its metrics_of does not give for the "
+                    f"validation part; it gives {', '.join(monitored) or 'nothing'}"
+                )
+            continue
+        sums |= of_part
+        kept |= {name: value.cpu().numpy() for name, value in task.predictions(output, batch).items()}
+    found = _metrics(task, sums)
+    found |= task.final_metrics(kept) if isinstance(task, FinalMetrics) else {}
+    if unknown := sorted(found.keys() - named):
+        raise RequestError(f"the task '{spec.kind}' gives a metric '{unknown[0]}', which its spec does not name")
+    if spec.primary not in found:
+        raise RequestError(f"the task '{spec.kind}' does not give its primary metric '{spec.primary}'")
+    for name, values in {**found, **kept}.items():
+        if np.shape(values)[:1] != (1,):
+            raise ShapeError(
+                f"the task '{spec.kind}' gives '{name}' of shape {np.shape(values)}; expected the runs, here 1, first"
+            )
