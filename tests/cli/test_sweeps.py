@@ -77,7 +77,7 @@ def test_another_sweep_is_another_study(tenfold, tiny: Path, tmp_path: Path) -> 
     [
         ("models.sweep.lr=0.1", "sweep.lr: expected a list of values, got 0.1; write lr = [0.1, ...]"),
         ("models.lr=[0.1, 0.01]", "lr: expected one value, got [0.1, 0.01]; to train with each, put it under"),
-        ("models.sweep.lrr=[0.1, 0.2]", "unknown key 'models.Baseline.sweep.lrr'; did you mean 'lr'?"),
+        ("models.sweep.lrr=[0.1, 0.2]", "unknown key 'models.sweep.lrr'; did you mean 'lr'?"),
         ("models.sweep.lr=[0.1, 'fast']", "sweep.lr: input should be a valid number, got 'fast'"),
         ("models.sweep.lr=[]", "sweep.lr: expected at least one value, got []"),
     ],
