@@ -36,9 +36,7 @@ def test_a_sweep_of_all_models(tenfold, tiny: Path, tmp_path: Path) -> None:
     options = ("--set", "models.sweep.lr=[0.1, 0.01]", "--placement", "stack", "--epochs", "1")
     result = tenfold("run", tiny, *options, "--out", tmp_path / "record")
     assert result.exit_code == 0, result.stderr
-    labels = [
-        f"{model} (lr={rate})" for model in ("Baseline", "Siamese CNN") for rate in ("0.1", "0.01")
-    ]
+    labels = [f"{model} (lr={rate})" for model in ("Baseline", "Siamese CNN") for rate in ("0.1", "0.01")]
     assert list(Results(tmp_path / "record").scores()) == labels
     assert "Baseline: 4 runs, 1 epochs" in result.stderr
     for label in labels:

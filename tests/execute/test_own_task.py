@@ -136,7 +136,9 @@ def test_one_that_cannot_travel_is_trained_here(home: Path) -> None:
     results = tenfold.run(study, out=home / "record", placement="processes", watch=started.append)
     (plan,) = [event.plan for event in started if isinstance(event, ModelStarted)]
     assert plan.placement == "stack"
-    assert plan.reason.startswith("'processes' needs several cores and runs, a CPU, module and task in files of their own")
+    assert plan.reason.startswith(
+        "'processes' needs several cores and runs, a CPU, module and task in files of their own"
+    )
     assert all(np.isfinite(values).all() for values in results.scores().values())
     assert 'kind = "test_one_that_cannot_travel_is_trained_here.<locals>.Local"' in (
         home / "record" / "study.toml"

@@ -195,7 +195,9 @@ def test_stopped_anywhere_it_goes_on_to_the_same_record(
 
 
 @pytest.mark.parametrize("how", ["loop", "processes"])
-def test_placements_agree_on_a_sweep_of_sizes(study: tenfold.Study, whole: tenfold.Results, tmp_path: Path, how: Any) -> None:
+def test_placements_agree_on_a_sweep_of_sizes(
+    study: tenfold.Study, whole: tenfold.Results, tmp_path: Path, how: Any
+) -> None:
     other = tenfold.run(study, out=tmp_path / "other", placement=how)
     for variant in whole.variants:
         mine, its = (each.weights(variant.model, variant=variant.index) for each in (other, whole))

@@ -39,7 +39,7 @@ def build(
         repeats, examples: their numbers.
         diverged: (model, repeat) pairs.
         predictions: the kind that the record names.
-        change: called with (model, arrays) before the predictions are saved.
+        change: called with (model, arrays) before the predictions are saved, the runs of all variants one after the other.
     """
     study = {
         "name": "autoencoders", "repeats": repeats, "task": {"kind": "reconstruct"},
@@ -71,6 +71,9 @@ def build(
                     status = "diverged" if gone else "finished"
                     rows.append(RunRow(variant=variant, repeat=repeat, status=status, epochs=2, scores=scores))
             record.finish_runs(name, rows)
-            record.save_predictions(name, arrays)
+            of_run = arrays.pop("variant")
+            for variant in range(len(sweep)):
+                own = {key: values[of_run == variant] for key, values in arrays.items()}
+                record.save_predictions(name, own, variant=variant)
         record.finish()
     return folder

@@ -59,6 +59,14 @@ def study_of(models: list[dict[str, Any]], repeats: int, quick: bool) -> dict[st
     }
 
 
+def save_variants(record: Record, name: str, arrays: dict[str, Any]) -> None:
+    """Save the predictions of all variants of a model, a file each; "variant" says whose each run is."""
+    of_run = arrays["variant"]
+    for index in range(int(of_run.max()) + 1):
+        own = {key: values[of_run == index] for key, values in arrays.items() if key != "variant"}
+        record.save_predictions(name, own, variant=index)
+
+
 def task_meta(kind: str, predictions: str, **labels: list[str]) -> dict[str, Any]:
     """What a study saves about its task."""
     return {
@@ -188,7 +196,6 @@ def _predictions(rng: np.random.Generator, accuracy: np.ndarray, gone: np.ndarra
     arrays: dict[str, Any] = {
         "probability": probability,
         "target": target,
-        "variant": np.zeros(runs, np.int32),
         "repeat": np.arange(runs),
     }
     if digits:
@@ -253,7 +260,7 @@ def build_match(
     """Write the record; ``diverged`` names (model, repeat) pairs, or is "all".
 
     ``sweep`` holds the swept values of each variant, the same for all models. ``change`` is called with (model, arrays)
-    of each model's predictions before they are saved.
+    of each model's predictions before they are saved, the runs of all variants one after the other.
     """
     study: dict[str, Any] = {
         "name": "match",
@@ -285,7 +292,7 @@ def build_match(
             _match_runs(record, name, arrays, gone, episodes)
             saved[name] = arrays
             if predictions:
-                record.save_predictions(name, arrays)
+                save_variants(record, name, arrays)
         if predictions:
             record.save_gallery(_match_gallery(saved, candidates))
         labels = {"class": ["a", "b"], "group": list(ALPHABETS)} if groups else {}
@@ -381,7 +388,7 @@ def build_sequences(
     """Write the record; ``diverged`` names (model, repeat) pairs, or is "all".
 
     ``sweep`` holds the swept values of each variant, the same for all models. ``change`` is called with (model, arrays)
-    of each model's predictions before they are saved.
+    of each model's predictions before they are saved, the runs of all variants one after the other.
     """
     study: dict[str, Any] = {
         "name": "sensors",
@@ -408,7 +415,7 @@ def build_sequences(
                 change(name, arrays)
             _sequence_runs(record, name, arrays, gone, (epochs if trained else 0, validation), rng)
             if predictions:
-                record.save_predictions(name, arrays)
+                save_variants(record, name, arrays)
         if predictions:
             record.save_gallery(_sequence_gallery(np.random.default_rng(4), len(classes), len(models)))
         people = [f"person {number + 1}" for number in range(PEOPLE)]

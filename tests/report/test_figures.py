@@ -115,8 +115,8 @@ def test_runs_of_one_class_alone_have_no_figure_of_roc_curves(example, tmp_path)
     from tenfold.report.figures import confusion, roc
 
     class OneClass(Reader):
-        def predictions(self, model):
-            arrays = super().predictions(model)
+        def predictions(self, model, *, variant=0):
+            arrays = super().predictions(model, variant=variant)
             return arrays | {"target": np.ones_like(arrays["target"])}
 
     results = OneClass(example.build(tmp_path / "s", models={"Net": (0.9, 0.02, True, 3, None)}, repeats=2))

@@ -146,13 +146,13 @@ def test_one_repeat_has_no_deviation(example, tmp_path):
 
 def test_settings_of_a_sweep_are_rows_of_their_own(example, tmp_path):
     folder = example.build_match(tmp_path / "s", models={"Net": 0.8}, sweep=({"lr": 1}, {"lr": 2}), diverged=())
-    figure, arrays = drawn(episodes, folder), Reader(folder).predictions("Net")
+    figure, results = drawn(episodes, folder), Reader(folder)
     labels = [text for text in texts(figure) if text.startswith("Net (")]
     assert sorted(labels) == ["Net (lr=1)", "Net (lr=2)"]
     for label, row in zip(labels, rows_of_dots(figure), strict=True):
-        mine = arrays["variant"] == ["Net (lr=1)", "Net (lr=2)"].index(label)
-        assert mine.sum() == 4
-        np.testing.assert_allclose(row, 100 * (arrays["episode_place"][mine] > 0).mean((0, 2)))
+        places = results.predictions("Net", variant=["Net (lr=1)", "Net (lr=2)"].index(label))["episode_place"]
+        assert len(places) == 4
+        np.testing.assert_allclose(row, 100 * (places > 0).mean((0, 2)))
 
 
 @WIDTHS
@@ -474,7 +474,7 @@ def test_arrays_of_another_task_are_no_figure(example, tmp_path):
     ) as record:  # fmt: skip
         record.finish_runs("a", [RunRow(variant=0, repeat=0, status="finished", epochs=1, scores={"top1": 0.5})])
         arrays = {"pool": np.zeros((1, 40)), "pool_class": np.zeros((1, 40)), "episode_place": np.zeros((1, 5))}
-        record.save_predictions("a", arrays | {"variant": np.array([0]), "repeat": np.array([0])})
+        record.save_predictions("a", arrays | {"repeat": np.array([0])})
     results = Reader(tmp_path / "s")
     assert embedding.collect(results) is None
     assert episodes.collect(results) is None

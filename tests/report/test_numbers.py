@@ -168,8 +168,8 @@ class Only(Reader):
     def meta(self, name: str):
         return None if name == "task" else super().meta(name)
 
-    def predictions(self, model: str):
-        return self._only(super().predictions(model))
+    def predictions(self, model: str, *, variant: int = 0):
+        return self._only(super().predictions(model, variant=variant))
 
     def gallery(self):
         return self._only(super().gallery())
@@ -187,7 +187,7 @@ def test_a_figure_needs_the_arrays_that_it_names_and_no_others(request, kind):
             continue
         sufficient = []
         for names in entry.arrays:
-            needed = {*names, "variant", "repeat"}
+            needed = {*names, "repeat"}
             if entry.collect(Only(folder, needed.__contains__)) is not None:
                 sufficient.append(names)
                 for missing in names:

@@ -53,11 +53,11 @@ def texts(figure: Figure) -> list[str]:
 
 def tidy(results: Reader, model: str, variant: int = 0) -> pd.DataFrame:
     """One row per test window of the runs that did not diverge, without rows that only fill up."""
-    arrays = results.predictions(model)
+    arrays = results.predictions(model, variant=variant)
     gone = {run.repeat for run in results.runs if run.variant == Variant(model, variant) and run.status == "diverged"}
     frames = []
-    for run, (index, repeat) in enumerate(zip(arrays["variant"].tolist(), arrays["repeat"].tolist(), strict=True)):
-        if index == variant and repeat not in gone:
+    for run, repeat in enumerate(arrays["repeat"].tolist()):
+        if repeat not in gone:
             columns = {name: arrays[name][run] for name in ("target", "prediction", "group") if name in arrays}
             frames.append(pd.DataFrame(columns | {"repeat": repeat}))
     frame = pd.concat(frames)
@@ -509,8 +509,8 @@ def test_accuracy_by_steps_is_the_mean_over_sound_repeats_and_missing_parts_are_
     order = [(m, variant) for variant in (0, 1) for m in ("BiLSTM 64", "Random forest", "GRU", "RNN")]
     assert len(lines) == len(order)
     for (model, variant), line in zip(order, lines, strict=True):
-        arrays = results.predictions(model)
-        mine = (arrays["variant"] == variant) & ~((arrays["repeat"] == 0) & (model == "RNN"))
+        arrays = results.predictions(model, variant=variant)
+        mine = (arrays["repeat"] > 0) | (model != "RNN")
         expected = 100 * arrays["seen_accuracy"][mine].mean(0)
         there = np.isfinite(expected)
         assert there.sum() == (1 if model == "Random forest" else 8)
@@ -526,8 +526,8 @@ def test_gradients_are_averaged_as_logarithms(sequence_report):
     order = [(m, variant) for variant in (0, 1) for m in ("BiLSTM 64", "GRU", "RNN")]
     assert len(lines) == len(order)  # a forest has none
     for (model, variant), line in zip(order, lines, strict=True):
-        arrays = results.predictions(model)
-        mine = (arrays["variant"] == variant) & ~((arrays["repeat"] == 0) & (model == "RNN"))
+        arrays = results.predictions(model, variant=variant)
+        mine = (arrays["repeat"] > 0) | (model != "RNN")
         expected = gmean(arrays["gradient_norm"][mine], axis=0)
         np.testing.assert_allclose(10 ** np.asarray(line.get_ydata()), expected)
         assert f"{expected[0] / expected[-1]:.1g}" in texts(figure)
@@ -643,7 +643,7 @@ def test_a_task_of_ones_own_has_the_figures_whose_arrays_it_saves(example, tmp_p
         rng = np.random.default_rng(0)
         arrays = example._sequence_arrays(rng, 0.8, ({},), 2, 3, True)
         example._sequence_runs(record, "Net", arrays, np.zeros(2, bool), (8, True), rng)
-        record.save_predictions("Net", arrays)
+        example.save_variants(record, "Net", arrays)
     results = Reader(tmp_path / "s")
     drawn_here = {"strips", "curves", "loss_curves", "confusion", "groups", "classes", "steps_seen", "gradient_norms"}
     for entry in FIGURES:
