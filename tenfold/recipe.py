@@ -190,11 +190,6 @@ class Config:
         return {name: getattr(self.recipe, name) for name in self.recipe.data_values}
 
     @property
-    def protocol(self) -> dict[str, Any]:
-        """The swept settings by which the data are divided."""
-        return {name: value for name, value in self.swept.items() if name in self.recipe.data_values}
-
-    @property
     def alike(self) -> Hashable:
         """What all runs of one stack must share: equal for configs whose recipes differ in settings per run only."""
         recipe = self.recipe

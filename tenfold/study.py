@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 
@@ -205,10 +205,7 @@ def _open_record(folder: Path, study: Study, task: Task, jobs: Mapping[str, Job]
         metrics=[dataclasses.asdict(metric) for metric in (*spec.metrics, OBJECTIVE)],
         command=command or f"tenfold.run({study.name!r})",
         quick=study.is_quick,
-        variants={
-            name: [{"swept": config.swept, "protocol": config.protocol} for config in configs_of(job)]
-            for name, job in jobs.items()
-        },
+        variants=_variants(jobs),
     )
     record.save_meta("task", {"kind": spec.kind, "predictions": spec.predictions} | dataclasses.asdict(info))
     save_models(record, jobs, type(task))
@@ -216,6 +213,21 @@ def _open_record(folder: Path, study: Study, task: Task, jobs: Mapping[str, Job]
     with contextlib.suppress(ValueError):  # another drive
         record.save_meta("base", os.path.relpath(study.base.resolve(), folder.resolve()))
     return record
+
+
+def _variants(jobs: Mapping[str, Job]) -> dict[str, list[dict[str, Any]]]:
+    """What was swept in each config of each model, and by which settings its data are divided, where these differ
+    within the study: swept ones, and those that the tables of two models set to different values.
+    """
+    configs = {name: configs_of(job) for name, job in jobs.items()}
+    every = [config.data for own in configs.values() for config in own]
+    differing = [name for name in every[0] if any(data[name] != every[0][name] for data in every)]
+    return {
+        name: [
+            {"swept": config.swept, "protocol": {key: config.data[key] for key in differing}} for config in own
+        ]
+        for name, own in configs.items()
+    }
 
 
 def _finish(record: Record, study: Study, task: Task, jobs: Mapping[str, Job], device: str) -> None:

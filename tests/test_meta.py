@@ -53,7 +53,7 @@ ARROWS = {
     "config": "tasks models recipe errors published",
     "events": "execute",
     "train_model": "events record tasks train execute",
-    "export": "datasets errors models own_files recipe record retrieval sampling",
+    "export": "datasets errors models own_files recipe record retrieval sampling seeds",
     "study": "tasks models train execute record recipe sampling errors config environment events train_model export",
     "cli": "study events config report record recipe published metrics stats tasks models datasets errors execute "
     "tenfold",

@@ -15,6 +15,8 @@ __all__ = ["prepared"]
 
 Arrays = tuple[np.ndarray, ...]
 
+_EMPTY = "expected at least one example, got none"
+
 
 def prepared(data: Any, spec: Mapping[str, Any]) -> Arrays:
     """Inputs as float32 arrays, examples first.
@@ -26,19 +28,27 @@ def prepared(data: Any, spec: Mapping[str, Any]) -> Arrays:
     Raises:
         ShapeError, RequestError: if the data do not fit the study.
     """
-    return _KINDS[spec["kind"]](data, spec)
+    arrays = _KINDS[spec["kind"]](data, spec)
+    if any(array.ndim == 0 or len(array) != len(arrays[0]) for array in arrays):
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise ShapeError(f"expected arrays with the same number of examples on the first axis, got {shapes}")
+    if not len(arrays[0]):
+        raise ShapeError(_EMPTY)
+    return arrays
 
 
 def _images(data: Any, spec: Mapping[str, Any]) -> Arrays:
     """Images (n, channels, height, width) from 0 to 1."""
-    images = [_image(image, spec) for image in _several(data, _is_one_image)]
+    # Three channels of one image, where the study's are in colour, and not three grey images.
+    one = isinstance(data, np.ndarray) and data.ndim == 3 and spec["channels"] == data.shape[0] == 3
+    images = [_image(image, spec) for image in _several(data, one or _is_one_image(data))]
     return (np.stack(images),)
 
 
 def _image(image: Any, spec: Mapping[str, Any]) -> np.ndarray:
     if isinstance(image, str | Path) or hasattr(image, "getpixel"):
         image = _read(image, colour=spec["channels"] == 3)
-    array = np.asarray(image)
+    array = _array(image)
     if array.ndim == 2:
         array = array[None]
     elif array.ndim == 3 and array.shape[0] not in (1, 3) and array.shape[2] in (1, 3):
@@ -52,6 +62,11 @@ def _image(image: Any, spec: Mapping[str, Any]) -> np.ndarray:
         raise ShapeError(f"expected an image of integers from 0 to 255 or of fractions, got {array.dtype}")
     array = datasets.with_channels(array, spec["channels"])
     if spec["size"] is not None:
+        if min(array.shape[1:]) < spec["size"]:
+            raise ShapeError(
+                f"expected an image of at least {spec['size']} x {spec['size']} pixels, to which the study's were "
+                f"averaged down, got {array.shape[1]} x {array.shape[2]}"
+            )
         return datasets.average_down(array, spec["size"])
     if array.shape[1:] != (spec["height"], spec["width"]):
         raise ShapeError(
@@ -80,22 +95,30 @@ def _is_one_image(data: Any) -> bool:
 
 def _pairs(data: Any, spec: Mapping[str, Any]) -> Arrays:
     """Pairs of grey images (n, 2, height, width) from 0 to 1."""
-    one = _is_one_pair(data)
-    pairs = [data] if one else list(data)
-    if any(len(pair) != 2 for pair in pairs):
-        raise ShapeError("expected pairs of images: (first, second), or an array of shape (n, 2, height, width)")
+    pairs = _several(data, _is_one_pair(data))
+    for pair in pairs:
+        if isinstance(pair, str | Path) or not hasattr(pair, "__len__") or len(pair) != 2:
+            got = f"one of shape {np.shape(pair)}" if isinstance(pair, np.ndarray) else f"{type(pair).__name__}"
+            raise ShapeError(
+                f"expected pairs of images: (first, second), or an array of shape (n, 2, height, width), got {got}"
+            )
     return (np.stack([np.concatenate([_image(image, spec) for image in pair]) for pair in pairs]),)
 
 
 def _is_one_pair(data: Any) -> bool:
     if isinstance(data, np.ndarray):
         return data.ndim == 3
-    return len(data) == 2 and all(_is_one_image(image) for image in data)
+    return isinstance(data, list | tuple) and len(data) == 2 and all(map(_is_image_of_pair, data))
+
+
+def _is_image_of_pair(data: Any) -> bool:
+    """An array (2, height, width) is a pair, and any other of three axes an image with its channels."""
+    return _is_one_image(data) or (isinstance(data, np.ndarray) and data.ndim == 3 and data.shape[0] in (1, 3))
 
 
 def _windows(data: Any, spec: Mapping[str, Any]) -> Arrays:
     """Windows (n, steps, channels), and their lengths (n,) where windows differ in length."""
-    windows = [window for recording in _several(data, _is_one_recording) for window in _cut(recording, spec)]
+    windows = [window for recording in _several(data, _is_one_recording(data)) for window in _cut(recording, spec)]
     if not spec["varying"]:
         return (np.stack(windows),)
     lengths = np.array([len(window) for window in windows])
@@ -110,17 +133,20 @@ def _is_one_recording(data: Any) -> bool:
 
 
 def _cut(recording: Any, spec: Mapping[str, Any]) -> list[np.ndarray]:
-    signals = np.asarray(recording, dtype=np.float32)
+    signals = _array(recording)
+    signals = signals.astype(np.float32) if signals.dtype.kind in "buif" else signals
     recorded = list(spec["recorded"])
-    if signals.ndim != 2 or signals.shape[1] != len(recorded):
+    if signals.ndim != 2 or signals.shape[1] != len(recorded) or signals.dtype != np.float32:
         raise ShapeError(
             f"expected a recording of shape (samples, {len(recorded)} channels: {', '.join(recorded)}), got "
-            f"{signals.shape}"
+            f"{signals.shape}{'' if signals.dtype == np.float32 else f' of {signals.dtype}'}"
         )
     if not np.isfinite(signals).all():
         raise RequestError("a recording holds numbers that are not finite; cut it there, or fill the gap")
     signals = datasets.select_channels(signals, recorded, spec["channels"], "the recording")
     if spec["window"] is None and spec["varying"]:
+        if not len(signals):
+            raise ShapeError("expected a recording of at least 1 sample, got 0")
         return [signals]
     window, overlap = (spec["window"], spec["overlap"]) if spec["window"] else (spec["steps"], 0.0)
     if len(signals) < window:
@@ -131,16 +157,27 @@ def _cut(recording: Any, spec: Mapping[str, Any]) -> list[np.ndarray]:
 
 def _arrays(data: Any, spec: Mapping[str, Any]) -> Arrays:
     """Arrays as the modules take them; bytes are scaled to 0..1, as ``TensorSource`` does."""
-    arrays = [np.asarray(part) for part in (data if isinstance(data, tuple) else (data,))]
+    arrays = [_array(part) for part in (data if isinstance(data, tuple) else (data,))]
     scaled = [part.astype(np.float32) / 255 if part.dtype == np.uint8 else part for part in arrays]
     return tuple(part.astype(np.float32) if part.dtype.kind == "f" else part for part in scaled)
 
 
-def _several(data: Any, is_one: Callable[[Any], bool]) -> list[Any]:
-    found = [data] if is_one(data) else list(data)
+def _several(data: Any, is_one: bool) -> list[Any]:
+    if is_one:
+        return [data]
+    if not hasattr(data, "__iter__") or (isinstance(data, np.ndarray) and not data.ndim):
+        raise ShapeError(f"expected one example or several, got {type(data).__name__}")
+    found = list(data)
     if not found:
-        raise ShapeError("expected at least one example, got none")
+        raise ShapeError(_EMPTY)
     return found
+
+
+def _array(data: Any) -> np.ndarray:
+    try:
+        return np.asarray(data)
+    except ValueError as error:  # lists of different lengths
+        raise ShapeError(f"expected an array, got a list that is none: {error}") from error
 
 
 _KINDS: dict[str, Callable[[Any, Mapping[str, Any]], Arrays]] = {

@@ -17,6 +17,7 @@ from tenfold.export._models import factory_of
 from tenfold.record import Reader, Variant
 from tenfold.retrieval import Matcher
 from tenfold.sampling import Standardise
+from tenfold.seeds import derive
 
 __all__ = ["Answers", "Results", "Winner"]
 
@@ -100,7 +101,9 @@ class Winner:
             RequestError: if that repeat was not trained, or the module cannot be built from the record.
         """
         row = self._row(repeat)
-        module = factory_of(self.results, self.variant).build(0)
+        # From the run's own seed: a buffer that is not in the state_dict is drawn as it was in training.
+        seed = derive(self.results.study["seed"], self.variant.model, repeat, "weights")
+        module = factory_of(self.results, self.variant).build(seed)
         weights = self.results.weights(self.variant.model, variant=self.variant.index)
         tensors = {name: torch.from_numpy(np.array(value[row])) for name, value in weights.items()}
         floating = [tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()]
@@ -116,7 +119,12 @@ class Winner:
             repeats: which.
         """
         inputs = prepared(data, self._task["inputs"])
-        return [_forward(self._steps(repeat), inputs) for repeat in self._chosen(repeats)]
+        steps = [self._steps(repeat) for repeat in self._chosen(repeats)]
+        try:
+            return [_forward(each, inputs) for each in steps]
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:  # whatever a module says of wrong shapes
+            shapes = ", ".join(str(array.shape) for array in inputs)
+            raise RequestError(f"{self.variant.label} failed on inputs of shape {shapes}: {error}") from error
 
     def predict(self, data: Any, *, repeats: Literal["all"] | int | Sequence[int] = "all") -> Answers:
         """Answers with their probabilities on new data, by one repeat or several together.
@@ -179,7 +187,7 @@ class Winner:
     def _chosen(self, repeats: Literal["all"] | int | Sequence[int]) -> Sequence[int]:
         if repeats == "all":
             repeats = self.repeats
-        chosen = [repeats] if isinstance(repeats, int) else list(repeats)
+        chosen = [int(repeats)] if isinstance(repeats, int | np.integer) else list(repeats)
         if not chosen:
             raise RequestError(f"no repeat of {self.variant.label} was trained to its end")
         return chosen

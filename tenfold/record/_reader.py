@@ -194,8 +194,8 @@ class Reader:
 
     @cached_property
     def protocols(self) -> dict[str, Settings]:
-        """Variant label -> the swept settings by which its data are divided, such as ``(("split", "group"),)``; empty
-        where nothing of the kind was swept.
+        """Variant label -> the settings by which its data are divided, such as ``(("split", "group"),)``; empty where
+        they are the same in the whole study.
         """
         return {variant.label: variant.protocol for variant in self.variants}
 

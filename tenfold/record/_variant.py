@@ -27,7 +27,8 @@ class Variant:
         model: its name.
         index: its place among the variants of the model, counted from 0.
         swept: names and values of the settings that were swept for this model; empty without a sweep. Lists are tuples.
-        protocol: the part of ``swept`` by which the data are divided, such as the kind of split.
+        protocol: settings by which the data are divided, such as the kind of split, where they differ within the study;
+            swept ones, and those that are set for a whole model.
     """
 
     model: str
@@ -66,7 +67,7 @@ def variants_of(
         models: names, in order.
         variants: model -> one ``{"swept": {...}, "protocol": {...}}`` for each variant; either key may be missing.
     Raises:
-        RecordError: an unknown model or key, a protocol that is no part of what was swept, or two variants with one
+        RecordError: an unknown model or key, a protocol that contradicts what was swept, or two variants with one
             label.
     Example:
         >>> [variant.label for variant in variants_of(["CNN", "MLP"], {"CNN": [{"swept": {"lr": 0.1}}]})]
@@ -96,8 +97,10 @@ def _variant(model: str, index: int, entry: Mapping[str, Any]) -> Variant:
             raise RecordError(f"variant {index} of '{model}': unknown key '{key}'; known: protocol, swept")
     swept, protocol = (normal_json(entry.get(key, {})) for key in ("swept", "protocol"))
     for name, value in protocol.items():
-        if name not in swept or swept[name] != value:
-            raise RecordError(f"variant {index} of '{model}': '{name}' of the protocol is not among the swept values.")
+        if swept.get(name, value) != value:
+            raise RecordError(
+                f"variant {index} of '{model}': '{name}' is {value!r} in the protocol and {swept[name]!r} in the sweep."
+            )
         if isinstance(value, dict):
             raise RecordError(f"variant {index} of '{model}': '{name}' of the protocol is a table; expected a value.")
     return Variant(model, index, _settings(swept), _settings(protocol))

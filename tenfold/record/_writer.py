@@ -122,8 +122,8 @@ class Record:
             command: what the user typed.
             quick: True for a study reduced by ``--quick``.
             variants: model -> one ``{"swept": {...}, "protocol": {...}}`` for each of its variants, in order: the
-                values that were swept, and those among them by which the data are divided. A model that is not named
-                has one variant without a sweep.
+                values that were swept, and the settings by which the data are divided, where these differ within the
+                study. A model that is not named has one variant without either.
         Raises:
             RecordError: the folder holds a record or other files, is in use, or cannot be written; or the variants are
                 not those of the models.

@@ -43,12 +43,11 @@ def test_a_grid_has_every_combination_in_order() -> None:
     assert configs[2].options == {"hidden": 3, "dropout": 0.5}
 
 
-def test_a_sweep_over_what_the_data_depend_on_is_a_protocol() -> None:
+def test_what_the_data_depend_on_is_in_the_config_swept_or_not() -> None:
     configs = configs_of(SequenceRecipe(), {}, {"lr": [0.1, 0.2], "split": ["group", "window"]})
-    assert [config.protocol for config in configs] == [{"split": "group"}, {"split": "window"}] * 2
     assert [config.data for config in configs] == [{"split": "group"}, {"split": "window"}] * 2
     (alone,) = configs_of(SequenceRecipe(split="group"), {}, {})
-    assert (alone.data, alone.protocol) == ({"split": "group"}, {})
+    assert (alone.data, alone.swept) == ({"split": "group"}, {})
 
 
 @pytest.mark.parametrize(
