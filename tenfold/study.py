@@ -223,9 +223,7 @@ def _variants(jobs: Mapping[str, Job]) -> dict[str, list[dict[str, Any]]]:
     every = [config.data for own in configs.values() for config in own]
     differing = [name for name in every[0] if any(data[name] != every[0][name] for data in every)]
     return {
-        name: [
-            {"swept": config.swept, "protocol": {key: config.data[key] for key in differing}} for config in own
-        ]
+        name: [{"swept": config.swept, "protocol": {key: config.data[key] for key in differing}} for config in own]
         for name, own in configs.items()
     }
 

@@ -15,7 +15,6 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import log_loss
 
 import tenfold
-from tenfold import datasets
 from tenfold.config import ModelSettings
 from tenfold.errors import RequestError, ShapeError, StudyError, TrainingError
 from tenfold.events import EpochDone, Message, ModelStarted
@@ -25,8 +24,8 @@ from tenfold.recipe import Config, Recipe
 from tenfold.report._facts import placement_rows
 from tenfold.report._tables import metric_rows
 from tenfold.report.figures import curves
-from tenfold.seeds import derive
 from tenfold.sampling import Part, Split
+from tenfold.seeds import derive
 from tenfold.tasks import TASKS, ComparePairs
 from tenfold.train import Job, RunId
 

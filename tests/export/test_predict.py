@@ -125,7 +125,9 @@ def test_every_network_of_every_repeat_gives_its_recorded_predictions_again(move
                 np.testing.assert_allclose(embedded, expected, rtol=0, atol=1e-5, err_msg=said)
                 continue
             items, valid = moved.test_items(config, repeat)
-            answers = winner.predict([item for item, counts in zip(items, valid, strict=True) if counts], repeats=repeat)
+            answers = winner.predict(
+                [item for item, counts in zip(items, valid, strict=True) if counts], repeats=repeat
+            )
             assert answers.of_repeats.shape[0] == 1
             if kind == "binary":
                 expected, found = kept["probability"][row][valid], answers.probability[:, 1]
@@ -184,7 +186,9 @@ def test_estimators_of_a_study_have_no_modules(moved: Moved) -> None:
     for variant in moved.results.variants:
         if variant.model in fitted:
             items, _ = moved.test_items(config, 0)
-            message = rf"^{re.escape(variant.label)} is an estimator \(.*\): it has no weights, and the record keeps its"
+            message = (
+                rf"^{re.escape(variant.label)} is an estimator \(.*\): it has no weights, and the record keeps its"
+            )
             with pytest.raises(RequestError, match=message):
                 moved.results.winner(variant.label).predict(items[:2])
 
@@ -247,7 +251,14 @@ def test_a_module_of_ones_own_needs_neither_its_file_nor_its_place(tmp_path: Pat
     raw = {
         "name": "mine",
         "repeats": 2,
-        "task": {"kind": "compare-pairs", "data": "digits", "size": 8, "train": 60, "test": 40, "pixels": "standardised"},
+        "task": {
+            "kind": "compare-pairs",
+            "data": "digits",
+            "size": 8,
+            "train": 60,
+            "test": 40,
+            "pixels": "standardised",
+        },
         "train": {"epochs": 2, "batch_size": 20},
         "models": [{"name": "Mine", "module": "mine.py:MyNet", "sweep": {"hidden": [4, 7]}}],
     }
@@ -261,9 +272,7 @@ def test_a_module_of_ones_own_needs_neither_its_file_nor_its_place(tmp_path: Pat
             pairs, _ = moved.test_items(config, row)
             kept = moved.results.predictions("Mine", variant=variant.index)
             assert kept is not None
-            found, labels = in_another_process(
-                moved.folder, pairs, variant.label, tmp_path / f"{variant.index} {row}"
-            )
+            found, labels = in_another_process(moved.folder, pairs, variant.label, tmp_path / f"{variant.index} {row}")
             np.testing.assert_allclose(found["of_repeats"][row, :, 1], kept["probability"][row], rtol=0, atol=1e-5)
             assert labels == ["first > second", "first ≤ second"]
     assert moved.results.weights("Mine", variant=1)["layers.0.weight"].shape == (2, 7, 128)
@@ -375,7 +384,9 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tenfold.Results:
             "channels": ["z", "x + y"],
         },
         "train": {"epochs": 1, "batch_size": 10},
-        "models": [{"name": "GRU", "module": "recurrent-classifier", "cell": "gru", "units": 4, "layers": 1, "hidden": []}],
+        "models": [
+            {"name": "GRU", "module": "recurrent-classifier", "cell": "gru", "units": 4, "layers": 1, "hidden": []}
+        ],
     }
     return tenfold.run(tenfold.parse_study(raw, base=folder), out=folder / "record", placement="loop")
 
@@ -390,7 +401,10 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tenfold.Results:
         (np.zeros(30), r"^expected a recording of shape \(samples, 3 channels: x, y, z\), got \(\)$"),
         (np.zeros((29, 3)), r"^expected a recording of at least 30 samples, got 29$"),
         (np.full((40, 3), np.nan), r"^a recording holds numbers that are not finite; cut it there, or fill the gap$"),
-        (np.full((40, 3), "a"), r"^expected a recording of shape \(samples, 3 channels: x, y, z\), got \(40, 3\) of <U1$"),
+        (
+            np.full((40, 3), "a"),
+            r"^expected a recording of shape \(samples, 3 channels: x, y, z\), got \(40, 3\) of <U1$",
+        ),
     ],
 )
 def test_recordings_that_do_not_fit(recorded: tenfold.Results, data: Any, message: str) -> None:
@@ -427,7 +441,10 @@ def embeddings(tmp_path_factory: pytest.TempPathFactory) -> tenfold.Results:
     [
         ([], r"^expected at least one example, got none$"),
         (np.zeros((2, 2, 8, 8)), r"^expected an image of shape .* with 1 or 3 channels, got \(2, 8, 8\)$"),
-        (np.zeros((5, 3, 2)), r"^expected an image of at least 4 x 4 pixels, to which the study's were averaged down, "),
+        (
+            np.zeros((5, 3, 2)),
+            r"^expected an image of at least 4 x 4 pixels, to which the study's were averaged down, ",
+        ),
         (5, r"^expected one example or several, got int$"),
         ("nowhere.png", r"^nowhere\.png: cannot be read as an image \("),
     ],
@@ -438,5 +455,7 @@ def test_images_that_do_not_fit(embeddings: tenfold.Results, data: Any, message:
 
 
 def test_embeddings_have_no_classes_to_choose_from(embeddings: tenfold.Results) -> None:
-    with pytest.raises(RequestError, match=r"^predict: the task 'match' has no classes to choose from; use matcher\(\)$"):
+    with pytest.raises(
+        RequestError, match=r"^predict: the task 'match' has no classes to choose from; use matcher\(\)$"
+    ):
         embeddings.winner("E").predict(np.zeros((1, 8, 8)))
