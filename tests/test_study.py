@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +27,6 @@ class Net(nn.Module):
         logits = self.layers(pairs)
         return logits if float(logits.detach().sum()) > 0 else 1.1 * logits  # so that it cannot be stacked
 """
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    before, setter = torch.get_num_threads(), torch.set_num_threads
-    torch.set_num_threads(1)
-    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
-    yield
-    setter(before)
 
 
 @pytest.fixture
@@ -128,3 +118,75 @@ def test_more_repeats_keep_the_first_ones(study: tenfold.Study, tmp_path: Path) 
         tenfold.run(study, out=tmp_path / str(n), placement="loop", repeats=n).scores("loss")["net"] for n in (2, 4)
     )
     assert few.tobytes() == many[:2].tobytes()
+
+
+# -- models whose data are divided in different ways -------------------------------------------------------------------
+
+
+def divided(folder: Path, *tables: dict[str, Any], **train: Any) -> tenfold.Results:
+    """A study of windows of ten groups; each table is a model's."""
+    numbers = np.random.default_rng(0)
+    np.savez(
+        folder / "signals.npz",
+        signals=numbers.normal(size=(1200, 2)).astype(np.float32),
+        starts=np.arange(0, 1200, 20),
+        lengths=np.full(60, 20),
+        labels=np.arange(60) % 2,
+        channels=np.array(["x", "y"]),
+        class_names=np.array(["rest", "walk"]),
+        groups=np.arange(60) // 6,
+        group_names=np.array(list("abcdefghij")),
+    )
+    raw = {
+        "name": "divided",
+        "repeats": 3,
+        "task": {"kind": "classify-sequences", "data": "signals.npz"},
+        "train": {"epochs": 1, "batch_size": 10} | train,
+        "models": [
+            {"module": "recurrent-classifier", "units": 3, "layers": 1, "hidden": []} | table for table in tables
+        ],
+    }
+    return tenfold.run(tenfold.parse_study(raw, base=folder), out=folder / "record", placement="loop")
+
+
+def compared(results: tenfold.Results) -> set[frozenset[str]]:
+    return {frozenset((verdict.first, verdict.second)) for verdict in results.compare()}
+
+
+def test_models_with_different_fixed_splits_are_not_compared(tmp_path: Path) -> None:
+    """Their tests are on other examples, whatever their labels say."""
+    results = divided(
+        tmp_path,
+        {"name": "by group", "split": "group"},
+        {"name": "by window", "split": "window"},
+        {"name": "also by window", "split": "window"},
+    )
+    assert [variant.label for variant in results.variants] == ["by group", "by window", "also by window"]
+    assert results.protocols == {
+        "by group": (("split", "group"),),
+        "by window": (("split", "window"),),
+        "also by window": (("split", "window"),),
+    }
+    assert compared(results) == {frozenset(("by window", "also by window"))}
+    ranking = [entry.label for entry in results.ranking()]
+    assert ranking[0] == "by group"  # those of the first protocol come first
+    assert " of those with split=group" in results.verdict_words().headline
+    assert "by group" in tenfold.write_report(results.folder).read_text(encoding="utf-8")
+
+
+def test_a_fixed_split_is_compared_with_the_same_of_a_sweep(tmp_path: Path) -> None:
+    results = divided(
+        tmp_path, {"name": "fixed", "split": "window"}, {"name": "swept", "sweep": {"split": ["group", "window"]}}
+    )
+    assert compared(results) == {
+        frozenset(("fixed", "swept (split=window)")),
+        frozenset(("swept (split=group)", "swept (split=window)")),
+    }
+
+
+@pytest.mark.parametrize("train", [{}, {"split": "window"}, {"sweep": {"split": ["window"]}}])
+def test_one_split_for_all_is_no_protocol(tmp_path: Path, train: dict[str, Any]) -> None:
+    results = divided(tmp_path, {"name": "A"}, {"name": "B", "units": 4}, **train)
+    assert set(results.protocols.values()) == {()}
+    assert len(compared(results)) == 1
+    assert "of those with" not in results.verdict_words().headline

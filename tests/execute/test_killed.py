@@ -25,7 +25,7 @@ STUDY = {
     "task": {"kind": "compare-pairs", "data": "digits", "size": 8, "train": 100, "test": 40, "validation": 0.2},
     "train": {"epochs": 15, "batch_size": 20, "compile": "never"},
     "models": [
-        {"name": "dense", "module": "baseline", "schedule": "one-cycle"},
+        {"name": "dense", "module": "baseline", "schedule": "one-cycle", "sweep": {"hidden": [16, 32]}},
         {"name": "recurrent", "module": "siamese-rnn", "auxiliary": [0.8, 0.8, 1.0], "patience": 5, "lr": 0.01},
         {
             "name": "deep",

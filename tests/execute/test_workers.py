@@ -172,7 +172,6 @@ def test_what_lives_in_the_main_script_is_not_portable() -> None:
 import functools
 from torch import nn
 from tenfold.models import ModelFactory
-from tenfold.recipe import Recipe
 from tenfold.train import Job
 from tenfold.execute._workers import portable
 
@@ -180,14 +179,14 @@ class Main(nn.Module):
     pass
 
 def job(source):
-    return Job("m", source, Recipe(), (), 0, "vmap", 1)
+    return Job("m", source, (), 0, "vmap", 1)
 
 print(portable(job(ModelFactory(Main))), portable(job(ModelFactory(functools.partial(Main)))),
       portable(job(ModelFactory(nn.Linear, {"kind": Main}))), portable(job(ModelFactory(functools.partial(nn.Linear)))))
 """
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["False", "False", "False", "True"]
-    assert portable(Job("m", ModelFactory(functools.partial(nn.Linear)), None, (), 0, "vmap", 1))  # type: ignore[arg-type]
+    assert portable(Job("m", ModelFactory(functools.partial(nn.Linear)), (), 0, "vmap", 1))
 
 
 SCRIPT = """
@@ -263,7 +262,7 @@ def test_a_script_without_a_main_guard_spreads_what_it_can(tmp_path: Path) -> No
         "here": "stack",
         "file": "processes",
     }
-    assert "a module in a file of its own; stacked instead" in plans["here"][1]
+    assert "module and task in files of their own; stacked" in plans["here"][1]
     for metric, models in answer["stack"]["scores"].items():
         for name, values in models.items():
             assert answer["processes"]["scores"][metric][name] == pytest.approx(values, rel=1e-9), (metric, name)
