@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tenfold.errors import RequestError, ShapeError
-from tenfold.execute import Plan, choose, run_job, try_module, verify
+from tenfold.execute import Plan, choose, try_module, verify
 from tenfold.execute._memory import bytes_per_run
 from tenfold.metrics import Metric, perplexity
 from tenfold.models import ModelFactory
@@ -23,7 +23,7 @@ from tenfold.recipe import Config, Recipe
 from tenfold.sampling import Batch, Part, Resampling, Split, TokenSource, streams
 from tenfold.seeds import derive
 from tenfold.tasks import Hyper, TaskInfo, TaskSettings, TaskSpec
-from tenfold.train import Job, Outcome, RunId, evaluate_final, prepare, restore, train_alone, train_epochs
+from tenfold.train import Job, RunId, evaluate_final, prepare, restore, train_alone, train_epochs
 
 TOLERANCE = 1e-10
 HOWS = ["vmap", "loop"]
@@ -220,12 +220,11 @@ OPTIMISERS: dict[str, tuple[Callable, dict[str, Any]]] = {
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 @pytest.mark.parametrize("how", HOWS)
 def test_against_a_loop_that_knows_nothing_of_ours(
-    task: Characters, text: Tensor, how: Any, optimiser: str, kind: str
+    engine: Any, task: Characters, text: Tensor, how: Any, optimiser: str, kind: str
 ) -> None:
     """Weights, training losses, validation and test metrics of every epoch, and the losses of single tokens."""
     optimiser_of, settings = OPTIMISERS[optimiser]
-    *epochs, outcome = run_job(job_of(how=how, kind=kind, clip=0.5, **settings), task)
-    assert isinstance(outcome, Outcome)
+    epochs, outcome = engine.train(job_of(how=how, kind=kind, clip=0.5, **settings), task)
     assert len(epochs) == 2
     for run in range(N_RUNS):
         module, history = plain_loop(text, run, kind, optimiser_of)
@@ -246,9 +245,9 @@ def test_against_a_loop_that_knows_nothing_of_ours(
 
 @pytest.mark.parametrize("how", HOWS)
 def test_the_twin_a_loop_that_forgets_its_state_is_another(
-    task: Characters, text: Tensor, how: Any, monkeypatch: pytest.MonkeyPatch
+    engine: Any, task: Characters, text: Tensor, how: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    *_, outcome = run_job(job_of(how=how, clip=0.5), task)
+    _, outcome = engine.train(job_of(how=how, clip=0.5), task)
     monkeypatch.setattr(f"{__name__}.detached", lambda state: zeros("GRU", state.shape[1]))
     module, history = plain_loop(text, 0, "GRU", OPTIMISERS["sgd"][0])
     weight = module.state_dict()["decode.weight"]
@@ -287,9 +286,8 @@ def test_going_on_in_the_middle_of_an_epoch(
         assert torch.equal(mine, its)
     epochs = list(train_epochs(state))
     again = evaluate_final(state, seconds=0.0)
-    *unbroken, outcome = run_job(job, task)
-    assert isinstance(outcome, Outcome)
-    assert [epoch.scores for epoch in epochs] == [epoch.scores for epoch in unbroken]  # type: ignore[union-attr]
+    unbroken, outcome = engine.train(job, task)
+    assert [epoch.scores for epoch in epochs] == [epoch.scores for epoch in unbroken]
     for kind in ("scores", "weights", "predictions"):
         mine, its = getattr(again, kind), getattr(outcome, kind)
         assert list(mine) == list(its)
@@ -306,17 +304,16 @@ def test_the_twin_a_checkpoint_without_the_carried_state_goes_on_otherwise(
     restore(state, path)
     state.epoch.carry = ()
     *_, last = train_epochs(state)
-    *_, expected, _ = run_job(job, task)
-    assert last.scores != expected.scores  # type: ignore[union-attr]
+    expected, _ = engine.train(job, task)
+    assert last.scores != expected[-1].scores
 
 
 # -- the certificate, placement, and what is refused ------------------------------------------------------------------
 
 
-def test_a_run_alone_is_the_run_in_the_stack(task: Characters) -> None:
+def test_a_run_alone_is_the_run_in_the_stack(engine: Any, task: Characters) -> None:
     job = job_of(kind="LSTM", epochs=4)
-    *_, outcome = run_job(job, task)
-    assert isinstance(outcome, Outcome)
+    _, outcome = engine.train(job, task)
     for run in range(N_RUNS):
         for name, value in train_alone(job, task, run).state_dict().items():
             torch.testing.assert_close(torch.from_numpy(outcome.weights[name][run]), value, rtol=0, atol=TOLERANCE)
@@ -341,8 +338,8 @@ class LearnsItsStart(Reader):
         return (self.start.expand(-1, batch_size, -1),)
 
 
-def test_a_first_state_made_of_parameters_is_the_same_each_way(task: Characters) -> None:
-    outcomes = [list(run_job(job_of(LearnsItsStart, how=how, n_runs=3), task))[-1] for how in HOWS]
+def test_a_first_state_made_of_parameters_is_the_same_each_way(engine: Any, task: Characters) -> None:
+    outcomes = [engine.train(job_of(LearnsItsStart, how=how, n_runs=3), task)[1] for how in HOWS]
     alone = train_alone(job_of(LearnsItsStart, n_runs=3), task, 2)
     for name, value in alone.state_dict().items():
         for outcome in outcomes:
@@ -357,12 +354,10 @@ def test_placement_times_and_weighs_it(task: Characters, wanted: Any) -> None:
     try_module(job_of(), task)
 
 
-def test_it_goes_to_other_processes(task: Characters) -> None:
+def test_it_goes_to_other_processes(engine: Any, task: Characters) -> None:
     copied = pickle.loads(pickle.dumps(task))
     job = job_of(n_runs=2)
-    assert (
-        list(run_job(job, copied))[-1].scores["loss"].tolist() == list(run_job(job, task))[-1].scores["loss"].tolist()
-    )  # type: ignore[union-attr]
+    assert engine.train(job, copied)[1].scores["loss"].tolist() == engine.train(job, task)[1].scores["loss"].tolist()
 
 
 class NoStart(nn.Module):

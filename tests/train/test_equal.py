@@ -54,7 +54,8 @@ def built_in_models() -> dict[str, tuple[str, ModelSettings]]:
     there = {model.factory.name for _, _, model in found.values()}
     for name in set(MODELS) - there:  # for studies of one's own
         kind = "match" if name.endswith("-embedding") else "compare-pairs"
-        recipe = TASKS[kind].spec.recipe(**({"loss": "prototypical", "optimizer": "sgd"} if kind == "match" else {}))
+        settings: dict[str, Any] = {"loss": "prototypical", "optimizer": "sgd"} if kind == "match" else {}
+        recipe = TASKS[kind].spec.recipe(**settings)
         model = ModelSettings(name, ModelFactory(name, WITHOUT_A_STUDY[name]), recipe)
         found[(name,)] = (name, kind, model)
     return {name: (kind, model) for name, kind, model in sorted(found.values(), key=lambda entry: entry[0])}

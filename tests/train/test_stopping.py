@@ -152,6 +152,8 @@ def json_can_hold(epochs: list[Epoch]) -> bool:
 class SometimesNaN(nn.Module):
     """Gives NaN for one repeat: known by a buffer that its initial weights decide."""
 
+    bad: Tensor
+
     def __init__(self, *, size: int = 8, when: str = "training", limit: float = 0.0) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Flatten(), nn.Linear(2 * size * size, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
