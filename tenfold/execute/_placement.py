@@ -193,9 +193,7 @@ def _time(
     hopeless: float,
     largest: int | None = None,
 ) -> float:
-    """Seconds of wall time that one step of one run costs under a candidate, from its first group (or first of
-    each worker).
-    """
+    """Seconds of wall time that one step of one run costs, from the first group (or the first of each worker)."""
     cut = _groups(placement, job.how, alike, per_run, memory, workers, largest)
     if placement == "processes":
         assert workers is not None

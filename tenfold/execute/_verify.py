@@ -35,12 +35,10 @@ def verify(
         weights: as recorded, runs first.
         scores: of the first run, as recorded.
     Returns:
-        dict: ``weights_float64`` is the largest difference of a weight after 20 steps in double precision between
-            the run in its group and
-        the run alone, where only rounding differs; ``weights`` and ``scores`` compare the recorded run with the run
-        trained alone to the
-        end in the study's own precision, where rounding has grown with every step. None where a rule looks at
-        validation scores.
+        dict: ``weights_float64`` is the largest difference of a weight after ``steps_float64`` steps in double
+            precision between the run in its group and the run alone, where only rounding differs. ``weights`` and
+            ``scores`` compare the recorded run with the run trained alone to the end in the study's own precision,
+            where rounding has grown with every step; None where a rule looks at validation scores.
     """
     group = next(group for group in plan.groups if 0 in group)
     precise = replace(
