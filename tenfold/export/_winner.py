@@ -228,4 +228,8 @@ def _batches(inputs: tuple[np.ndarray, ...]) -> Iterator[tuple[Tensor, ...]]:
 
 
 def _logits(output: Any) -> Tensor:
-    return output if isinstance(output, Tensor) else output[0]
+    """The logits of a module's output: it, or the first of a tuple, as a task of pairs has them."""
+    logits = output[0] if isinstance(output, tuple | list) and output else output
+    if not isinstance(logits, Tensor):
+        raise RequestError(f"predict: expected logits, or a tuple with logits first, got {type(output).__name__}")
+    return logits
