@@ -93,7 +93,9 @@ def fit_runs(job: Job, task: Task) -> Outcome:
 
 def _score(outputs: Mapping[str, Tensor], task: Task, parts: Mapping[Part, Split]) -> Tested:
     """Test scores of log-probabilities, (runs, examples, classes) of each test set, as if a module had given them."""
-    batches = iter([value[:, start:stop] for part, value in outputs.items() for start, stop in parts[part].spans()])
+    # In the order of the parts, as ``test`` asks for them: a checkpoint keeps them in another one.
+    tested = [(split, outputs[part]) for part, split in parts.items() if part in outputs]
+    batches = iter([value[:, start:stop] for split, value in tested for start, stop in split.spans()])
     return test(lambda *_: next(batches), task, parts, carry=lambda _: ())
 
 
@@ -133,7 +135,7 @@ def try_estimator(job: Job, task: Task) -> None:
         ShapeError: if its log-probabilities are not one row an example with one column a class.
     """
     if not isinstance(task, FitsEstimators):
-        others = [kind for kind, other in TASKS.items() if hasattr(other, "fit_targets")]
+        others = [kind for kind, other in TASKS.items() if issubclass(other, FitsEstimators)]
         raise RequestError(
             f"{job.factory.name} is an estimator, which is fitted to one class per example; the task "
             f"'{task.spec.kind}' has none (tasks that have: {', '.join(others)})"

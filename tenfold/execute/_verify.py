@@ -82,8 +82,11 @@ def verify_fit(
         again = fit_runs(replace(job, runs=job.runs[:1], checkpoint=None), task)
     kept = {name: value for name, value in again.predictions.items() if name not in ("variant", "repeat")}
     largest = max(
-        _apart(torch.from_numpy(value[0].astype(np.float64)), torch.from_numpy(predictions[name][0].astype(np.float64)))
-        for name, value in kept.items()
+        (
+            _apart(*(torch.from_numpy(one[0].astype(np.float64)) for one in (value, predictions[name])))
+            for name, value in kept.items()
+        ),
+        default=0.0,
     )
     apart = {name: abs(float(again.scores[name][0]) - scores[name]) for name in again.scores if name in scores}
     return {"predictions": largest, "scores": apart}
