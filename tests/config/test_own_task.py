@@ -87,7 +87,7 @@ def test_a_class_does_as_well() -> None:
 
 def test_one_metric_of_a_task_is_primary(folder: Path) -> None:
     (folder / "my_task.py").write_text(TASK.replace(", primary=True", ""))
-    message = r"cannot be imported: RequestError: the task 'mine' has 0 primary metrics \(none of hits\); give one of them"
+    message = r"RequestError: the task 'mine' has 0 primary metrics \(none of hits\); give one of them primary=True"
     with pytest.raises(StudyError, match=message):
         load_study(folder / "mine.toml")
 

@@ -484,6 +484,7 @@ def test_options_are_kept_where_json_gives_them_back(options: dict[str, Any], ke
 
 def test_outputs_that_are_no_logits_are_said() -> None:
     logits = torch.zeros(3, 2)
-    assert _logits(logits) is logits and _logits((logits, None)) is logits
+    assert _logits(logits) is logits
+    assert _logits((logits, None)) is logits
     with pytest.raises(RequestError, match="expected logits, or a tuple with logits first, got dict"):
         _logits({"logits": logits})
