@@ -68,15 +68,7 @@ def run(
     study = replace(
         study, repeats=study.repeats if repeats is None else repeats, seed=study.seed if seed is None else seed
     )
-    for name, value, least in (("repeats", study.repeats, 1), ("seed", study.seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise RequestError(f"{name}: expected an integer from {least}, got {value!r}")
-    if placement not in get_args(Placement):
-        raise RequestError(f"placement: no '{placement}'; {nearest(str(placement), get_args(Placement))}")
-    if memory_gib is not None and memory_gib <= 0:
-        raise RequestError(f"memory: expected a number of GiB above 0, got {memory_gib}")
-    if checkpoint_seconds < 0:
-        raise RequestError(f"checkpoint_seconds: expected 0 or more, got {checkpoint_seconds}")
+    _check_arguments(study, placement, memory_gib, checkpoint_seconds)
     device = _device(device)
     task = load_task(study)
     jobs = {model.name: _job(study, model, task, device, checkpoint_seconds) for model in study.models}
@@ -122,6 +114,18 @@ def load_task(study: Study) -> Task:
 
 
 # -- before training --------------------------------------------------------------------------------------------------
+
+
+def _check_arguments(study: Study, placement: str, memory_gib: float | None, checkpoint_seconds: float) -> None:
+    for name, value, least in (("repeats", study.repeats, 1), ("seed", study.seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise RequestError(f"{name}: expected an integer from {least}, got {value!r}")
+    if placement not in get_args(Placement):
+        raise RequestError(f"placement: no '{placement}'; {nearest(str(placement), get_args(Placement))}")
+    if memory_gib is not None and memory_gib <= 0:
+        raise RequestError(f"memory: expected a number of GiB above 0, got {memory_gib}")
+    if checkpoint_seconds < 0:
+        raise RequestError(f"checkpoint_seconds: expected 0 or more, got {checkpoint_seconds}")
 
 
 def _job(study: Study, model: ModelSettings, task: Task, device: str, checkpoint_seconds: float) -> Job:

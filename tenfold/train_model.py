@@ -187,9 +187,7 @@ def _recorded_scores(record: Record, model: str, metric: str) -> np.ndarray:
 
 
 def certify(record: Record, job: Job, task: Task, watch: Callable[[Event], None]) -> None:
-    """Retrain (or fit again) the first run of a model alone and keep the largest difference as a note; once for each
-    model.
-    """
+    """Retrain (or fit again) the first run of a model alone and record the largest difference; once for each model."""
     certificates = record.meta("certificate") or {}
     if job.model in certificates:
         return

@@ -1,4 +1,4 @@
-"""Models that are fitted and not trained: one fit a run, on the data and with the scores that networks have."""
+"""Models that are fitted and not trained: one fit per run, on the data and with the scores that networks have."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def fit_runs(job: Job, task: Task) -> Outcome:
 
 def _score(outputs: Mapping[str, Tensor], task: Task, parts: Mapping[Part, Split]) -> Tested:
     """Test scores of log-probabilities, (runs, examples, classes) of each test set, as if a module had given them."""
-    batches = iter([value[:, start:stop] for part, value in outputs.items() for start, stop in parts[part].spans()])
+    # In the order of the parts, as ``test`` asks for them: a checkpoint keeps them in another one.
+    tested = [(split, outputs[part]) for part, split in parts.items() if part in outputs]
+    batches = iter([value[:, start:stop] for split, value in tested for start, stop in split.spans()])
     return test(lambda *_: next(batches), task, parts, carry=lambda _: ())
 
 
@@ -133,7 +135,7 @@ def try_estimator(job: Job, task: Task) -> None:
         ShapeError: if its log-probabilities are not one row an example with one column a class.
     """
     if not isinstance(task, FitsEstimators):
-        others = [kind for kind, other in TASKS.items() if hasattr(other, "fit_targets")]
+        others = [kind for kind, other in TASKS.items() if issubclass(other, FitsEstimators)]
         raise RequestError(
             f"{job.factory.name} is an estimator, which is fitted to one class per example; the task "
             f"'{task.spec.kind}' has none (tasks that have: {', '.join(others)})"
@@ -185,7 +187,7 @@ def _fitted(job: Job, run: RunId, inputs: Any, targets: np.ndarray) -> tuple[Est
         estimator = job.factory.build_estimator(seed, **run.config.options)
         with threadpool_limits(1):  # the same sums in the same order in any process
             estimator.fit(inputs, targets)
-    # Of a library's own future only its author has to know.
+    # Deprecation warnings concern the estimator's author.
     quiet = (DeprecationWarning, FutureWarning, PendingDeprecationWarning)
     said = [_first_line(str(one.message)) for one in caught if not issubclass(one.category, quiet)]
     return estimator, "; ".join(dict.fromkeys(said))
@@ -214,7 +216,7 @@ def _log_probabilities(estimator: Any, inputs: Any, n_classes: int) -> Tensor:
     total = logsumexp(values, axis=1, keepdims=True)
     if name != "decision_function":
         off = np.abs(np.expm1(np.minimum(total, 700)))  # of 1
-        if (off > 0.01).any():  # a NaN is no reason: that run has diverged
+        if (off > 0.01).any():  # a NaN is not an error here: that run has diverged
             wrong = float(np.exp(np.minimum(total, 700))[off > 0.01][0])
             raise ShapeError(
                 f"{name}: the probabilities of an example sum to {wrong:.3g}, expected 1 "

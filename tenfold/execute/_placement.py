@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tenfold.errors import TenfoldError
@@ -14,7 +14,7 @@ from tenfold.execute._plan import Placement, Plan
 from tenfold.execute._run_job import time_steps
 from tenfold.execute._workers import Workers, portable
 from tenfold.stack import How, signature
-from tenfold.tasks import Task
+from tenfold.tasks import Task, is_built_in
 from tenfold.train import Job, RunId, prepare
 
 __all__ = ["choose"]
@@ -27,6 +27,71 @@ _COMPILE_FROM_SECONDS = 300.0
 _PIECE = 5
 # A candidate whose first step takes so many times the best one's is not timed further.
 _HOPELESS = 4.0
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """One way to train: where the runs go, how a process computes them, and with how many threads."""
+
+    placement: Literal["stack", "processes", "loop"]
+    how: How
+    threads: int
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """What is the same for all candidates: the job with all runs of a model, and what limits its groups.
+
+    Args:
+        alike: positions of the runs that can share a stack.
+        per_run: bytes that a run needs.
+        memory: bytes that a model may fill.
+    """
+
+    job: Job
+    task: Task
+    workers: Workers | None
+    alike: list[list[int]]
+    per_run: int
+    memory: int
+
+    def parts(self, candidate: _Candidate) -> list[list[int]]:
+        """Runs cut for the processes: each group of equal shapes, into as many parts as there are workers."""
+        if candidate.placement != "processes" or self.workers is None:
+            return self.alike
+        count = self.workers.count
+        return [group[at::count] for group in self.alike for at in range(count) if group[at::count]]
+
+    def groups(self, candidate: _Candidate, largest: int | None = None) -> tuple[tuple[int, ...], ...]:
+        """Positions of the runs trained together, as many as fit into memory, and no more than ``largest``."""
+        if candidate.how == "loop":  # one run after the other: no more memory than one run needs
+            return tuple(tuple(part) for part in self.parts(candidate))
+        share = self.memory
+        if candidate.placement == "processes" and self.workers is not None:
+            share //= self.workers.count
+        if largest is not None:
+            share = min(share, largest * max(self.per_run, 1))
+        cut: list[tuple[int, ...]] = []
+        for part in self.parts(candidate):
+            start = 0
+            for size in groups(len(part), per_run=self.per_run, available=share):
+                cut.append(tuple(part[start : start + size]))
+                start += size
+        return tuple(cut)
+
+    def seconds(
+        self, candidate: _Candidate, *, hopeless: float = math.inf, largest: int | None = None, compiled: bool = False
+    ) -> float:
+        """Seconds of wall time that one step of one run costs, from the first group (or the first of each worker)."""
+        job = replace(self.job, how=candidate.how, threads=candidate.threads, compiled=compiled or self.job.compiled)
+        cut = self.groups(candidate, largest)
+        if candidate.placement == "processes":
+            assert self.workers is not None
+            together = cut[: self.workers.count]
+            slowest = self.workers.time_steps([job.of_runs(_pick(job.runs, group)) for group in together])
+            return slowest / sum(len(group) for group in together)
+        first = job.of_runs(_pick(job.runs, cut[0]))
+        return time_steps(first, self.task, hopeless=hopeless * len(cut[0])) / len(cut[0])
 
 
 def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, memory: int | None = None) -> Plan:
@@ -43,83 +108,110 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
     """
     if job.factory.is_estimator:
         return _to_fit(job, workers)
-    threads = cores()
     memory = int(_MEMORY_SHARE * bytes_available(job.device)) if memory is None else memory
     alike = _alike(job, task)
     per_run = max(bytes_per_run(replace(job, how="loop", runs=(job.runs[group[0]],)), task) for group in alike)
+    probe = _Probe(job, task, workers, alike, per_run, memory)
     several = workers is not None and job.device == "cpu" and len(job.runs) > 1 and portable(job)
-    candidates: dict[str, tuple[Literal["stack", "processes", "loop"], How, int]] = {}
-    if several:
-        candidates |= {"stacks in processes": ("processes", "vmap", 1), "loops in processes": ("processes", "loop", 1)}
-    candidates |= {"stack": ("stack", "vmap", threads), "loop": ("loop", "loop", threads)}
-    if wanted != "auto":
-        chosen = {name: value for name, value in candidates.items() if value[0] == wanted}
-        candidates = chosen or {"stack": candidates["stack"]}
-    times: dict[str, float] = {}
-    failures: list[TenfoldError] = []
-    compile_note = ""
-    for name, (placement, how, n_threads) in candidates.items():
-        if len(candidates) == 1 and wanted != "auto":
-            times[name] = 0.0
-            break
-        try:
-            hopeless = _HOPELESS * min(times.values(), default=math.inf)
-            candidate = replace(job, how=how, threads=n_threads)
-            times[name] = _time(candidate, task, placement, alike, per_run, memory, workers, hopeless)
-        except TenfoldError as error:  # this candidate cannot train the module; another may
-            failures.append(error)
-    if not times:
-        raise failures[0]
-    name = min(times, key=lambda key: times[key])
-    placement, how, n_threads = candidates[name]
-    largest = None
-    whole = max(map(len, _groups(placement, how, alike, per_run, memory, workers)))
-    if how == "vmap" and whole > _PIECE and job.device == "cpu" and times[name]:
-        piece = -(-whole // -(-whole // _PIECE))
-        candidate = replace(job, how=how, threads=n_threads)
-        times["in pieces"] = _time(candidate, task, placement, alike, per_run, memory, workers, math.inf, piece)
-        if times["in pieces"] < times[name]:
-            largest, name = piece, "in pieces"
-    compiled = False
-    if how == "vmap" and _worth_compiling(job, task, times[name]):
-        candidate = replace(job, how=how, threads=n_threads, compiled=True)
-        try:
-            times["compiled"] = _time(candidate, task, placement, alike, per_run, memory, workers, math.inf, largest)
-        except Exception as error:  # no compiler, or one that fails: whatever it raises, there is a way without it
-            compile_note = f"; torch.compile failed: {str(error).splitlines()[0]}"
-        else:
-            compiled = job.recipe.compile == "always" or times["compiled"] < times[name]
-    sized = _groups(placement, how, alike, per_run, memory, workers, largest)
-    reason = f"placement '{wanted}' was asked for" if wanted != "auto" else "fastest of those timed"
-    if wanted == "processes" and not several:
-        reason = "'processes' needs several cores and runs, a CPU, module and task in files of their own; stacked"
-    if wanted == "auto" and failures:
-        reason += f"; left out: {str(failures[0]).splitlines()[0]}"
-    memory_groups = False
+    candidates = _candidates(wanted, several=several)
+    times, failures = _timed(probe, candidates, wanted)
+    fastest = min(times, key=times.__getitem__)
+    candidate = candidates[fastest]
+    largest = _faster_piece(probe, candidate, times, fastest)
+    fastest = fastest if largest is None else "in pieces"
+    compiled, compile_note = _whether_to_compile(probe, candidate, times, fastest, largest)
+    sized = probe.groups(candidate, largest)
+    memory_groups = largest is None and candidate.how == "vmap" and len(sized) > len(probe.parts(candidate))
+    notes = [_why_placed(wanted, several, failures)]
     if largest is not None:
-        reason += f"; in stacks of {largest}, which are faster than larger ones here"
-    elif how == "vmap" and len(sized) > len(_parts(placement, alike, workers)):
-        memory_groups = True
-        reason += (
-            f"; split into {len(sized)} groups, since {per_run / 2**20:.0f} MiB a run exceed {memory / 2**20:.0f} MiB"
-        )
-    own_loss = not type(task).__module__.startswith("tenfold.")
-    not_recorded = (
-        f"; steps are not recorded and replayed: the task '{task.spec.kind}' is not one of tenfold's"
-        if own_loss
-        else ""
-    )
+        notes.append(f"in stacks of {largest}, which are faster than larger ones here")
+    if memory_groups:
+        needed = f"{per_run / 2**20:.0f} MiB a run exceed {memory / 2**20:.0f} MiB"
+        notes.append(f"split into {len(sized)} groups, since {needed}")
+    if compile_note:
+        notes.append(compile_note)
+    if not is_built_in(task):
+        notes.append(f"steps are not recorded and replayed: the task '{task.spec.kind}' is not one of tenfold's")
     return Plan(
-        placement=placement,
-        how=how,
-        threads=n_threads,
+        placement=candidate.placement,
+        how=candidate.how,
+        threads=candidate.threads,
         groups=sized,
         compiled=compiled,
         milliseconds={key: round(value * 1e3, 4) for key, value in times.items() if value},
         bytes_per_run=per_run,
         memory_groups=memory_groups,
-        reason=reason + compile_note + not_recorded,
+        reason="; ".join(notes),
     )
+
+
+# -- the steps of a choice --------------------------------------------------------------------------------------------
+
+
+def _candidates(wanted: Placement, *, several: bool) -> dict[str, _Candidate]:
+    """The ways to train that are asked for, by name; with ``several``, also in processes."""
+    every: dict[str, _Candidate] = {}
+    if several:
+        every["stacks in processes"] = _Candidate("processes", "vmap", 1)
+        every["loops in processes"] = _Candidate("processes", "loop", 1)
+    every |= {"stack": _Candidate("stack", "vmap", cores()), "loop": _Candidate("loop", "loop", cores())}
+    if wanted == "auto":
+        return every
+    chosen = {name: candidate for name, candidate in every.items() if candidate.placement == wanted}
+    return chosen or {"stack": every["stack"]}
+
+
+def _timed(
+    probe: _Probe, candidates: Mapping[str, _Candidate], wanted: Placement
+) -> tuple[dict[str, float], list[TenfoldError]]:
+    """Seconds of each candidate that can train the module, and what the others raised.
+
+    A single candidate that was asked for is not timed: it has 0 seconds.
+    """
+    if len(candidates) == 1 and wanted != "auto":
+        return dict.fromkeys(candidates, 0.0), []
+    times: dict[str, float] = {}
+    failures: list[TenfoldError] = []
+    for name, candidate in candidates.items():
+        try:
+            times[name] = probe.seconds(candidate, hopeless=_HOPELESS * min(times.values(), default=math.inf))
+        except TenfoldError as error:  # this candidate cannot train the module; another may
+            failures.append(error)
+    if not times:
+        raise failures[0]
+    return times, failures
+
+
+def _faster_piece(probe: _Probe, candidate: _Candidate, times: dict[str, float], fastest: str) -> int | None:
+    """Size of the pieces that a large stack is faster in; None where it is not. Adds its time to ``times``."""
+    whole = max(map(len, probe.groups(candidate)))
+    if candidate.how != "vmap" or whole <= _PIECE or probe.job.device != "cpu" or not times[fastest]:
+        return None
+    piece = -(-whole // -(-whole // _PIECE))
+    times["in pieces"] = probe.seconds(candidate, largest=piece)
+    return piece if times["in pieces"] < times[fastest] else None
+
+
+def _whether_to_compile(
+    probe: _Probe, candidate: _Candidate, times: dict[str, float], fastest: str, largest: int | None
+) -> tuple[bool, str]:
+    """Whether to compile, and why that failed, "" where it did not. Adds its time to ``times``."""
+    if candidate.how != "vmap" or not _worth_compiling(probe.job, probe.task, times[fastest]):
+        return False, ""
+    try:
+        times["compiled"] = probe.seconds(candidate, largest=largest, compiled=True)
+    except Exception as error:  # no compiler, or one that fails: whatever it raises, there is a way without it
+        return False, f"torch.compile failed: {str(error).splitlines()[0]}"
+    return probe.job.recipe.compile == "always" or times["compiled"] < times[fastest], ""
+
+
+def _why_placed(wanted: Placement, several: bool, failures: Sequence[TenfoldError]) -> str:
+    if wanted == "processes" and not several:
+        return "'processes' needs several cores and runs, a CPU, module and task in files of their own; stacked"
+    if wanted != "auto":
+        return f"placement '{wanted}' was asked for"
+    left_out = f"; left out: {str(failures[0]).splitlines()[0]}" if failures else ""
+    return f"fastest of those timed{left_out}"
 
 
 def _to_fit(job: Job, workers: Workers | None) -> Plan:
@@ -150,59 +242,6 @@ def _alike(job: Job, task: Task) -> list[list[int]]:
             of_config[run.config.label] = (run.config.alike, *signature(module).items())
         groups.setdefault(of_config[run.config.label], []).append(at)
     return list(groups.values())
-
-
-def _parts(placement: str, alike: list[list[int]], workers: Workers | None) -> list[list[int]]:
-    """Runs cut for the processes: each group of equal shapes, into as many parts as there are workers."""
-    if placement != "processes" or workers is None:
-        return alike
-    return [group[at :: workers.count] for group in alike for at in range(workers.count) if group[at :: workers.count]]
-
-
-def _groups(
-    placement: str,
-    how: How,
-    alike: list[list[int]],
-    per_run: int,
-    memory: int,
-    workers: Workers | None,
-    largest: int | None = None,
-) -> tuple[tuple[int, ...], ...]:
-    if how == "loop":  # one run after the other: no more memory than one run needs
-        return tuple(tuple(part) for part in _parts(placement, alike, workers))
-    share = memory // workers.count if placement == "processes" and workers is not None else memory
-    if largest is not None:
-        share = min(share, largest * max(per_run, 1))
-    cut: list[tuple[int, ...]] = []
-    for part in _parts(placement, alike, workers):
-        start = 0
-        for size in groups(len(part), per_run=per_run, available=share):
-            cut.append(tuple(part[start : start + size]))
-            start += size
-    return tuple(cut)
-
-
-def _time(
-    job: Job,
-    task: Task,
-    placement: str,
-    alike: list[list[int]],
-    per_run: int,
-    memory: int,
-    workers: Workers | None,
-    hopeless: float,
-    largest: int | None = None,
-) -> float:
-    """Seconds of wall time that one step of one run costs under a candidate, from its first group (or first of
-    each worker).
-    """
-    cut = _groups(placement, job.how, alike, per_run, memory, workers, largest)
-    if placement == "processes":
-        assert workers is not None
-        together = cut[: workers.count]
-        slowest = workers.time_steps([job.of_runs(_pick(job.runs, group)) for group in together])
-        return slowest / sum(len(group) for group in together)
-    return time_steps(job.of_runs(_pick(job.runs, cut[0])), task, hopeless=hopeless * len(cut[0])) / len(cut[0])
 
 
 def _pick(runs: Sequence[RunId], at: Sequence[int]) -> tuple[RunId, ...]:

@@ -44,9 +44,7 @@ def run_job(job: Job, task: Task) -> Iterator[Epoch | Outcome]:
 
 
 def _compiles(job: Job, task: Task) -> bool:
-    """Whether a step can be compiled here: a record may have been begun on a machine with a compiler and go on
-    without one.
-    """
+    """Whether a step can be compiled here: a record may be started on a machine with a compiler and resumed without."""
     state = prepare(job, task)
     state.stack.train()
     try:

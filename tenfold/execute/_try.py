@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from tenfold.errors import RequestError, ShapeError
 from tenfold.execute._estimators import try_estimator
 from tenfold.sampling import Batch, Inputs, Split
 from tenfold.tasks import ChecksOutput, FinalMetrics, Task
-from tenfold.train import Job, State, epoch_batches, gradients, initial_carry, of_run, prepare
+from tenfold.train import Job, State, epoch_batches, gradients, initial_carry, metrics_of, of_run, prepare
 
 __all__ = ["try_module"]
 
@@ -40,6 +41,8 @@ def _try(job: Job, task: Task) -> None:
     state, again = prepare(job, task), prepare(job, task)
     _expect_same(job, state, again)
     train, batches = state.parts["train"], epoch_batches(state)
+    if state.carries:
+        _expect_equal_batches(state, batches)
     output, batch = _output(job, state, train, 2 if not state.carries else batches[0].shape[1])
     if isinstance(task, ChecksOutput):
         task.check(of_run(output, 0), of_run(batch, 0))
@@ -49,7 +52,7 @@ def _try(job: Job, task: Task) -> None:
     batch = train.batch(rows)
     try:
         _, (outputs, _) = gradients(state, batch)
-        _metrics(task, task.sums(outputs, batch))
+        metrics_of(task, task.sums(outputs, batch))
     except (RuntimeError, ValueError) as error:
         raise RequestError(
             f"{job.factory.name} failed in training on a batch of {rows.shape[1]} ({train.n_examples} examples in "
@@ -66,6 +69,17 @@ def _expect_same(job: Job, state: State, again: State) -> None:
             raise RequestError(
                 f"'{name.removeprefix('runs.')}' of {job.factory.name} differs between two modules built from one "
                 "seed; draw initial values from PyTorch's generator only, so that a run can be repeated"
+            )
+
+
+def _expect_equal_batches(state: State, batches: Sequence[Tensor]) -> None:
+    """A state that is carried from batch to batch has one size."""
+    sizes = {part: {stop - start for start, stop in split.spans()} for part, split in state.parts.items()}
+    for part, found in (sizes | {"train": {rows.shape[1] for rows in batches}}).items():
+        if len(found) > 1:
+            raise RequestError(
+                f"the task '{state.task.spec.kind}' carries a state from batch to batch; expected batches of one size, "
+                f"got {', '.join(map(str, sorted(found)))} in the {part} part"
             )
 
 
@@ -108,11 +122,6 @@ def _shapes(value: Any) -> Any:
     return type(value).__name__
 
 
-def _metrics(task: Task, sums: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return task.metrics_of({name: value.cpu().numpy() for name, value in sums.items()})
-
-
 def _try_scores(job: Job, state: State) -> None:
     """Metrics and predictions of the first batch of every part that is evaluated."""
     task, spec = state.task, state.task.spec
@@ -126,7 +135,7 @@ def _try_scores(job: Job, state: State) -> None:
         output, batch = _output(job, state, split, stop)
         of_part = task.sums(output, batch)
         if part == "validation":
-            monitored = _metrics(task, of_part)
+            monitored = metrics_of(task, of_part)
             if job.recipe.needs_validation and spec.monitor not in monitored:
                 raise RequestError(
                     f"the task '{spec.kind}' monitors '{spec.monitor}', which its metrics_of does not give for the "
@@ -135,7 +144,7 @@ def _try_scores(job: Job, state: State) -> None:
             continue
         sums |= of_part
         kept |= {name: value.cpu().numpy() for name, value in task.predictions(output, batch).items()}
-    found = _metrics(task, sums)
+    found = metrics_of(task, sums)
     found |= task.final_metrics(kept) if isinstance(task, FinalMetrics) else {}
     if unknown := sorted(found.keys() - named):
         raise RequestError(f"the task '{spec.kind}' gives a metric '{unknown[0]}', which its spec does not name")

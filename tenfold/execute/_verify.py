@@ -35,12 +35,10 @@ def verify(
         weights: as recorded, runs first.
         scores: of the first run, as recorded.
     Returns:
-        dict: ``weights_float64`` is the largest difference of a weight after 20 steps in double precision between
-            the run in its group and
-        the run alone, where only rounding differs; ``weights`` and ``scores`` compare the recorded run with the run
-        trained alone to the
-        end in the study's own precision, where rounding has grown with every step. None where a rule looks at
-        validation scores.
+        dict: ``weights_float64`` is the largest difference of a weight after ``steps_float64`` steps in double
+            precision between the run in its group and the run alone, where only rounding differs. ``weights`` and
+            ``scores`` compare the recorded run with the run trained alone to the end in the study's own precision,
+            where rounding has grown with every step; None where a rule looks at validation scores.
     """
     group = next(group for group in plan.groups if 0 in group)
     precise = replace(
@@ -84,8 +82,11 @@ def verify_fit(
         again = fit_runs(replace(job, runs=job.runs[:1], checkpoint=None), task)
     kept = {name: value for name, value in again.predictions.items() if name not in ("variant", "repeat")}
     largest = max(
-        _apart(torch.from_numpy(value[0].astype(np.float64)), torch.from_numpy(predictions[name][0].astype(np.float64)))
-        for name, value in kept.items()
+        (
+            _apart(*(torch.from_numpy(one[0].astype(np.float64)) for one in (value, predictions[name])))
+            for name, value in kept.items()
+        ),
+        default=0.0,
     )
     apart = {name: abs(float(again.scores[name][0]) - scores[name]) for name in again.scores if name in scores}
     return {"predictions": largest, "scores": apart}

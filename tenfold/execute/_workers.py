@@ -1,8 +1,7 @@
 """Processes that train jobs side by side, one thread each.
 
 Not multiprocessing's own pools: those import the caller's main script again, so that a script without a ``__main__``
-guard would start
-itself, and a forked child cannot use autograd once its parent has.
+guard would start itself; and a forked child cannot use autograd once its parent has.
 """
 
 from __future__ import annotations

@@ -72,12 +72,20 @@ def _reference(factory: ModelFactory, number: int) -> dict[str, str]:
 
 
 def _options(options: list[dict[str, Any]]) -> dict[str, Any]:
+    # Compared as well as tried: JSON would make texts of keys that are numbers, without a word.
     try:
-        if json.loads(json.dumps(options)) == json.loads(json.dumps(options, default=list)):
+        if json.loads(json.dumps(options)) == _lists(options):
             return {"options": options}
     except (TypeError, ValueError):
         pass
     return {"options": [], "reason": "an option of its constructor is neither a number, a text nor a list of them"}
+
+
+def _lists(value: Any) -> Any:
+    """Tuples as the lists that JSON makes of them, which a constructor takes as well."""
+    if isinstance(value, Mapping):
+        return {key: _lists(part) for key, part in value.items()}
+    return [_lists(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def factory_of(results: Reader, variant: Variant) -> ModelFactory:

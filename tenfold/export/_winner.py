@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -196,9 +197,14 @@ class Winner:
         """Place of a repeat among the runs of the variant."""
         if repeat not in self.repeats:
             raise RequestError(f"repeat {repeat} of {self.variant.label} is not there; there are {self.repeats}")
+        return self._rows[repeat]
+
+    @functools.cached_property
+    def _rows(self) -> dict[int, int]:
+        """Repeat -> its row; read once, since the predictions of all repeats are one file."""
         kept = self.results.predictions(self.variant.model, variant=self.variant.index)
         assert kept is not None
-        return int(np.flatnonzero(kept["repeat"] == repeat)[0])
+        return {repeat: row for row, repeat in enumerate(kept["repeat"].tolist())}
 
     def _steps(self, repeat: int) -> tuple[Standardise | None, nn.Module]:
         """Preprocessing and module of one repeat."""
@@ -228,4 +234,8 @@ def _batches(inputs: tuple[np.ndarray, ...]) -> Iterator[tuple[Tensor, ...]]:
 
 
 def _logits(output: Any) -> Tensor:
-    return output if isinstance(output, Tensor) else output[0]
+    """The logits of a module's output: it, or the first of a tuple, as a task of pairs has them."""
+    logits = output[0] if isinstance(output, tuple | list) and output else output
+    if not isinstance(logits, Tensor):
+        raise RequestError(f"predict: expected logits, or a tuple with logits first, got {type(output).__name__}")
+    return logits

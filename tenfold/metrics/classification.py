@@ -1,8 +1,7 @@
 """Metrics of classifiers, from the confusion counts (runs, true class, predicted class) or from their margins alone.
 
 Counts are additive: those of batches can be summed first. Margins are for many classes, whose confusion counts would
-not fit into memory. Where scikit-learn has a metric, the values are equal to its
-values with ``zero_division=0``.
+not fit into memory. Where scikit-learn has a metric, the values are equal to its values with ``zero_division=0``.
 """
 
 from __future__ import annotations

@@ -32,9 +32,8 @@ def _fixed_style() -> Iterator[None]:
         mpl.rcdefaults()
         for key, value in _SETTINGS.items():
             mpl.rcParams[key] = value  # pyright: ignore[reportArgumentType]
-        warnings.filterwarnings(
-            "ignore", message="Glyph .* missing from"
-        )  # the font of the page has the glyphs that ours lacks
+        # The font of the page has the glyphs that ours lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
 

@@ -28,13 +28,11 @@ def augmented(batch: Batch, recipe: Recipe, keys: Tensor, step: int, split: Spli
         return batch
     first, *others = batch.inputs
     if isinstance(how, WindowAugmentation):
-        assert isinstance(split.source, WindowSource)
+        triads = split.source.triads if isinstance(split.source, WindowSource) else None
         fitted = split.preprocess
         shift, scale = (None, None) if fitted is None else (fitted.shift[:, 0], fitted.scale[:, 0])
         lengths = others[0] if others else None
-        first = augment_windows(
-            first, how, keys, step, shift=shift, scale=scale, triads=split.source.triads, lengths=lengths
-        )
+        first = augment_windows(first, how, keys, step, shift=shift, scale=scale, triads=triads, lengths=lengths)
     else:
         first = augment_images(first, how, keys, step, together=recipe.turned_together)
     return batch._replace(inputs=(first, *others))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tenfold.seeds import generator
 
-__all__ = ["draw_groups", "drawn_bounds", "fold_of_groups", "fold_of_items", "largest_fold"]
+__all__ = ["draw_groups", "drawn_bounds", "fold_of_groups", "fold_of_items", "groups_drawn", "largest_fold"]
 
 
 def fold_of_items(n_items: int, n_folds: int, *, repeat: int, seed: int) -> Tensor:
@@ -45,18 +45,19 @@ def fold_of_groups(groups: Tensor, n_folds: int, *, repeat: int, seed: int) -> T
 def draw_groups(groups: Tensor, fraction: float, *, rng: torch.Generator) -> Tensor:
     """The items of a fraction of the groups, at least one group, drawn: bool, shape (items,)."""
     there = groups.unique()
-    return torch.isin(groups, there[torch.randperm(len(there), generator=rng)[: _count(len(there), fraction)]])
+    return torch.isin(groups, there[torch.randperm(len(there), generator=rng)[: groups_drawn(len(there), fraction)]])
 
 
 def drawn_bounds(groups: Tensor, fraction: float) -> tuple[int, int]:
     """``draw_groups`` draws at least and at most so many items, whatever ``rng`` gives."""
     sizes = groups.bincount()
     sizes = sizes[sizes > 0].sort().values
-    count = _count(len(sizes), fraction)
+    count = groups_drawn(len(sizes), fraction)
     return int(sizes[:count].sum()), int(sizes[-count:].sum())
 
 
-def _count(n_groups: int, fraction: float) -> int:
+def groups_drawn(n_groups: int, fraction: float) -> int:
+    """How many groups ``draw_groups`` draws."""
     return max(1, round(n_groups * fraction))
 
 

@@ -113,7 +113,8 @@ class TokenSource:
     """Stretches of a long sequence of tokens; the target of each place is the token that follows.
 
     Args:
-        tokens: int64 or smaller, shape (tokens,). An index is the first token of a stretch.
+        tokens: int64 or smaller, shape (tokens,). An index is the first token of a stretch, from 0 to
+            len(tokens) - steps - 1: the last target has to be there too.
         steps: tokens of a stretch.
     """
 

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from tenfold.errors import DataError, RequestError
-from tenfold.sampling._folds import draw_groups, drawn_bounds, fold_of_groups, fold_of_items, largest_fold
+from tenfold.sampling._folds import (
+    draw_groups,
+    drawn_bounds,
+    fold_of_groups,
+    fold_of_items,
+    groups_drawn,
+    largest_fold,
+)
 from tenfold.sampling._pad import padded
 from tenfold.sampling._preprocess import Standardise
 from tenfold.sampling._sources import Source
@@ -89,7 +96,10 @@ class Splitter:
         targets: Mapping[str, Tensor] | None = None,
         preprocess: Standardise | None = None,
     ) -> dict[Part, Split]:
-        """Splits of a task whose examples are its items: all items of each part, in their own order.
+        """Splits of a task whose examples are its items, in their own order.
+
+        Every run trains on equally many items, whatever the others of its stack; where a repeat has more, those that
+        are too many are left out, drawn anew for every repeat. Smaller validation and test parts are filled up.
 
         Args:
             source: an index is the number of an item.
@@ -97,15 +107,18 @@ class Splitter:
             seed: the study's.
             targets: by name, shape (items, ...).
             preprocess: of these runs.
+        Raises:
+            DataError: if there may be a repeat with no item to train on.
         """
-        rows = [{part: items.sort().values for part, items in self.rows(repeat, seed).items()} for repeat in repeats]
+        rows = [self.rows(repeat, seed) for repeat in repeats]
         splits: dict[Part, Split] = {}
-        for part in rows[0]:
-            # Runs of a stack train on equally many items; a smaller test part is filled up.
-            lengths = [len(own[part]) for own in rows]
-            length = min(lengths) if part == "train" else max(lengths)
+        for part, length in self._lengths().items():
             if length:
-                index, valid = padded([own[part][:length] for own in rows], length)
+                kept = [
+                    _some(own[part].sort().values, length, generator(seed, repeat, f"{part} items"))
+                    for repeat, own in zip(repeats, rows, strict=True)
+                ]
+                index, valid = padded(kept, length)
                 values = {name: value[index] for name, value in (targets or {}).items()}
                 splits[part] = Split(source, index, values, valid, preprocess)
         return splits
@@ -156,6 +169,36 @@ class Splitter:
 
     # -- inner --------------------------------------------------------------------------------------------------------
 
+    def _lengths(self) -> dict[Part, int]:
+        """Items of each part in every run of ``splits``: for training the least, for the others the most that any
+        repeat may have. Not those of the repeats at hand: a run has to be the same in whatever stack it is."""
+        fewest, most = self.test_bounds()
+        if self.groups is None:
+            n_train = self.n_items - most
+            train, validation = n_train - self._n_held_back(n_train), self._n_held_back(self.n_items - fewest)
+        else:
+            validation = self.validation_bound(self.n_items)
+            train = self.n_items - self._most_not_trained_on(self.groups, most, validation)
+        if train < 1:
+            raise DataError(
+                f"there may be a repeat in which no item is left to train on, of {self.n_items}; "
+                f"lower test or validation{'' if self.folds is None else ', or raise folds'}"
+            )
+        return {"train": train, "validation": validation, "test": most}
+
+    def _most_not_trained_on(self, groups: Tensor, n_test: int, n_validation: int) -> int:
+        """At most so many items of groups are for testing or validation together: no group is in both."""
+        sizes = groups.bincount().sort(descending=True).values
+        n_groups = int((sizes > 0).sum())
+        if self.folds == n_groups:
+            n_tested = 1
+        elif self.folds is None and self.part is None:
+            n_tested = groups_drawn(n_groups, float(self.test))
+        else:
+            return n_test + n_validation
+        n_held_back = groups_drawn(n_groups, self.validation) if self.validation else 0
+        return min(n_test + n_validation, int(sizes[: n_tested + n_held_back].sum()))
+
     def _unassigned(self) -> Tensor:
         return torch.arange(self.n_items) if self.part is None else (self.part == _UNASSIGNED).nonzero().flatten()
 
@@ -192,9 +235,22 @@ class Splitter:
             held = draw_groups(self.groups[train], self.validation, rng=rng)
             return train[held], train[~held]
         train = train[torch.randperm(len(train), generator=rng)]
-        count = max(round(len(train) * self.validation), self.at_least.get("validation", 0))
-        count = min(count, len(train) - self.at_least.get("train", 0))
+        count = self._n_held_back(len(train))
         return train[:count], train[count:]
+
+    def _n_held_back(self, n_train: int) -> int:
+        """How many of ``n_train`` items are held back where items are divided one by one."""
+        if not self.validation:
+            return 0
+        count = max(round(n_train * self.validation), self.at_least.get("validation", 0))
+        return min(count, n_train - self.at_least.get("train", 0))
+
+
+def _some(rows: Tensor, count: int, rng: torch.Generator) -> Tensor:
+    """At most ``count`` of the rows, drawn, in the order that they had."""
+    if len(rows) <= count:
+        return rows
+    return rows[torch.randperm(len(rows), generator=rng)[:count].sort().values]
 
 
 def folds_resampling(n_folds: int, unit: str) -> Resampling:

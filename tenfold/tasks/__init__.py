@@ -13,6 +13,7 @@ from tenfold.tasks._contract import Task as Task
 from tenfold.tasks._contract import TaskInfo as TaskInfo
 from tenfold.tasks._contract import TaskSpec as TaskSpec
 from tenfold.tasks._find import find_task as find_task
+from tenfold.tasks._find import is_built_in as is_built_in
 from tenfold.tasks._settings import ImageSettings as ImageSettings
 from tenfold.tasks._settings import TaskSettings as TaskSettings
 from tenfold.tasks.classify_sequences import ClassifySequences as ClassifySequences
@@ -38,4 +39,5 @@ __all__ = [
     "TaskSettings",
     "TaskSpec",
     "find_task",
+    "is_built_in",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tenfold.errors import RequestError
 from tenfold.metrics import Metric
 from tenfold.recipe import Config, Recipe
 from tenfold.sampling import Batch, Part, Resampling, Split
@@ -46,6 +47,8 @@ class TaskSpec:
         predictions: what its test predictions are.
         monitor: the metric of the validation part by which early stopping and the plateau schedule go; smaller is
             better.
+    Raises:
+        RequestError: if not exactly one metric is primary.
     """
 
     kind: str
@@ -54,6 +57,14 @@ class TaskSpec:
     recipe: type[Recipe] = Recipe
     predictions: Predictions = ""
     monitor: str = "loss"
+
+    def __post_init__(self) -> None:
+        primary = [metric.name for metric in self.metrics if metric.primary]
+        if len(primary) != 1:
+            raise RequestError(
+                f"the task '{self.kind}' has {len(primary)} primary metrics ({', '.join(primary) or 'none'} of "
+                f"{', '.join(metric.name for metric in self.metrics) or 'none'}); give one of them primary=True"
+            )
 
     @property
     def primary(self) -> str:

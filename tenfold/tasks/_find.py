@@ -10,7 +10,7 @@ from tenfold.own_files import import_own
 from tenfold.tasks._catalogue import TASKS
 from tenfold.tasks._contract import Task, TaskSpec
 
-__all__ = ["find_task"]
+__all__ = ["find_task", "is_built_in"]
 
 
 def find_task(kind: str | type[Any], *, base: Path) -> type[Task]:
@@ -31,6 +31,11 @@ def find_task(kind: str | type[Any], *, base: Path) -> type[Task]:
         name = getattr(found, "__qualname__", repr(found))
         raise RequestError(f"'{name}' is not a task: it lacks what tenfold.tasks.Task describes")
     return cast(type[Task], found)
+
+
+def is_built_in(task: Task) -> bool:
+    """Whether all of a task's code is tenfold's: it consists of tensor operations, which a recording repeats."""
+    return type(task) in TASKS.values()
 
 
 def _is_task(value: Any) -> bool:

@@ -161,13 +161,16 @@ class ComparePairs:
                 f"validation: {s.validation} of train = {s.train} pairs leaves {self._n_validation} for validation and "
                 f"{s.train - self._n_validation} for training; both need at least one"
             )
-        rows = self.splitter.rows(0, 0)
+        # Folds differ by one item; without folds all repeats have equally many.
+        rows = [self.splitter.rows(repeat, 0) for repeat in range(s.folds or 1)]
+        fewest = {part: min(len(own[part]) for own in rows) for part in self._amounts}
         if self._ready:
-            check_amount(self._name, "train", s.train, len(rows["train"]) + len(rows["validation"]), "pairs")
-            check_amount(self._name, "test", s.test, len(rows["test"]), "pairs")
+            n_train = min(len(own["train"]) + len(own["validation"]) for own in rows)
+            check_amount(self._name, "train", s.train, n_train, "pairs")
+            check_amount(self._name, "test", s.test, fewest["test"], "pairs")
             return
         for part, amount in self._amounts.items():
-            n = len(rows[part])
+            n = fewest[part]
             if amount and (n < 2 or amount > n * (n - 1)):
                 raise DataError(f"{self._name}: {part} = {amount} pairs cannot be drawn from {n} images")
 

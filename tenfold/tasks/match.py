@@ -496,10 +496,9 @@ class Match:
         test = self.splits([repeat], seed=seed)["test"]
         rows = test.index[0].view(self.settings.query_sets, -1).numpy()[chosen]
         rows = np.concatenate([rows[:, :1], np.take_along_axis(rows[:, 1:], order[chosen].astype(int), axis=1)], axis=1)
-        (images,) = test.inputs_at(torch.from_numpy(rows)[None].flatten(1))
-        images = np.rint(images[0].unflatten(0, rows.shape).mean(2).numpy() * 255).astype(
-            np.uint8
-        )  # as the module sees
+        (seen,) = test.inputs_at(torch.from_numpy(rows)[None].flatten(1))  # as the module sees them
+        grey = seen[0].unflatten(0, rows.shape).mean(2)  # (sets, images, height, width)
+        images = np.rint(grey.numpy() * 255).astype(np.uint8)
         return {
             "query": images[:, 0],
             "ranked": images[:, 1:],

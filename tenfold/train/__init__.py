@@ -4,6 +4,7 @@ from tenfold.train._checkpoint import restore as restore
 from tenfold.train._checkpoint import save_checkpoint as save_checkpoint
 from tenfold.train._cpu import cpu_numerics as cpu_numerics
 from tenfold.train._evaluate import evaluate as evaluate
+from tenfold.train._evaluate import metrics_of as metrics_of
 from tenfold.train._evaluate import test as test
 from tenfold.train._job import Job as Job
 from tenfold.train._job import prepare as prepare
@@ -37,6 +38,7 @@ __all__ = [
     "gradients",
     "init",
     "initial_carry",
+    "metrics_of",
     "of_run",
     "peak_bytes",
     "prepare",

@@ -13,7 +13,7 @@ __all__ = ["cpu_numerics"]
 
 @contextlib.contextmanager
 def cpu_numerics(threads: int) -> Iterator[None]:
-    """So many threads for PyTorch's operations; and numbers below 1e-38, where a CPU is slow, taken for zero.
+    """So many threads for PyTorch's operations; and flush denormals (numbers below 1e-38, slow on a CPU) to zero.
 
     Vanishing gradients and Adam's squares of small gradients get there: an RNN of 128 steps takes 2.8 times as long
     with them.

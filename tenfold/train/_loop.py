@@ -123,7 +123,7 @@ def _end_epoch(state: State) -> None:
 
 
 def _find_diverged(state: State, losses: Tensor) -> None:
-    """Freeze runs whose loss or weights are not finite. Runs share no cpu_numerics, so the others are not touched."""
+    """Freeze runs whose loss or weights are not finite. No operation mixes runs, so the others are not touched."""
     finite = torch.isfinite(losses) & torch.isfinite(state.stack.flatten_()).all(dim=1)
     found = ~finite.cpu() & ~state.frozen
     for run in found.nonzero().flatten().tolist():

@@ -46,9 +46,7 @@ def make_optimiser(rows: Sequence[nn.Parameter], recipes: Sequence[Recipe]) -> t
 
 
 def set_rates(optimiser: torch.optim.Optimizer, common: float, own: Tensor | None) -> None:
-    """Set every group's learning rate to its base times ``common`` times, with a plateau schedule, its run's
-    ``own``.
-    """
+    """Set every group's rate to its base times ``common``; with a plateau schedule also times its run's ``own``."""
     for group in optimiser.param_groups:
         rate = group["base_lr"] * common
         group["lr"] = rate if own is None else rate * float(own[group["runs"][0]])

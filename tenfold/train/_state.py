@@ -17,7 +17,7 @@ from tenfold.recipe import Config, Recipe
 from tenfold.sampling import Batch, Inputs, Part, Split, augmented
 from tenfold.seeds import derive, generator
 from tenfold.stack import How, Stack, stack_trees
-from tenfold.tasks import Carries, Hyper, Task
+from tenfold.tasks import Carries, Hyper, Task, is_built_in
 from tenfold.train._optimisers import make_optimiser, set_rates
 from tenfold.train._schedules import Plateau, factor
 
@@ -141,8 +141,7 @@ def init(
     steps_per_epoch = len(_batches_of_run(task, parts["train"].of_run(0), recipe, seed, runs[0].repeat, 0))
     n_steps = recipe.epochs * steps_per_epoch
     not_recorded = ""
-    if not type(task).__module__.startswith("tenfold."):
-        # A recording would not repeat what such a loss does beside tensor operations.
+    if not is_built_in(task):
         not_recorded = f"the loss of '{type(task).__name__}' is Python of its own, which a recording would not repeat"
     elif n_steps < _RECORD_FROM_STEPS and recorded is None:
         not_recorded = f"{n_steps} steps are too few for it to pay"

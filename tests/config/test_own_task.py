@@ -85,6 +85,13 @@ def test_a_class_does_as_well() -> None:
     assert study.to_dict()["task"]["kind"].endswith("Mine")
 
 
+def test_one_metric_of_a_task_is_primary(folder: Path) -> None:
+    (folder / "my_task.py").write_text(TASK.replace(", primary=True", ""))
+    message = r"RequestError: the task 'mine' has 0 primary metrics \(none of hits\); give one of them primary=True"
+    with pytest.raises(StudyError, match=message):
+        load_study(folder / "mine.toml")
+
+
 def test_built_in_names() -> None:
     assert len(TASKS) > 2
     for kind, task in TASKS.items():

@@ -439,6 +439,24 @@ def test_a_checkpoint_of_other_runs_is_refused(
         fit_runs(change(job), engine.task())
 
 
+class TwoTests(ComparePairs):
+    """With a second test set, whose name comes before "test"."""
+
+    def splits(self, repeats: Any, *, seed: int, configs: Any = None) -> dict[Part, Split]:
+        return (found := super().splits(repeats, seed=seed, configs=configs)) | {"aside": found["train"]}
+
+
+def test_a_checkpoint_keeps_test_sets_apart(engine: Any, tmp_path: Path) -> None:
+    plain = engine.task()
+    task = TwoTests(plain.settings, tenfold.datasets.load("digits", base=Path()))
+    job = replace(job_of(FOREST), checkpoint=tmp_path / "model.0.safetensors")
+    first, again = fit_runs(job, task), fit_runs(job, task)
+    for name, values in first.scores.items():
+        assert np.array_equal(again.scores[name], values), name
+    for name, kept in first.predictions.items():
+        assert np.array_equal(again.predictions[name], kept), name
+
+
 def test_a_damaged_checkpoint_is_said(engine: Any, tmp_path: Path) -> None:
     job = replace(job_of(FOREST), checkpoint=tmp_path / "model.0.safetensors")
     fit_runs(job, engine.task())

@@ -15,11 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import tenfold
 from tenfold import datasets
 from tenfold.config import built_in_studies
 from tenfold.errors import RequestError, ShapeError
+from tenfold.export._models import _options
+from tenfold.export._winner import _logits
 from tenfold.models import ESTIMATORS
 from tenfold.recipe import Config
 from tenfold.record import Variant
@@ -459,3 +462,29 @@ def test_embeddings_have_no_classes_to_choose_from(embeddings: tenfold.Results) 
         RequestError, match=r"^predict: the task 'match' has no classes to choose from; use matcher\(\)$"
     ):
         embeddings.winner("E").predict(np.zeros((1, 8, 8)))
+
+
+# -- what a record cannot hold ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({"sizes": (3, 4), "name": "x", "rate": 0.5}, True),
+        ({"sizes": {"a": [1, (2, 3)]}}, True),
+        ({"names": {1: "one"}}, False),  # JSON would give {"1": "one"} back
+        ({"layer": torch.nn.ReLU}, False),
+    ],
+)
+def test_options_are_kept_where_json_gives_them_back(options: dict[str, Any], kept: bool) -> None:
+    found = _options([options])
+    assert found["options"] == ([options] if kept else [])
+    assert ("reason" in found) is not kept
+
+
+def test_outputs_that_are_no_logits_are_said() -> None:
+    logits = torch.zeros(3, 2)
+    assert _logits(logits) is logits
+    assert _logits((logits, None)) is logits
+    with pytest.raises(RequestError, match="expected logits, or a tuple with logits first, got dict"):
+        _logits({"logits": logits})

@@ -312,6 +312,37 @@ def test_runs_train_on_equally_many_and_test_on_all_of_theirs() -> None:
         assert groups[tested].tolist() == [run] * len(tested)
 
 
+@given(splitters(), st.integers(0, 12), st.integers(0, 12))
+@settings(deadline=None, max_examples=100)
+def test_a_run_has_the_same_data_alone_as_beside_others(splitter: Splitter, repeat: int, other: int) -> None:
+    try:
+        alone = splits_of(splitter, [repeat])
+    except DataError:
+        assume(False)
+    together = splits_of(splitter, [other, repeat])
+    assert alone.keys() == together.keys()
+    for part, split in together.items():
+        assert torch.equal(split.of_run(1).index, alone[part].index), part
+        valid = split.valid if split.valid is None else split.valid[1:]
+        full = torch.ones(alone[part].index.shape, dtype=torch.bool)
+        assert torch.equal(full if valid is None else valid, full if (own := alone[part].valid) is None else own)
+    assert together["train"].valid is None
+
+
+def test_items_left_out_of_training_are_drawn() -> None:
+    groups = torch.tensor([0] * 2 + [1] * 12 + [2] * 12)
+    (index,) = splits_of(Splitter(26, folds=3, groups=groups), [0])["train"].index
+    assert len(index) == 26 - 12  # of 24, as in the repeats that test a larger group
+    assert set(groups[index].tolist()) == {1, 2}
+    assert index.tolist() != list(range(2, 16))
+
+
+def test_a_division_that_may_leave_nothing_to_train_on() -> None:
+    groups = torch.tensor([0] * 20 + [1] * 20 + [2])
+    with pytest.raises(DataError, match="no item is left to train on, of 41; lower test or validation, or raise folds"):
+        splits_of(Splitter(41, validation=0.5, folds=2, groups=groups), [0])
+
+
 def test_splits_are_preprocessed_as_asked_for() -> None:
     fitted = Standardise(torch.full((2, 1), 3.0), torch.full((2, 1), 0.5))
     splits = splits_of(Splitter(10, 0.2), [0, 1], preprocess=fitted)

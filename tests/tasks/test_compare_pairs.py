@@ -524,3 +524,11 @@ def test_folds_test_every_image_in_one_of_them() -> None:
     assert (found.resampled, found.test_over_train, found.folds) == (True, 0.25, 5)
     with pytest.raises(RequestError, match="folds = 51: there are 50 images to divide"):
         pairs_task(random_images(50), train=20, test=10, folds=51)
+
+
+def test_the_smallest_fold_has_enough_for_its_pairs() -> None:
+    pairs_task(random_images(32), train=20, test=12, folds=8)  # 4 images a fold
+    with pytest.raises(DataError, match="test = 12 pairs cannot be drawn from 3 images"):
+        pairs_task(random_images(31), train=20, test=12, folds=8)  # 3 in the last; drawing from them would not end
+    with pytest.raises(DataError, match="test = 4 pairs asked for, 3 there; lower test"):
+        pairs_task(ready_pairs(31), train=20, test=4, folds=8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -420,3 +420,19 @@ def test_batches_go_on_where_the_last_one_ended(task: Characters, text: Tensor) 
         )
         following = torch.cat([split.batch(batch.expand(2, -1)).targets["next"][run] for batch in rows], dim=1)
         assert torch.equal(following[:, :-1], read[:, 1:])
+
+
+class Uneven(Characters):
+    """Its last test batch is one stream short."""
+
+    def splits(self, repeats: Sequence[int], *, seed: int, configs: Any = None) -> dict[Part, Split]:
+        found, cut = super().splits(repeats, seed=seed, configs=configs), CUTS["test"]
+        sizes = (*(cut.streams,) * (cut.batches - 1), cut.streams - 1)
+        return found | {"test": replace(found["test"], index=found["test"].index[:, : sum(sizes)], blocks=sizes)}
+
+
+def test_batches_of_several_sizes_are_said_before_anything_is_trained(task: Characters) -> None:
+    uneven = Uneven(TaskSettings(kind="characters", data=""), task.source.tokens)
+    message = "carries a state from batch to batch; expected batches of one size, got 3, 4 in the test part"
+    with pytest.raises(RequestError, match=message):
+        try_module(job_of(), uneven)
