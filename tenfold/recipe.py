@@ -180,6 +180,11 @@ class Config:
         return ", ".join(f"{name}={short(value)}" for name, value in self.swept.items())
 
     @property
+    def key(self) -> str:
+        """By it a config is told from the others of its model. Unlike in a label, 1 and "1" are not the same."""
+        return json.dumps({name: _plain(value) for name, value in self.swept.items()}, default=short)
+
+    @property
     def loss(self) -> dict[str, Any]:
         """What the loss takes of this config, by name."""
         return self.recipe.loss_settings()
@@ -195,6 +200,10 @@ class Config:
         recipe = self.recipe
         free = {*recipe.per_run, *recipe.loss_values, *recipe.data_values}
         return json.dumps(recipe.model_dump(mode="json", exclude=free), sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json", exclude_defaults=True) if isinstance(value, BaseModel) else value
 
 
 def short(value: Any) -> str:

@@ -19,9 +19,10 @@ from tenfold.events import Event, Message
 from tenfold.execute import Placement, Workers, configs_of, cores, portable, try_module
 from tenfold.export import Results, save_models
 from tenfold.models import with_module_kwargs
+from tenfold.recipe import Config
 from tenfold.record import Record
 from tenfold.sampling import Resampling, check_folds
-from tenfold.tasks import HasGallery, Predicted, Task, find_task
+from tenfold.tasks import Divides, HasGallery, Predicted, Task, carries, find_task
 from tenfold.train import OBJECTIVE, Job, RunId
 from tenfold.train_model import certify, train_model
 
@@ -200,7 +201,7 @@ def _open_record(folder: Path, study: Study, task: Task, jobs: Mapping[str, Job]
     }
     if Record.exists(folder):
         return Record.open(folder, write=True, study=content)
-    spec, info = task.spec, task.info
+    spec, facts = task.spec, dataclasses.asdict(task.info)
     record = Record.create(
         folder,
         study_toml=to_toml(study),
@@ -209,9 +210,9 @@ def _open_record(folder: Path, study: Study, task: Task, jobs: Mapping[str, Job]
         metrics=[dataclasses.asdict(metric) for metric in (*spec.metrics, OBJECTIVE)],
         command=command or f"tenfold.run({study.name!r})",
         quick=study.is_quick,
-        variants=_variants(jobs),
+        variants=_variants(jobs, task),
     )
-    record.save_meta("task", {"kind": spec.kind, "predictions": spec.predictions} | dataclasses.asdict(info))
+    record.save_meta("task", {"kind": spec.kind, "predictions": spec.predictions, "carries": carries(task)} | facts)
     save_models(record, jobs, type(task))
     # Where the files that the study names are, to go on with it; relative, so that both may be moved together.
     with contextlib.suppress(ValueError):  # another drive
@@ -219,15 +220,19 @@ def _open_record(folder: Path, study: Study, task: Task, jobs: Mapping[str, Job]
     return record
 
 
-def _variants(jobs: Mapping[str, Job]) -> dict[str, list[dict[str, Any]]]:
+def _variants(jobs: Mapping[str, Job], task: Task) -> dict[str, list[dict[str, Any]]]:
     """What was swept in each config of each model, and by which settings its data are divided, where these differ
     within the study: swept ones, and those that the tables of two models set to different values.
     """
     configs = {name: configs_of(job) for name, job in jobs.items()}
-    every = [config.data for own in configs.values() for config in own]
+
+    def data_of(config: Config) -> dict[str, Any]:
+        return task.division(config) if isinstance(task, Divides) else config.data
+
+    every = [data_of(config) for own in configs.values() for config in own]
     differing = [name for name in every[0] if any(data[name] != every[0][name] for data in every)]
     return {
-        name: [{"swept": config.swept, "protocol": {key: config.data[key] for key in differing}} for config in own]
+        name: [{"swept": config.swept, "protocol": {key: data_of(config)[key] for key in differing}} for config in own]
         for name, own in configs.items()
     }
 

@@ -32,7 +32,7 @@ def train_model(
     """Train what the record does not hold yet of one model."""
     primary = task.spec.primary
     done, index = record.finished(job.model), variant_index(job)
-    if {(index[run.config.label], run.repeat) for run in job.runs} <= done:
+    if {(index[run.config.key], run.repeat) for run in job.runs} <= done:
         watch(ModelDone(job.model, _recorded_scores(record, job.model, primary), 0.0, from_record=True))
         return
     stored = record.plan(job.model)
@@ -100,7 +100,7 @@ class _Curves:
     def add(self, number: int, epoch: Epoch) -> None:
         runs, index = [self.job.runs[at] for at in self.plan.groups[number]], variant_index(self.job)
         self.waiting += [
-            (index[run.config.label], run.repeat, epoch.epoch, part, metric, value)
+            (index[run.config.key], run.repeat, epoch.epoch, part, metric, value)
             for part, metrics in epoch.scores.items()
             for metric, values in metrics.items()
             for run, value in zip(runs, values, strict=True)
@@ -127,9 +127,9 @@ def _keep(
 ) -> None:
     """Predictions, weights, preprocessing and scores of all runs of a model; the scores last, as they count."""
     where = {at: (outcomes[number], row) for number, group in enumerate(plan.groups) for row, at in enumerate(group)}
-    for label, index in variant_index(job).items():
-        runs = [where[at] for at, run in enumerate(job.runs) if run.config.label == label]
-        repeats = np.array([run.repeat for run in job.runs if run.config.label == label])
+    for key, index in variant_index(job).items():
+        runs = [where[at] for at, run in enumerate(job.runs) if run.config.key == key]
+        repeats = np.array([run.repeat for run in job.runs if run.config.key == key])
         record.save_predictions(job.model, _rows(runs, "predictions") | {"repeat": repeats}, variant=index)
         record.save_weights(job.model, _rows(runs, "weights"), variant=index)
         record.save_preprocessing(job.model, _rows(runs, "preprocessing"), variant=index)
@@ -154,7 +154,7 @@ def _rows(runs: Sequence[tuple[Outcome, int]], name: str) -> dict[str, np.ndarra
 
 def _run_row(job: Job, run: RunId, outcome: Outcome, row: int) -> RunRow:
     return RunRow(
-        variant=variant_index(job)[run.config.label],
+        variant=variant_index(job)[run.config.key],
         repeat=run.repeat,
         status=outcome.status[row],
         epochs=outcome.epochs[row],

@@ -237,10 +237,10 @@ def _alike(job: Job, task: Task) -> list[list[int]]:
     groups: dict[tuple, list[int]] = {}
     of_config: dict[str, tuple] = {}
     for at, run in enumerate(job.runs):
-        if run.config.label not in of_config:
+        if run.config.key not in of_config:
             module = job.factory.build(0, **run.config.options)
-            of_config[run.config.label] = (run.config.alike, *signature(module).items())
-        groups.setdefault(of_config[run.config.label], []).append(at)
+            of_config[run.config.key] = (run.config.alike, *signature(module).items())
+        groups.setdefault(of_config[run.config.key], []).append(at)
     return list(groups.values())
 
 

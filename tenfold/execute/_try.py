@@ -13,9 +13,9 @@ from torch.utils._pytree import tree_map
 
 from tenfold.errors import RequestError, ShapeError
 from tenfold.execute._estimators import try_estimator
-from tenfold.sampling import Batch, Inputs, Split
+from tenfold.sampling import Batch, Inputs, Split, augmented
 from tenfold.tasks import ChecksOutput, FinalMetrics, Task
-from tenfold.train import Job, State, epoch_batches, gradients, initial_carry, metrics_of, of_run, prepare
+from tenfold.train import OBJECTIVE, Job, State, epoch_batches, gradients, initial_carry, metrics_of, of_run, prepare
 
 __all__ = ["try_module"]
 
@@ -28,7 +28,7 @@ def try_module(job: Job, task: Task) -> None:
         RequestError: if the module cannot be built, is not the same when built again, or fails in its forward or
             backward pass; or if the task's metrics are not those that it names.
     """
-    firsts = {run.config.label: run for run in reversed(job.runs)}
+    firsts = {run.config.key: run for run in reversed(job.runs)}
     for run in reversed(firsts.values()):
         one = replace(job, runs=(run,), how="loop")
         if job.factory.is_estimator:
@@ -49,8 +49,8 @@ def _try(job: Job, task: Task) -> None:
     # The smallest batch of an epoch: what fails on small ones only, such as batch norm on one example, fails here.
     rows = min(batches, key=lambda rows: rows.shape[1])
     state.stack.train()
-    batch = train.batch(rows)
     try:
+        batch = augmented(train.batch(rows), state.recipe, state.augment_keys, 0, train)
         _, (outputs, _) = gradients(state, batch)
         metrics_of(task, task.sums(outputs, batch))
     except (RuntimeError, ValueError) as error:
@@ -126,6 +126,8 @@ def _try_scores(job: Job, state: State) -> None:
     """Metrics and predictions of the first batch of every part that is evaluated."""
     task, spec = state.task, state.task.spec
     named = {metric.name for metric in spec.metrics}
+    if OBJECTIVE.name in named:
+        raise RequestError(f"the task '{spec.kind}' names a metric '{OBJECTIVE.name}', as the training loss is called")
     sums: dict[str, Tensor] = {}
     kept: dict[str, np.ndarray] = {}
     for part, split in state.parts.items():

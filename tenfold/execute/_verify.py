@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map
 
 from tenfold.execute._estimators import fit_runs
 from tenfold.execute._plan import Plan
-from tenfold.tasks import Carries, Task
+from tenfold.tasks import Task, carries
 from tenfold.train import Job, cpu_numerics, epoch_batches, prepare, step, test, train_alone
 from tenfold.train._state import EpochSoFar, RunId
 
@@ -105,7 +105,7 @@ def _test_alone(module: Any, job: Job, task: Task) -> dict[str, np.ndarray]:
         return tree_map(lambda value: None if value is None else value[None], module(*(value[0] for value in inputs)))
 
     def carry(batch_size: int) -> tuple[Tensor, ...]:
-        return tuple(value[None] for value in module.initial_state(batch_size)) if isinstance(task, Carries) else ()
+        return tuple(value[None] for value in module.initial_state(batch_size)) if carries(task) else ()
 
     splits = task.splits([job.runs[0].repeat], seed=job.seed, configs=[job.runs[0].config])
     device, dtype = torch.device(job.device), getattr(torch, job.recipe.dtype)

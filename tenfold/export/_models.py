@@ -44,7 +44,7 @@ def save_models(record: Record, jobs: Mapping[str, _Job], task: type) -> None:
     for number, (name, job) in enumerate(jobs.items()):
         entry: dict[str, Any] = {"name": job.factory.name, "estimator": job.factory.is_estimator}
         options = list(
-            {run.config.label: dict(job.factory.options) | dict(run.config.options) for run in job.runs}.values()
+            {run.config.key: dict(job.factory.options) | dict(run.config.options) for run in job.runs}.values()
         )
         own = {f"{number}/{path}": content for path, content in job.factory.sources().items()}
         sources |= own

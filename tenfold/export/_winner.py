@@ -122,7 +122,7 @@ class Winner:
         inputs = prepared(data, self._task["inputs"])
         steps = [self._steps(repeat) for repeat in self._chosen(repeats)]
         try:
-            return [_forward(each, inputs) for each in steps]
+            return [_forward(each, inputs, carries=self._task.get("carries", False)) for each in steps]
         except (RuntimeError, ValueError, TypeError, IndexError) as error:  # whatever a module says of wrong shapes
             shapes = ", ".join(str(array.shape) for array in inputs)
             raise RequestError(f"{self.variant.label} failed on inputs of shape {shapes}: {error}") from error
@@ -215,16 +215,21 @@ class Winner:
         return Standardise.from_arrays({name: value[row : row + 1] for name, value in arrays.items()}), module
 
 
-def _forward(steps: tuple[Standardise | None, nn.Module], inputs: tuple[np.ndarray, ...]) -> Any:
-    """The output of one repeat for all examples, batch by batch."""
+def _forward(
+    steps: tuple[Standardise | None, nn.Module], inputs: tuple[np.ndarray, ...], *, carries: bool = False
+) -> Any:
+    """The output of one repeat for all examples, batch by batch; a carried state begins anew with each example."""
     preprocess, module = steps
+    model: Any = module
     dtype = next((value.dtype for value in module.parameters()), torch.float32)
     outputs = []
     for batch in _batches(inputs):
         values = tuple(value.to(dtype)[None] if value.is_floating_point() else value[None] for value in batch)
         values = values if preprocess is None else preprocess(values)
         with torch.no_grad():
-            outputs.append(module(*(value[0] for value in values)))
+            state = model.initial_state(values[0].shape[1]) if carries else ()
+            output = model(*(value[0] for value in values), *state)
+        outputs.append(output[0] if carries else output)
     return tree_map(lambda *parts: torch.cat(parts), *outputs)
 
 

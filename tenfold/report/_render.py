@@ -96,9 +96,11 @@ def save_numbers(rows: Sequence[Row], path: Path) -> None:
     """Write the numbers of a figure as CSV, with the names of the columns on the first line.
 
     Args:
-        rows: at least one, all with the same columns; None becomes an empty cell.
+        rows: all with the same columns; None becomes an empty cell. Nothing is written without any.
         path: of the file.
     """
+    if not rows:
+        return
     with atomic_write(path, "w") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()

@@ -4,6 +4,7 @@ from tenfold.tasks._catalogue import TASKS as TASKS
 from tenfold.tasks._contract import Carries as Carries
 from tenfold.tasks._contract import ChecksOutput as ChecksOutput
 from tenfold.tasks._contract import Diagnoses as Diagnoses
+from tenfold.tasks._contract import Divides as Divides
 from tenfold.tasks._contract import FinalMetrics as FinalMetrics
 from tenfold.tasks._contract import FitsEstimators as FitsEstimators
 from tenfold.tasks._contract import HasGallery as HasGallery
@@ -12,6 +13,7 @@ from tenfold.tasks._contract import Predicted as Predicted
 from tenfold.tasks._contract import Task as Task
 from tenfold.tasks._contract import TaskInfo as TaskInfo
 from tenfold.tasks._contract import TaskSpec as TaskSpec
+from tenfold.tasks._contract import carries as carries
 from tenfold.tasks._find import find_task as find_task
 from tenfold.tasks._find import is_built_in as is_built_in
 from tenfold.tasks._settings import ImageSettings as ImageSettings
@@ -27,6 +29,7 @@ __all__ = [
     "ClassifySequences",
     "ComparePairs",
     "Diagnoses",
+    "Divides",
     "FinalMetrics",
     "FitsEstimators",
     "HasGallery",
@@ -38,6 +41,7 @@ __all__ = [
     "TaskInfo",
     "TaskSettings",
     "TaskSpec",
+    "carries",
     "find_task",
     "is_built_in",
 ]

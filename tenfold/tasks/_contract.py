@@ -20,6 +20,7 @@ __all__ = [
     "Carries",
     "ChecksOutput",
     "Diagnoses",
+    "Divides",
     "FinalMetrics",
     "FitsEstimators",
     "HasGallery",
@@ -29,6 +30,7 @@ __all__ = [
     "Task",
     "TaskInfo",
     "TaskSpec",
+    "carries",
 ]
 
 Predictions = Literal["classes", "binary", "ranking", "reconstruction", "tokens", ""]
@@ -209,6 +211,20 @@ class Carries(Protocol):
     """
 
     carries: ClassVar[Literal[True]]
+
+
+def carries(task: Task) -> bool:
+    """Whether a state is carried from batch to batch."""
+    return isinstance(task, Carries) and task.carries
+
+
+@runtime_checkable
+class Divides(Protocol):
+    """A task whose data depend on settings that stand for another value, such as "auto"."""
+
+    def division(self, config: Config) -> dict[str, Any]:
+        """The recipe's ``data_values`` as they are used: models are compared where these are equal."""
+        ...
 
 
 @runtime_checkable

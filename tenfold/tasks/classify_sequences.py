@@ -243,6 +243,9 @@ class ClassifySequences:
             raise RequestError(f"split = '{by}': {self._data.name} has no groups; use 'window'")
         return by
 
+    def division(self, config: Config) -> dict[str, Any]:
+        return {"split": self._by(config)}
+
     def _splitter(self, by: By, part: Tensor) -> Splitter:
         s = self.settings
         n_official = int((part == datasets.TEST).sum())

@@ -110,7 +110,7 @@ def _identity(state: State) -> dict[str, Any]:
         "version": _VERSION,
         "model": state.model,
         "seed": state.seed,
-        "runs": [[run.config.label, run.repeat] for run in state.runs],
+        "runs": [[run.config.key, run.repeat] for run in state.runs],
         "settings": [_settings(run.config) for run in state.runs],
     }
 

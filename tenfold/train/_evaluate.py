@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from tenfold.sampling import Batch, Inputs, Part, Split
-from tenfold.tasks import Carries, FinalMetrics, Task
+from tenfold.tasks import FinalMetrics, Task, carries
 from tenfold.train._state import State, added, initial_carry
 
 __all__ = ["Tested", "evaluate", "metrics_of", "test", "test_state"]
@@ -74,6 +74,8 @@ def test(
                     # A NaN counts as the largest. A tenth of the time of torch.isfinite of every number.
                     sound &= torch.isfinite(leaf.abs().reshape(split.n_runs, -1).amax(dim=1)).cpu()
     predictions = {name: rows.array() for name, rows in kept.items()}
+    if (filled := parts["test"].valid) is not None:  # for whoever reads the record: rows that only fill up a run
+        predictions.setdefault("valid", filled.cpu().numpy())
     scores = metrics_of(task, sums)
     if isinstance(task, FinalMetrics):
         final = task.final_metrics(predictions)
@@ -110,13 +112,13 @@ def _outputs(
     predict: Callable[..., Any], task: Task, split: Split, carry: Callable[[int], Inputs]
 ) -> Iterator[tuple[Any, Batch]]:
     """Outputs of all runs, runs first, and the batch that they belong to."""
-    carries, carried = isinstance(task, Carries), None
+    is_carried, carried = carries(task), None
     for start, stop in split.spans():
         batch = split.span(start, stop)
         carried = carry(stop - start) if carried is None else carried
         with torch.no_grad():
             outputs = predict(*batch.inputs, *carried)
-        if carries:
+        if is_carried:
             outputs, carried = outputs
         yield outputs, batch
 

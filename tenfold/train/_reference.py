@@ -12,7 +12,7 @@ from tenfold.recipe import Recipe
 from tenfold.sampling import augmented
 from tenfold.seeds import derive, generator
 from tenfold.stack import replayable
-from tenfold.tasks import Carries, Hyper, Task
+from tenfold.tasks import Hyper, Task, carries
 from tenfold.train._job import Job
 from tenfold.train._schedules import factor
 from tenfold.train._state import of_run, seeded_forward
@@ -47,7 +47,7 @@ def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = N
         batches = task.batches(train, recipe, generator(job.seed, repeat, "order", epoch))
         n_steps = n_steps or recipe.epochs * len(batches)
         with torch.no_grad():
-            carry: tuple = module.initial_state(len(batches[0])) if isinstance(task, Carries) else ()
+            carry: tuple = module.initial_state(len(batches[0])) if carries(task) else ()
         for rows in batches:
             batch = augmented(train.batch(rows.to(device)[None]), recipe, augment_keys, done, train)
             batch = of_run(batch, 0)
@@ -56,7 +56,7 @@ def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = N
             optimiser.zero_grad()
             with seeded_forward(job.seed, job.model, repeat, done):
                 output = module(*batch.inputs, *carry)
-            if isinstance(task, Carries):
+            if carries(task):
                 output, carry = output
                 carry = tree_map(torch.Tensor.detach, tuple(carry))
             loss = task.loss(output, batch, Hyper(recipe, values, key, torch.tensor(done, device=device)))

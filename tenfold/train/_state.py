@@ -17,7 +17,7 @@ from tenfold.recipe import Config, Recipe
 from tenfold.sampling import Batch, Inputs, Part, Split, augmented
 from tenfold.seeds import derive, generator
 from tenfold.stack import How, Stack, stack_trees
-from tenfold.tasks import Carries, Hyper, Task, is_built_in
+from tenfold.tasks import Hyper, Task, carries, is_built_in
 from tenfold.train._optimisers import make_optimiser, set_rates
 from tenfold.train._schedules import Plateau, factor
 
@@ -102,7 +102,7 @@ class State:
     history: list[dict[str, dict[str, list[float]]]] = field(default_factory=list)  # epoch -> part -> metric -> runs
 
     def __post_init__(self) -> None:
-        self.carries = isinstance(self.task, Carries)
+        self.carries = carries(self.task)
         # One object for all steps: a compiled stack keeps what it compiled by it.
         self.loss_and_output = partial(_loss_and_output, self.task, self.recipe, self.carries)
 
@@ -323,13 +323,16 @@ def seeded_forward(seed: int, model: str, repeat: int, step: int) -> Iterator[No
     """
     number = derive(seed, model, repeat, "forward", step)
     before = torch.default_generator.get_state()
+    before_on_gpu = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
     torch.default_generator.manual_seed(number)
-    if torch.cuda.is_initialized():
+    if before_on_gpu is not None:
         torch.cuda.manual_seed(number)
     try:
         yield
     finally:
         torch.default_generator.set_state(before)
+        if before_on_gpu is not None:
+            torch.cuda.set_rng_state(before_on_gpu)
 
 
 def _clip(state: State) -> None:

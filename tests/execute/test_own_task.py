@@ -25,7 +25,9 @@ from tenfold.tasks import ComparePairs, TaskSpec
 from sums import Reversed  # beside it
 
 SPEC = dataclasses.replace(
-    ComparePairs.spec, kind="greater", metrics=(*ComparePairs.spec.metrics, Metric("wrong", "Wrong", "%", higher_is_better=False))
+    ComparePairs.spec,
+    kind="greater",
+    metrics=(*ComparePairs.spec.metrics, Metric("wrong", "Wrong", "%", higher_is_better=False)),
 )
 
 class Greater(ComparePairs):

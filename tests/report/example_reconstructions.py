@@ -39,7 +39,7 @@ def build(
         repeats, examples: their numbers.
         diverged: (model, repeat) pairs.
         predictions: the kind that the record names.
-        change: called with (model, arrays) before the predictions are saved, the runs of all variants one after the other.
+        change: called with (model, arrays) before they are saved, the runs of all variants one after the other.
     """
     study = {
         "name": "autoencoders", "repeats": repeats, "task": {"kind": "reconstruct"},
