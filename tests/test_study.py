@@ -190,3 +190,9 @@ def test_one_split_for_all_is_no_protocol(tmp_path: Path, train: dict[str, Any])
     assert set(results.protocols.values()) == {()}
     assert len(compared(results)) == 1
     assert "of those with" not in results.verdict_words().headline
+
+
+def test_auto_and_the_split_that_it_stands_for_are_one_protocol(tmp_path: Path) -> None:
+    results = divided(tmp_path, {"name": "A"}, {"name": "B", "split": "group"}, {"name": "C", "split": "window"})
+    assert results.protocols["A"] == results.protocols["B"] == (("split", "group"),)
+    assert compared(results) == {frozenset("AB")}
