@@ -84,6 +84,7 @@ def written(folder: Path) -> set[str]:
             name = path.relative_to(folder).as_posix()
             name = re.sub(r"(?<=/)a-b(-2)?(\.[01])?(?=\.)", "<file>", name)
             found.add(re.sub(r"^sources/.*", "sources/<path>", name).replace(".3.", ".<group>."))
+    found = {name.replace("checkpoints/<file>", "checkpoints/<model>") for name in found}
     return found
 
 
@@ -108,7 +109,7 @@ def test_version_and_facts_are_described():
     assert f"version {SCHEMA_VERSION} of the format" in PAGE
     assert f"application_id` 0x{APPLICATION_ID:X}" in PAGE
     facts = PAGE.partition("| key | value |")[2].partition("###")[0]
-    for key in (*OWN_META, "task", "certificate"):
+    for key in (*OWN_META, "task", "models", "base", "certificate"):
         assert f"`{key}`" in facts, key
 
 

@@ -75,7 +75,7 @@ def test_scores_are_aligned_by_repeat_whatever_the_order_of_saving(tmp_path):
     assert results.counts(Variant("a")) == {"planned": 3, "ended": 2, "finished": 0, "stopped": 2, "diverged": 0}
     assert "a: 1 of 3 runs have not ended yet." in results.missing_sentences()
     assert "The study has not finished: what is shown is what had ended by now." in results.limits()
-    assert repr(results) == "<Reader of 's': 2 variants, 3 runs, unfinished>"
+    assert repr(results) == "<Results of 's': 2 variants, 3 runs, unfinished>"
 
 
 def test_every_combination_of_swept_values_is_a_variant(tmp_path):
