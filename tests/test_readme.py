@@ -21,7 +21,8 @@ SMALLER = ("--repeats", "2", "--epochs", "1")
 
 def blocks(page: str, language: str) -> list[str]:
     text = (ROOT / page).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [block for name, block in found if name == language]
 
 
 def commands() -> list[str]:
@@ -37,7 +38,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "examples").mkdir()
     (folder / "examples" / "first.toml").write_text(first)
     (module,) = [block for block in blocks("docs/add-a-model.md", "python") if "class MyNet" in block]
-    (study,) = [block for block in blocks("docs/add-a-model.md", "toml") if "my_models.py:MyNet" in block]
+    # The first block is a whole study; later ones show a part.
+    study = next(block for block in blocks("docs/add-a-model.md", "toml") if "my_models.py:MyNet" in block)
     (folder / "my_models.py").write_text(module)
     (folder / "my_study.toml").write_text(study)
     return folder
