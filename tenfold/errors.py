@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 __all__ = [
     "DataError",
@@ -15,6 +17,7 @@ __all__ = [
     "TenfoldError",
     "TrainingError",
     "nearest",
+    "what_failed",
 ]
 
 
@@ -80,3 +83,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if match:
         return f"did you mean '{match[0]}'?"
     return f"known: {', '.join(known)}" if known else "none is known"
+
+
+def what_failed(error: Exception) -> str:
+    """An exception in one line, with the place in the code of the user, or else the last one, that raised it."""
+    if isinstance(error, TenfoldError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = str(Path(__file__).parent)
+    own = [frame for frame in frames if "site-packages" not in frame.filename and not frame.filename.startswith(ours)]
+    place = (own or frames)[-1]
+    first_line = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first_line} ({Path(place.filename).name}, line {place.lineno})"

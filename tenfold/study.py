@@ -14,7 +14,7 @@ import torch
 
 from tenfold.config import ModelSettings, Study, to_toml
 from tenfold.environment import describe_environment
-from tenfold.errors import RequestError, StudyError, TenfoldError, nearest
+from tenfold.errors import RequestError, StudyError, TenfoldError, nearest, what_failed
 from tenfold.events import Event, Message
 from tenfold.execute import Placement, Workers, configs_of, cores, portable, try_module
 from tenfold.export import Results, save_models
@@ -111,7 +111,14 @@ def record_folder(study: Study, out: str | Path | None = None) -> Path:
 
 def load_task(study: Study) -> Task:
     """The task of a study with its data, before any seed comes in."""
-    return find_task(study.task.kind, base=study.base)(study.task, study.task.load_data(base=study.base))
+    kind = find_task(study.task.kind, base=study.base)
+    data = study.task.load_data(base=study.base)
+    try:
+        return kind(study.task, data)
+    except TenfoldError:
+        raise
+    except Exception as error:  # whatever the constructor of somebody's own task raises
+        raise RequestError(f"the task '{kind.spec.kind}' cannot be made: {what_failed(error)}") from error
 
 
 # -- before training --------------------------------------------------------------------------------------------------
@@ -152,9 +159,7 @@ def _try_modules(study: Study, jobs: Mapping[str, Job], task: Task) -> None:
         except TenfoldError as error:
             problems.append(f"models.{name}: {error}")
         except Exception as error:  # whatever a user's module raises
-            problems.append(
-                f"models.{name}: {job.factory.name} failed on a batch of two: {type(error).__name__}: {error}"
-            )
+            problems.append(f"models.{name}: {job.factory.name} failed on a batch of two: {what_failed(error)}")
     if problems:
         raise StudyError(study.name, problems)
 

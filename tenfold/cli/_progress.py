@@ -176,7 +176,7 @@ def _score(scores: np.ndarray, metric: Metric) -> str:
         return "no score"
     scale, decimals = (100, 1) if metric.unit == "%" else (1, 3)
     std = f" +- {scale * values.std(ddof=1):.{decimals}f}" if values.size > 1 else ""
-    return f"{scale * values.mean():.{decimals}f}{std} {metric.unit}"
+    return f"{scale * values.mean():.{decimals}f}{std} {metric.unit}".rstrip()
 
 
 def _milliseconds(value: float) -> str:

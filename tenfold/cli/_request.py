@@ -32,7 +32,8 @@ def overrides_of(
     found = list(settings)
     found += [] if repeats is None else [f"repeats={repeats}"]
     found += [] if seed is None else [f"seed={seed}"]
-    found += [] if epochs is None else [f"models.epochs={epochs}"]
+    # Not for estimators, which refuse it as a setting of theirs: set later; here only what is to be refused.
+    found += [] if epochs is None or epochs >= 1 else [f"models.epochs={epochs}"]
     found += [] if data is None else [f"task.data={json.dumps(_data(data, _base(name)))}"]
     return found
 
@@ -64,8 +65,7 @@ def read_study(
     if quick:
         study = quick_study(study)
         study = replace(study, repeats=study.repeats if repeats is None else repeats)
-        study = study if epochs is None else study.with_epochs(epochs)
-    return study
+    return study if epochs is None else study.with_epochs(epochs)
 
 
 def _recorded(folder: Path, overrides: Sequence[str]) -> Study:

@@ -9,7 +9,7 @@ from tenfold.datasets._average import average_down
 from tenfold.datasets._cache import available, cache_folder, fetch
 from tenfold.datasets._channels import channel_axes, with_channels
 from tenfold.datasets._containers import TEST, TRAIN, UNASSIGNED, Images, Pairs
-from tenfold.datasets._folder import channels_of_image, plain_image
+from tenfold.datasets._folder import channels_of_image, fitted_image, plain_image
 from tenfold.datasets._layout import Layout
 from tenfold.datasets._load import load, load_recordings
 from tenfold.datasets._npz import save
@@ -37,6 +37,7 @@ __all__ = [
     "channels_of_image",
     "cut_windows",
     "fetch",
+    "fitted_image",
     "load",
     "load_recordings",
     "plain_image",

@@ -20,7 +20,7 @@ from tenfold.errors import DataError, RequestError, nearest
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["channels_of_image", "plain_image", "read_folder"]
+__all__ = ["channels_of_image", "fitted_image", "plain_image", "read_folder"]
 
 _LEFT_BY_THE_SYSTEM = {"thumbs.db", "desktop.ini", "__macosx"}
 _UNREADABLE = ("refuse", "skip")
@@ -249,13 +249,19 @@ def _size_in_header(file: Path) -> tuple[int, int]:
 
 def _pixels(file: Path, size: tuple[int, int] | None, colour: bool | None) -> np.ndarray:
     """One image as uint8, shape (channels, height, width), brought to ``size`` where one is given."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     with Image.open(file) as opened:
         image = plain_image(opened, colour=colour)
-    if size is not None:
-        image = ImageOps.fit(image, (size[1], size[0]), method=Image.Resampling.BILINEAR)
-    return channels_of_image(image)
+    return channels_of_image(image if size is None else fitted_image(image, size))
+
+
+def fitted_image(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """A Pillow image in grey or RGB cut about its middle and resized to height and width, as images of a folder are
+    that differ in size."""
+    from PIL import Image, ImageOps
+
+    return ImageOps.fit(image, (size[1], size[0]), method=Image.Resampling.BILINEAR)
 
 
 def channels_of_image(image: Image.Image) -> np.ndarray:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import random
 import time
-import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from scipy.special import logsumexp
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from tenfold.errors import RequestError, ShapeError, TenfoldError, TrainingError
+from tenfold.errors import RequestError, ShapeError, TenfoldError, TrainingError, what_failed
 from tenfold.files import atomic_write
 from tenfold.models import Estimator
 from tenfold.sampling import Inputs, Part, Split
@@ -153,7 +152,9 @@ def try_estimator(job: Job, task: Task) -> None:
         except TenfoldError:
             raise
         except Exception as error:  # whatever an estimator raises
-            raise RequestError(f"{job.factory.name} failed in fitting {len(rows)} examples: {_what(error)}") from error
+            raise RequestError(
+                f"{job.factory.name} failed in fitting {len(rows)} examples: {what_failed(error)}"
+            ) from error
 
     rows = np.concatenate([np.flatnonzero(real & (of == label))[:_TRY] for label in range(n_classes)])
     try:
@@ -268,15 +269,7 @@ def _said_by(job: Job, doing: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise TrainingError(f"{job.model}: {job.factory.name} failed {doing}: {_what(error)}") from error
-
-
-def _what(error: Exception) -> str:
-    """An exception in a line, with the place that raised it."""
-    if isinstance(error, TenfoldError):
-        return str(error)
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {_first_line(str(error))} ({Path(place.filename).name}, line {place.lineno})"
+        raise TrainingError(f"{job.model}: {job.factory.name} failed {doing}: {what_failed(error)}") from error
 
 
 def _first_line(text: str) -> str:

@@ -51,13 +51,23 @@ def _try(job: Job, task: Task) -> None:
     state.stack.train()
     try:
         batch = augmented(train.batch(rows), state.recipe, state.augment_keys, 0, train)
-        _, (outputs, _) = gradients(state, batch)
-        metrics_of(task, task.sums(outputs, batch))
+        losses, (outputs, _) = gradients(state, batch)
+        again.stack.train()
+        once_more, _ = gradients(again, batch)
+        metrics_of(task, _checked_sums(task, task.sums(outputs, batch), 1))
+    except ShapeError:
+        raise
     except (RuntimeError, ValueError) as error:
         raise RequestError(
             f"{job.factory.name} failed in training on a batch of {rows.shape[1]} ({train.n_examples} examples in "
             f"batches of {job.recipe.batch_size}): {error}"
         ) from error
+    if not torch.equal(losses.nan_to_num(), once_more.nan_to_num()):
+        raise RequestError(
+            f"the loss of {job.factory.name} is {losses.item():g} and, computed again from the same seed, "
+            f"{once_more.item():g}; draw random numbers in a task's loss by tenfold.seeds.uniform(hyper.key, "
+            "hyper.step, count), so that a run can be repeated"
+        )
     _try_scores(job, state)
 
 
@@ -122,6 +132,17 @@ def _shapes(value: Any) -> Any:
     return type(value).__name__
 
 
+def _checked_sums(task: Task, sums: dict[str, Tensor], n_runs: int) -> dict[str, Tensor]:
+    """Sums that keep the runs apart: what was summed over the runs too would be one score for all of them."""
+    for name, value in sums.items():
+        if value.shape[:1] != (n_runs,):
+            raise ShapeError(
+                f"the task '{task.spec.kind}': sums give '{name}' of shape {tuple(value.shape)}; expected the runs, "
+                f"here {n_runs}, first: sum over the examples only"
+            )
+    return sums
+
+
 def _try_scores(job: Job, state: State) -> None:
     """Metrics and predictions of the first batch of every part that is evaluated."""
     task, spec = state.task, state.task.spec
@@ -135,9 +156,15 @@ def _try_scores(job: Job, state: State) -> None:
             continue
         _, stop = next(split.spans())
         output, batch = _output(job, state, split, stop)
-        of_part = task.sums(output, batch)
+        of_part = _checked_sums(task, task.sums(output, batch), 1)
         if part == "validation":
             monitored = metrics_of(task, of_part)
+            larger = [metric.name for metric in spec.metrics if metric.higher_is_better]
+            if job.recipe.needs_validation and spec.monitor in larger:
+                raise RequestError(
+                    f"the task '{spec.kind}' monitors '{spec.monitor}', of which larger is better; early stopping and "
+                    "the plateau schedule need a metric of which smaller is better, such as a loss"
+                )
             if job.recipe.needs_validation and spec.monitor not in monitored:
                 raise RequestError(
                     f"the task '{spec.kind}' monitors '{spec.monitor}', which its metrics_of does not give for the "
@@ -153,7 +180,9 @@ def _try_scores(job: Job, state: State) -> None:
     if spec.primary not in found:
         raise RequestError(f"the task '{spec.kind}' does not give its primary metric '{spec.primary}'")
     for name, values in {**found, **kept}.items():
-        if np.shape(values)[:1] != (1,):
+        expected = (1,) if name in found else (1, *np.shape(values)[1:])
+        if np.shape(values) != expected:
             raise ShapeError(
-                f"the task '{spec.kind}' gives '{name}' of shape {np.shape(values)}; expected the runs, here 1, first"
+                f"the task '{spec.kind}' gives '{name}' of shape {np.shape(values)}; expected the runs, here 1, "
+                f"{'and nothing else' if name in found else 'first'}"
             )

@@ -60,7 +60,15 @@ def _image(image: Any, spec: Mapping[str, Any]) -> np.ndarray:
         )
     if array.dtype.kind not in "buif":
         raise ShapeError(f"expected an image of integers from 0 to 255 or of fractions, got {array.dtype}")
+    low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+    if not (low >= 0 and high <= (255 if array.dtype.kind in "iu" else 1)):  # a NaN is refused too
+        raise ShapeError(
+            f"expected pixels from 0 to 255 as integers or from 0 to 1 as fractions, got {low:g} to {high:g} as "
+            f"{array.dtype}"
+        )
     array = datasets.with_channels(array, spec["channels"])
+    if spec["fitted"] and array.shape[1:] != (spec["size"], spec["size"]):
+        array = _fitted(array, spec["size"])
     if spec["size"] is not None:
         if min(array.shape[1:]) < spec["size"]:
             raise ShapeError(
@@ -74,6 +82,15 @@ def _image(image: Any, spec: Mapping[str, Any]) -> np.ndarray:
             f"{array.shape[1]} x {array.shape[2]}"
         )
     return array.astype(np.float32) / (255 if array.dtype.kind in "iu" else 1)
+
+
+def _fitted(array: np.ndarray, size: int) -> np.ndarray:
+    """Brought to a size as the reader of a folder does, in bytes."""
+    from PIL import Image
+
+    pixels = np.rint(array * (1 if array.dtype.kind in "iu" else 255)).astype(np.uint8)
+    image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+    return datasets.channels_of_image(datasets.fitted_image(image, (size, size)))
 
 
 def _read(image: Any, *, colour: bool) -> np.ndarray:

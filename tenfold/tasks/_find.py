@@ -12,6 +12,9 @@ from tenfold.tasks._contract import Task, TaskSpec
 
 __all__ = ["find_task", "is_built_in"]
 
+# What a task has to define beside its spec; ``info`` is there once it is made.
+_MEMBERS = ("splits", "resampling", "batches", "loss", "sums", "metrics_of", "predictions")
+
 
 def find_task(kind: str | type[Any], *, base: Path) -> type[Task]:
     """The class of a task.
@@ -30,6 +33,9 @@ def find_task(kind: str | type[Any], *, base: Path) -> type[Task]:
     if not _is_task(found):
         name = getattr(found, "__qualname__", repr(found))
         raise RequestError(f"'{name}' is not a task: it lacks what tenfold.tasks.Task describes")
+    missing = [name for name in _MEMBERS if not callable(getattr(found, name, None))]
+    if missing:
+        raise RequestError(f"the task '{found.__qualname__}' has no {', no '.join(missing)}; see docs/add-a-task.md")
     return cast(type[Task], found)
 
 

@@ -129,7 +129,7 @@ class ComparePairs:
             module_kwargs=kwargs,
             labels={"class": images.class_names, "answer": ("first > second", "first ≤ second")},
             warnings=tuple(images.notes),
-            inputs=image_inputs("pairs", items, settings.size, channels=1),
+            inputs=image_inputs("pairs", raw, settings.size, channels=1),
         )
         self._check_amounts()
 

@@ -192,7 +192,7 @@ class Match:
             module_kwargs={"size": self.size, "n_channels": channels},
             labels={"class": images.class_names, "group": images.group_names},
             warnings=(*images.notes, *self._warnings()),
-            inputs=image_inputs("images", items, settings.size, channels=channels),
+            inputs=image_inputs("images", images.images, settings.size, channels=channels),
         )
         self._check_amounts()
 

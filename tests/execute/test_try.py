@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from tenfold.errors import RequestError, ShapeError
 from tenfold.execute import try_module
 from tenfold.metrics import Metric
-from tenfold.tasks import ComparePairs, carries
+from tenfold.tasks import ComparePairs, carries, find_task
 
 
 def changed(engine: Any, *, spec: dict[str, Any] | None = None, **methods: Any) -> ComparePairs:
@@ -65,8 +66,38 @@ def test_predictions_without_runs_are_refused(engine: Any) -> None:
         try_module(engine.job("baseline"), changed(engine, predictions=without_runs))
 
 
-def test_what_early_stopping_monitors_has_to_be_there(engine: Any) -> None:
-    task = changed(engine, spec={"monitor": "auc"})
+def test_what_early_stopping_monitors_has_to_be_there_and_small(engine: Any) -> None:
+    late = Metric("late", "Late", "", higher_is_better=False)
+    task = changed(engine, spec={"monitor": "late", "metrics": (*ComparePairs.spec.metrics, late)})
     try_module(engine.job("baseline"), task)
-    with pytest.raises(RequestError, match=r"monitors 'auc', which its metrics_of does not give .* it gives accuracy"):
+    with pytest.raises(RequestError, match=r"monitors 'late', which its metrics_of does not give .* it gives accuracy"):
         try_module(engine.job("baseline", patience=2), task)
+    with pytest.raises(RequestError, match="monitors 'accuracy', of which larger is better"):
+        try_module(engine.job("baseline", patience=2), changed(engine, spec={"monitor": "accuracy"}))
+
+
+def summed_over_runs(self: ComparePairs, output: Any, batch: Any) -> dict[str, torch.Tensor]:
+    return {name: value.sum() for name, value in ComparePairs.sums(self, output, batch).items()}
+
+
+def noisy(self: ComparePairs, output: Any, batch: Any, hyper: Any) -> torch.Tensor:
+    return ComparePairs.loss(self, output, batch, hyper) * torch.rand(())
+
+
+def test_sums_over_all_runs_are_refused(engine: Any) -> None:
+    with pytest.raises(ShapeError, match=r"sums give 'confusion' of shape \(\); expected the runs, here 1, first"):
+        try_module(engine.job("baseline"), changed(engine, sums=summed_over_runs))
+
+
+def test_a_loss_with_random_numbers_of_its_own_is_refused(engine: Any) -> None:
+    with pytest.raises(RequestError, match=r"computed again from the same seed.*tenfold\.seeds\.uniform"):
+        try_module(engine.job("baseline"), changed(engine, loss=noisy))
+
+
+def test_a_task_that_lacks_a_method_is_refused_by_name(engine: Any) -> None:
+    class Half:
+        spec = ComparePairs.spec
+        loss = ComparePairs.loss
+
+    with pytest.raises(RequestError, match="the task '.*Half' has no splits, no resampling, no batches, no sums"):
+        find_task(Half, base=Path())

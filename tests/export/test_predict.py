@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import tenfold
 from tenfold import datasets
@@ -449,12 +450,52 @@ def embeddings(tmp_path_factory: pytest.TempPathFactory) -> tenfold.Results:
             r"^expected an image of at least 4 x 4 pixels, to which the study's were averaged down, ",
         ),
         (5, r"^expected one example or several, got int$"),
+        (
+            np.full((1, 8, 8), np.nan),
+            r"^expected pixels from 0 to 255 as integers or from 0 to 1 as fractions, got nan",
+        ),
+        (np.full((1, 8, 8), 16.0), r"^expected pixels .* got 16 to 16 as float64$"),
+        (np.full((1, 8, 8), 300), r"^expected pixels .* got 300 to 300 as int64$"),
         ("nowhere.png", r"^nowhere\.png: cannot be read as an image \("),
     ],
 )
 def test_images_that_do_not_fit(embeddings: tenfold.Results, data: Any, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         embeddings.winner("E").embed(data)
+
+
+def test_files_of_several_sizes_are_prepared_as_in_training(tmp_path: Path) -> None:
+    """A folder of images that differ in size is brought to one by its reader; so are its files, and larger ones."""
+    rng = np.random.default_rng(0)
+    files = []
+    for at in range(30):
+        shape = (10, 10, 3) if at % 3 else (14, 12, 3)
+        file = tmp_path / "images" / "abcde"[at % 5] / f"{at}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(file)
+        files.append(file)
+    for size in (8, 12):
+        raw = {
+            "name": "sizes",
+            "repeats": 1,
+            "task": {
+                "kind": "match", "data": "images", "size": size, "train_classes": 3, "candidates": 2, "query_sets": 5,
+                "pool_classes": 2,
+            },
+            "train": {"epochs": 1, "classes_per_batch": 3, "images_per_class": 4},
+            "models": [{"name": "E", "module": "koch-embedding", "dimension": 3}],
+        }  # fmt: skip
+        results = tenfold.run(tenfold.parse_study(raw, base=tmp_path), out=tmp_path / f"r{size}", placement="loop")
+        kept = results.predictions("E")
+        assert kept is not None
+        found = results.best().outputs(sorted(files, key=lambda file: (file.parent.name, int(file.stem))), repeats=0)[0]
+        labels = np.repeat(np.arange(5), 6)
+        for label in np.unique(kept["pool_class"][kept["pool_class"] >= 0]):
+            recorded = kept["pool"][kept["pool_class"] == label]
+            again = found.numpy()[labels == label]
+            # The reader may give the files of a class in another order.
+            apart = np.abs(recorded[:, None] - again[None]).max(-1)
+            assert apart.min(1).max() < 1e-5
 
 
 def test_embeddings_have_no_classes_to_choose_from(embeddings: tenfold.Results) -> None:

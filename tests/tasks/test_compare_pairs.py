@@ -201,7 +201,9 @@ def test_sizes_and_pixels() -> None:
     torch.testing.assert_close(
         seen(halved, 40), F.avg_pool2d(seen(pairs_task(larger, train=5, test=5), 40)[:, None], 2)[:, 0]
     )
-    assert halved.info.inputs == {"kind": "pairs", "channels": 1, "height": 4, "width": 4, "size": 4}
+    assert halved.info.inputs == {
+        "kind": "pairs", "channels": 1, "height": 4, "width": 4, "size": 4, "fitted": False
+    }  # fmt: skip
 
 
 def test_images_stay_bytes_in_memory() -> None:
