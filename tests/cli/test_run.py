@@ -104,8 +104,8 @@ class First(nn.Module):
 class Second(First):
     trials = 0
     def forward(self, pairs):
-        Second.trials += self.training  # the first is before anything trains
-        if Second.trials > 1 and not Path(__file__).with_name("sound").exists():
+        Second.trials += self.training  # the first two are before anything trains: the loss is computed again
+        if Second.trials > 2 and not Path(__file__).with_name("sound").exists():
             raise RuntimeError("stopped in the middle")
         return super().forward(pairs)
 """
