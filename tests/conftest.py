@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -38,6 +39,12 @@ from tenfold.train._state import EpochSoFar
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
+
+
+def pytest_configure() -> None:
+    # In the background of a shell script SIGINT is ignored, and so it would be in the processes that tests interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -84,6 +91,15 @@ def one_thread() -> Iterator[None]:
         patch.setattr(torch, "set_num_threads", lambda count: None)  # whatever a plan says
         yield
     setter(before)
+
+
+@pytest.fixture(autouse=True)
+def denormals_kept() -> Iterator[None]:
+    """Training flushes denormals to zero, of the whole thread; a test that leaves it so would fail others, far away."""
+    yield
+    flushed = sys.float_info.min / 2 == 0
+    torch.set_flush_denormal(False)
+    assert not flushed, "denormals are flushed to zero after this test"
 
 
 class Ended(BaseException):

@@ -28,19 +28,32 @@ __all__ = ["run_job", "time_steps"]
 
 
 def run_job(job: Job, task: Task) -> Iterator[Epoch | Outcome]:
-    """Train a job from its start or its checkpoint: every epoch, then the outcome. Estimators have an outcome only."""
-    with cpu_numerics(job.threads):
-        if job.factory.is_estimator:
-            yield fit_runs(job, task)
+    """Train a job from its start or its checkpoint: every epoch, then the outcome. Estimators have an outcome only.
+
+    Between two of them PyTorch computes as the caller has set it. A caller may also stop asking, after an error say:
+    the generator then lives as long as the traceback does.
+    """
+    events = _events(job, task)
+    while True:
+        with cpu_numerics(job.threads):
+            event = next(events, None)
+        if event is None:
             return
-        started = time.monotonic()
-        if job.compiled and not _compiles(job, task):
-            job = replace(job, compiled=False)
-        state = prepare(job, task)
-        if job.checkpoint is not None and job.checkpoint.is_file():
-            restore(state, job.checkpoint)
-        yield from train_epochs(state, checkpoint=job.checkpoint, every_seconds=job.checkpoint_seconds)
-        yield evaluate_final(state, seconds=time.monotonic() - started)
+        yield event
+
+
+def _events(job: Job, task: Task) -> Iterator[Epoch | Outcome]:
+    if job.factory.is_estimator:
+        yield fit_runs(job, task)
+        return
+    started = time.monotonic()
+    if job.compiled and not _compiles(job, task):
+        job = replace(job, compiled=False)
+    state = prepare(job, task)
+    if job.checkpoint is not None and job.checkpoint.is_file():
+        restore(state, job.checkpoint)
+    yield from train_epochs(state, checkpoint=job.checkpoint, every_seconds=job.checkpoint_seconds)
+    yield evaluate_final(state, seconds=time.monotonic() - started)
 
 
 def _compiles(job: Job, task: Task) -> bool:
