@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 import torch
 
@@ -33,7 +34,8 @@ def run_job(job: Job, task: Task) -> Iterator[Epoch | Outcome]:
     Between two of them PyTorch computes as the caller has set it. A caller may also stop asking, after an error say:
     the generator then lives as long as the traceback does.
     """
-    events = _events(job, task)
+    with cpu_numerics(job.threads):
+        events = _events(job, task)
     while True:
         with cpu_numerics(job.threads):
             event = next(events, None)
@@ -43,17 +45,19 @@ def run_job(job: Job, task: Task) -> Iterator[Epoch | Outcome]:
 
 
 def _events(job: Job, task: Task) -> Iterator[Epoch | Outcome]:
+    """The state is made at once. Chained in place of a generator: one frame less above every loss."""
     if job.factory.is_estimator:
-        yield fit_runs(job, task)
-        return
+        return iter((fit_runs(job, task),))
     started = time.monotonic()
     if job.compiled and not _compiles(job, task):
         job = replace(job, compiled=False)
     state = prepare(job, task)
     if job.checkpoint is not None and job.checkpoint.is_file():
         restore(state, job.checkpoint)
-    yield from train_epochs(state, checkpoint=job.checkpoint, every_seconds=job.checkpoint_seconds)
-    yield evaluate_final(state, seconds=time.monotonic() - started)
+    return chain(
+        train_epochs(state, checkpoint=job.checkpoint, every_seconds=job.checkpoint_seconds),
+        (evaluate_final(state, seconds=time.monotonic() - started) for _ in range(1)),  # when the epochs are over
+    )
 
 
 def _compiles(job: Job, task: Task) -> bool:
