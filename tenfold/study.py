@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -19,6 +19,8 @@ from tenfold.events import Event, Message
 from tenfold.execute import Placement, Workers, configs_of, cores, portable, try_module
 from tenfold.export import Results, save_models
 from tenfold.models import with_module_kwargs
+from tenfold.progress import live
+from tenfold.progress import progress as show_progress
 from tenfold.recipe import Config
 from tenfold.record import Record
 from tenfold.sampling import Resampling, check_folds
@@ -42,7 +44,8 @@ def run(
     memory_gib: float | None = None,
     checkpoint_seconds: float = 10.0,
     command: str = "",
-    watch: Callable[[Event], None] = lambda event: None,
+    progress: bool | None = None,
+    watch: Callable[[Event], None] | None = None,
 ) -> Results:
     """Train every repeat of every model of ``study`` and return what can be said of their differences.
 
@@ -59,7 +62,9 @@ def run(
         checkpoint_seconds: a study that is killed loses at most about so much of its training; 0 saves after every
             epoch.
         command: what the user typed, for the record.
-        watch: called with what happens, for progress.
+        progress: whether to show how far the study is; by default on a terminal and in a notebook, unless ``watch``
+            is given. With True there are plain lines on stderr elsewhere.
+        watch: called with what happens.
     Raises:
         RequestError: if the study or an argument is wrong; nothing is trained then.
         RecordError: if the folder is in use, of another study, or cannot be written.
@@ -77,19 +82,20 @@ def run(
     _resampling(study, jobs, task)
     folder = record_folder(study, out)
     memory = None if memory_gib is None else int(memory_gib * 2**30)
-    for text in task.info.warnings:
-        watch(Message(text))
     fits = any(job.factory.is_estimator for job in jobs.values())
     with (
+        _watching(task, progress, watch) as tell,
         _open_record(folder, study, task, jobs, device, command) as record,
         _workers(task, placement, device, fits=fits) as workers,
     ):
+        for text in task.info.warnings:
+            tell(Message(text))
         if record.status == "finished":
-            watch(Message(f"{folder} is finished: nothing to train. Choose another folder to run it again."))
+            tell(Message(f"{folder} is finished: nothing to train. Choose another folder to run it again."))
         for job in jobs.values():
-            train_model(record, job, task, workers, placement, memory, watch)
+            train_model(record, job, task, workers, placement, memory, tell)
             if verify:
-                certify(record, job, task, watch)
+                certify(record, job, task, tell)
         if record.status != "finished":
             _finish(record, study, task, jobs, device)
     return Results(folder)
@@ -134,6 +140,25 @@ def _check_arguments(study: Study, placement: str, memory_gib: float | None, che
         raise RequestError(f"memory: expected a number of GiB above 0, got {memory_gib}")
     if checkpoint_seconds < 0:
         raise RequestError(f"checkpoint_seconds: expected 0 or more, got {checkpoint_seconds}")
+
+
+@contextlib.contextmanager
+def _watching(
+    task: Task, progress: bool | None, watch: Callable[[Event], None] | None
+) -> Iterator[Callable[[Event], None]]:
+    """What is called with every event: the caller's own function, and the display of progress where it is wanted."""
+    listeners = [] if watch is None else [watch]
+    wanted = watch is None and live() if progress is None else progress
+    primary = next(metric for metric in task.spec.metrics if metric.name == task.spec.primary)
+    with show_progress(primary) if wanted else contextlib.nullcontext() as display:
+        if display is not None:
+            listeners.append(display)
+
+        def tell(event: Event) -> None:
+            for listener in listeners:
+                listener(event)
+
+        yield tell
 
 
 def _job(study: Study, model: ModelSettings, task: Task, device: str, checkpoint_seconds: float) -> Job:

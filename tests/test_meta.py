@@ -52,11 +52,13 @@ ARROWS = {
     "environment": "execute tenfold",
     "config": "tasks models recipe errors published",
     "events": "execute",
+    "progress": "events metrics",
     "train_model": "events record tasks train execute",
     "export": "datasets errors models own_files recipe record retrieval sampling seeds",
-    "study": "tasks models train execute record recipe sampling errors config environment events train_model export",
-    "cli": "study events config report record recipe published metrics stats tasks models datasets errors execute "
-    "tenfold",
+    "study": "tasks models train execute record recipe sampling errors config environment events progress train_model "
+    "export",
+    "cli": "study events progress config report record recipe published metrics stats tasks models datasets errors "
+    "execute tenfold",
     "__init__": "errors report config stack study export",
     "__main__": "cli",
 }

@@ -64,6 +64,31 @@ def test_wrong_arguments_start_nothing(study: tenfold.Study, tmp_path: Path, arg
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one here")
+@pytest.mark.parametrize(
+    ("arguments", "terminal", "shown"),
+    [({}, False, False), ({}, True, True), ({"progress": True}, False, True), ({"progress": False}, True, False)],
+)
+def test_progress_is_shown_where_it_can_be_seen_or_is_wanted(
+    study: tenfold.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    arguments: dict, terminal: bool, shown: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("tenfold.study.live", lambda: terminal)
+    tenfold.run(study, out=tmp_path / "r", repeats=1, placement="loop", **arguments)
+    captured = capsys.readouterr()
+    assert ("net: accuracy" in captured.err) == shown
+    assert captured.out == ""
+
+
+def test_an_own_watcher_is_called_instead_of_the_display(
+    study: tenfold.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tenfold.study.live", lambda: True)
+    events: list[object] = []
+    tenfold.run(study, out=tmp_path / "r", repeats=1, placement="loop", watch=events.append)
+    assert events
+    assert capsys.readouterr().err == ""
+
+
 def test_a_gpu_that_is_not_there(study: tenfold.Study, tmp_path: Path) -> None:
     with pytest.raises(
         RequestError, match="device 'cuda' was asked for, but PyTorch finds no CUDA GPU here; use 'cpu'"

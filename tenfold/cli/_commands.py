@@ -195,13 +195,13 @@ def path() -> None:
 @contextlib.contextmanager
 def _watching(study: Study, folder: Path, *, check: Callable[[], None]) -> Iterator[Callable[[Event], None]]:
     """Progress of a study on the screen; ``check`` is called with every event."""
-    from tenfold.cli._progress import progress
+    from tenfold.progress import progress
     from tenfold.tasks import find_task
 
     repeats = f"{study.repeats} repeats" if study.repeats != 1 else "1 repeat"
     say(f"{study.name}: {len(study.models)} model{'s' * (len(study.models) != 1)}, {repeats} of each, into {folder}")
     metrics = find_task(study.task.kind, base=study.base).spec.metrics
-    with progress(next(metric for metric in metrics if metric.primary)) as watch:
+    with progress(next(metric for metric in metrics if metric.primary), say=say) as watch:
 
         def attend(event: Event) -> None:
             check()

@@ -237,7 +237,7 @@ def test_no_estimator_is_kept_and_the_winner_says_so(whole: Any) -> None:
 
 
 def test_fits_are_counted_and_said(whole: Any) -> None:
-    from tenfold.cli import _progress
+    from tenfold import progress as _progress
 
     _, events, _ = whole
     started = next(event for event in events if isinstance(event, ModelStarted) and event.model == "Forest")

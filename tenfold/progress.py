@@ -1,7 +1,8 @@
-"""Progress on stderr while a study runs: one live line per model, or plain lines if stderr is not a terminal."""
+"""Progress of a study: a live line per model on a terminal or in a notebook, plain lines on stderr elsewhere."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -10,13 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from tenfold.cli._group import say
-
 if TYPE_CHECKING:
     from tenfold.events import EpochDone, Event, ModelDone, ModelStarted
     from tenfold.metrics import Metric
 
-__all__ = ["Progress", "progress"]
+__all__ = ["Progress", "live", "progress"]
 
 
 class Progress(Protocol):
@@ -27,17 +26,56 @@ class Progress(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
-def progress(metric: Metric) -> Progress:
-    """The live display on a terminal, plain lines elsewhere."""
-    live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    return _Live(metric) if live else _Plain(metric)
+def live() -> bool:
+    """Whether a line can be rewritten here: on a terminal, or in a notebook."""
+    return _on_terminal() or _notebook() is not None
+
+
+def progress(metric: Metric, *, say: Callable[[str], None] | None = None) -> Progress:
+    """The live display on a terminal or in a notebook, plain lines elsewhere.
+
+    Args:
+        metric: whose scores are shown.
+        say: writes a plain line; to stderr by default.
+    """
+    if _on_terminal():
+        return _Live(metric)
+    if (display := _notebook()) is not None:
+        return _Notebook(metric, display)
+    return _Plain(metric, say=say or _to_stderr)
+
+
+def _on_terminal() -> bool:
+    # A program without a console, such as pythonw, has no stderr.
+    return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _notebook() -> Any:
+    """IPython's module of displays inside a notebook; None elsewhere."""
+    if "IPython" not in sys.modules:
+        return None
+    from IPython import display, get_ipython  # pyright: ignore[reportMissingImports]
+
+    return display if hasattr(get_ipython(), "kernel") else None  # IPython in a terminal has no kernel
+
+
+def _to_stderr(text: str) -> None:
+    with contextlib.suppress(OSError, AttributeError):  # a closed pipe, or no stderr at all: the study goes on
+        print(text, file=sys.stderr, flush=True)
 
 
 class _Plain:
     """A line when a model starts, one when it is done, and one every ``every_seconds`` in between."""
 
-    def __init__(self, metric: Metric, *, every_seconds: float = 30.0, clock: Callable[[], float] = time.monotonic):
-        self.metric, self.every_seconds, self.clock = metric, every_seconds, clock
+    def __init__(
+        self,
+        metric: Metric,
+        *,
+        say: Callable[[str], None] = _to_stderr,
+        every_seconds: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.metric, self.say, self.every_seconds, self.clock = metric, say, every_seconds, clock
         self.pace, self.said, self.epochs, self.unit = _Pace(clock), 0.0, 0, "epoch"
 
     def __enter__(self) -> Self:
@@ -52,16 +90,16 @@ class _Plain:
         if isinstance(event, ModelStarted):
             self.pace, self.said, self.epochs = _Pace(self.clock), self.clock(), event.epochs
             self.unit = "fit" if event.plan.placement == "fit" else "epoch"
-            say(_started(event))
+            self.say(_started(event))
         elif isinstance(event, EpochDone):
             left = self.pace.seconds_left(event.epoch, self.epochs)
             if self.clock() - self.said >= self.every_seconds and event.epoch < self.epochs:
                 self.said = self.clock()
-                say(_in_progress(event, self.unit, self.epochs, self.metric, left))
+                self.say(_in_progress(event, self.unit, self.epochs, self.metric, left))
         elif isinstance(event, ModelDone):
-            say(_done(event, self.metric))
+            self.say(_done(event, self.metric))
         else:
-            say(_note(event.model, event.text))
+            self.say(_note(event.model, event.text))
 
 
 class _Live:
@@ -127,6 +165,54 @@ class _Live:
             self.bars.remove_task(self.bar)
             self.bars.stop()
             self.bar = None
+
+
+class _Notebook:
+    """One output of a notebook cell: a line for each finished model, and a bar for the one in training."""
+
+    width = 24  # letters of the bar
+    every_seconds = 0.2
+
+    def __init__(self, metric: Metric, display: Any, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.metric, self.display, self.clock = metric, display, clock
+        self.lines: list[str] = []
+        self.pace, self.epochs, self.drawn, self.shown = _Pace(clock), 0, 0.0, False
+        self.name = f"tenfold-{id(self)}-{time.time_ns()}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._draw()
+
+    def __call__(self, event: Event) -> None:
+        from tenfold.events import EpochDone, ModelDone, ModelStarted
+
+        if isinstance(event, ModelStarted):
+            self.pace, self.epochs = _Pace(self.clock), event.epochs
+            self._draw(f"{event.model}  {self._bar(0)}")
+        elif isinstance(event, EpochDone):
+            left = self.pace.seconds_left(event.epoch, self.epochs)
+            if self.clock() - self.drawn >= self.every_seconds:
+                ending = "" if left is None else f"  {_duration(left)} left"
+                score = _score(event.scores, self.metric)
+                self._draw(f"{event.model}  {self._bar(event.epoch)}  {score}{ending}")
+        else:
+            done = isinstance(event, ModelDone)
+            self.lines.append(_done(event, self.metric) if done else _note(event.model, event.text))
+            self._draw()
+
+    def _bar(self, epoch: int) -> str:
+        full = self.width * epoch // max(self.epochs, 1)
+        return f"{'█' * full}{'░' * (self.width - full)} {epoch}/{self.epochs}"
+
+    def _draw(self, last: str = "") -> None:
+        self.drawn = self.clock()
+        text = "\n".join([*self.lines, *([last] if last else [])])
+        if text or self.shown:
+            show = self.display.update_display if self.shown else self.display.display
+            show({"text/plain": text}, raw=True, display_id=self.name)
+            self.shown = True
 
 
 class _Pace:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import sys
+import types
 
 import numpy as np
 import pytest
 
-from tenfold.cli import _progress
-from tenfold.cli._progress import progress
+from tenfold import progress as _progress
 from tenfold.events import EpochDone, Message, ModelDone, ModelStarted
 from tenfold.execute import Plan
+from tenfold.progress import live, progress
 from tenfold.tasks import TASKS
 
 ACCURACY = TASKS["compare-pairs"].spec.metrics[0]
@@ -93,3 +95,50 @@ def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "dumb")
     assert isinstance(progress(ACCURACY), _progress._Plain)
+
+
+class Notebook:
+    """Stands for IPython's displays: the text of each display, by its id."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, shell: object) -> None:
+        self.shown: dict[str, list[str]] = {}
+        module = types.ModuleType("IPython")
+        module.display = types.SimpleNamespace(display=self.begin, update_display=self.update)
+        module.get_ipython = lambda: shell
+        monkeypatch.setitem(sys.modules, "IPython", module)
+
+    def begin(self, data: dict[str, str], *, raw: bool, display_id: str) -> None:
+        assert raw
+        assert display_id not in self.shown
+        self.shown[display_id] = [data["text/plain"]]
+
+    def update(self, data: dict[str, str], *, raw: bool, display_id: str) -> None:
+        assert raw
+        self.shown[display_id].append(data["text/plain"])
+
+
+def test_a_notebook_gets_one_output_that_is_rewritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = Notebook(monkeypatch, types.SimpleNamespace(kernel=object()))
+    assert live()
+    with progress(ACCURACY) as watch:
+        watch.every_seconds = 0.0
+        watch(Message("3 files were skipped"))
+        watch(ModelStarted("CNN", PLAN, 2, 4))
+        watch(EpochDone("CNN", 2, np.array([0.7, 0.8])))
+        watch(ModelDone("CNN", np.array([0.7, 0.8]), 3.21))
+    (texts,) = notebook.shown.values()
+    assert f"3 files were skipped\nCNN  {'█' * 12}{'░' * 12} 2/4  75.0 +- 7.1 %" in texts
+    assert texts[-1] == "3 files were skipped\nCNN: accuracy 75.0 +- 7.1 %, in 3.2 s"
+
+
+def test_ipython_in_a_pipe_is_no_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = Notebook(monkeypatch, types.SimpleNamespace())
+    assert not live()
+    assert isinstance(progress(ACCURACY), _progress._Plain)
+    assert notebook.shown == {}
+
+
+def test_no_stderr_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    assert not live()
+    progress(ACCURACY)(Message("text for nobody"))
