@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import functools
 import hashlib
 import importlib.util
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.errors import RequestError, nearest
+from tenfold.source import definitions, may_have
 
 __all__ = ["import_own", "import_own_file", "own_file_of", "own_path", "own_sources"]
 
@@ -38,6 +40,10 @@ def import_own(reference: str, base: Path, what: str, *, like: Callable[[Any], b
     if not path.is_file():
         beside = [other.name for other in path.parent.glob("*.py")] if path.parent.is_dir() else []
         raise RequestError(f"{what} file {path} does not exist; {nearest(path.name, beside)}")
+    defined = definitions(path)
+    if not may_have(path, name) and difflib.get_close_matches(name, defined, n=1):
+        # A typo is said without running the file, which may take seconds.
+        raise RequestError(f"{what} '{reference}': {path.name} has no '{name}'; {nearest(name, defined)}")
     try:
         namespace = vars(_import_file(path, path.stat().st_mtime_ns))
     except (Exception, SystemExit) as error:  # a script that ends itself must not end the study without a word

@@ -18,7 +18,7 @@ from tenfold.errors import RequestError, StudyError, TenfoldError, nearest, what
 from tenfold.events import Event, Message
 from tenfold.execute import Placement, Workers, configs_of, cores, portable, try_module
 from tenfold.export import Results, save_models
-from tenfold.models import with_module_kwargs
+from tenfold.models import find_module, with_module_kwargs
 from tenfold.progress import live
 from tenfold.progress import progress as show_progress
 from tenfold.recipe import Config
@@ -28,7 +28,7 @@ from tenfold.tasks import Divides, HasGallery, Predicted, Task, carries, find_ta
 from tenfold.train import OBJECTIVE, Job, RunId
 from tenfold.train_model import certify, train_model
 
-__all__ = ["load_task", "quick_study", "record_folder", "run"]
+__all__ = ["load_task", "record_folder", "run"]
 
 
 def run(
@@ -70,11 +70,12 @@ def run(
         RecordError: if the folder is in use, of another study, or cannot be written.
         TrainingError: if training cannot go on; the record stays resumable.
     """
-    study = quick_study(study) if quick else study
+    study = study.quickened() if quick else study
     study = replace(
         study, repeats=study.repeats if repeats is None else repeats, seed=study.seed if seed is None else seed
     )
     _check_arguments(study, placement, memory_gib, checkpoint_seconds)
+    _find_modules(study)
     device = _device(device)
     task = load_task(study)
     jobs = {model.name: _job(study, model, task, device, checkpoint_seconds) for model in study.models}
@@ -99,15 +100,6 @@ def run(
         if record.status != "finished":
             _finish(record, study, task, jobs, device)
     return Results(folder)
-
-
-def quick_study(study: Study) -> Study:
-    """The study as its own ``[quick]`` cuts it."""
-    if not study.quick:
-        raise RequestError(
-            f"study '{study.name}' has no [quick] part; say there which repeats, epochs, train and test are quick"
-        )
-    return study.quickened()
 
 
 def record_folder(study: Study, out: str | Path | None = None) -> Path:
@@ -159,6 +151,18 @@ def _watching(
                 listener(event)
 
         yield tell
+
+
+def _find_modules(study: Study) -> None:
+    """Import the file of every module, which reading a study does not, and say all that is wrong at once."""
+    problems = []
+    for model in study.models:
+        try:
+            find_module(model.factory.reference, base=model.factory.base)
+        except RequestError as error:
+            problems.append(f"models.{model.name}: {error}")
+    if problems:
+        raise StudyError(study.name, problems)
 
 
 def _job(study: Study, model: ModelSettings, task: Task, device: str, checkpoint_seconds: float) -> Job:

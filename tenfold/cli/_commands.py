@@ -107,14 +107,15 @@ def run(
     where: Path | None = None
     try:
         from tenfold.cli._request import is_record, overrides_of, read_study
-        from tenfold.study import record_folder
-        from tenfold.study import run as run_study
 
         changes = (*settings, *models, repeats, epochs, data, seed, folder, quick or None, verify or None)
         if all(change is None for change in changes) and is_record(study) and _show_finished(Path(study)):
             return
         overrides = overrides_of(study, settings=settings, repeats=repeats, epochs=epochs, data=data, seed=seed)
         asked = read_study(study, overrides, models=models, quick=quick, repeats=repeats, epochs=epochs)
+        from tenfold.study import record_folder  # now, since a wrong study is refused without torch
+        from tenfold.study import run as run_study
+
         where = Path(study) if folder is None and is_record(study) else record_folder(asked, folder)
         command = shlex.join(["tenfold", *typed(ctx)])
         with _watching(asked, where, check=lambda: check_stopped(ctx)) as watch:
@@ -196,11 +197,11 @@ def path() -> None:
 def _watching(study: Study, folder: Path, *, check: Callable[[], None]) -> Iterator[Callable[[Event], None]]:
     """Progress of a study on the screen; ``check`` is called with every event."""
     from tenfold.progress import progress
-    from tenfold.tasks import find_task
+    from tenfold.tasks import find_spec
 
     repeats = f"{study.repeats} repeats" if study.repeats != 1 else "1 repeat"
     say(f"{study.name}: {len(study.models)} model{'s' * (len(study.models) != 1)}, {repeats} of each, into {folder}")
-    metrics = find_task(study.task.kind, base=study.base).spec.metrics
+    metrics = find_spec(study.task.kind, base=study.base).metrics
     with progress(next(metric for metric in metrics if metric.primary), say=say) as watch:
 
         def attend(event: Event) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ def listing_text() -> str:
     """Built-in studies, models, estimators and data sets, a line each."""
     from tenfold.config import BUILT_IN, built_in_studies
     from tenfold.models import ESTIMATORS, MODELS
+    from tenfold.source import first_line
     from tenfold.tasks import TASKS
 
     titles = {
@@ -29,9 +29,9 @@ def listing_text() -> str:
     }
     sections = {
         "Studies (tenfold show NAME)": titles,
-        "Tasks": {name: _first_line(task) for name, task in TASKS.items()},
-        "Models": {name: _first_line(model) for name, model in MODELS.items()},
-        "Estimators": {name: _first_line(estimator) for name, estimator in ESTIMATORS.items()},
+        "Tasks": {name: first_line(*TASKS.source(name)) for name in TASKS},
+        "Models": {name: first_line(*MODELS.source(name)) for name in MODELS},
+        "Estimators": {name: first_line(*ESTIMATORS.source(name)) for name in ESTIMATORS},
     }
     return "\n\n".join(
         [*(_section(title, lines) for title, lines in sections.items()), f"Data sets\n{datasets_text()}"]
@@ -51,12 +51,12 @@ def datasets_text() -> str:
 
 def study_text(study: Study) -> str:
     """A study as resolved: protocol, task, and each model with its size, recipe and published figures."""
-    from tenfold.tasks import find_task
+    from tenfold.tasks import find_spec
 
     head = f"{study.name}: {study.title}" if study.title else study.name
     task, without_task = _task(study)
     settings = {"repeats": study.repeats, "seed": study.seed}
-    units = {metric.name: metric.unit for metric in find_task(study.task.kind, base=study.base).spec.metrics}
+    units = {metric.name: metric.unit for metric in find_spec(study.task.kind, base=study.base).metrics}
     parts = [
         head,
         study.description.strip(),
@@ -149,10 +149,6 @@ def _is_estimator(model: ModelSettings, task: Task) -> bool:
         return with_module_kwargs(model.factory, task.info.module_kwargs).is_estimator
     except Exception:  # it cannot be built, which _parameters says
         return False
-
-
-def _first_line(thing: object) -> str:
-    return (inspect.getdoc(thing) or "").partition("\n")[0]
 
 
 def _section(title: str, lines: Mapping[str, str]) -> str:

@@ -57,13 +57,12 @@ def read_study(
         repeats, epochs: asked for by name, so that they win over the cut.
     """
     from tenfold.config import load_study
-    from tenfold.study import quick_study
 
     study = _recorded(Path(name), overrides) if is_record(name) else load_study(name, overrides=overrides)
     if models:
         study = study.with_models(models)
     if quick:
-        study = quick_study(study)
+        study = study.quickened()
         study = replace(study, repeats=study.repeats if repeats is None else repeats)
     return study if epochs is None else study.with_epochs(epochs)
 

@@ -19,7 +19,7 @@ from tenfold.config._sweep import listed, read_sweep, recipes_of, single_values
 from tenfold.errors import RequestError, StudyError, nearest
 from tenfold.models import ModelFactory
 from tenfold.published import read_published
-from tenfold.tasks import TASKS, TaskSettings, TaskSpec, find_task
+from tenfold.tasks import SPECS, TaskSettings, TaskSpec, find_spec
 
 __all__ = ["BUILT_IN", "built_in_studies", "load_study", "parse_study", "to_toml"]
 
@@ -118,14 +118,14 @@ def _spec(raw: Any, base: Path, problems: list[str]) -> TaskSpec | None:
         problems.append(f"task: expected a table, got {raw!r}")
         return None
     if "kind" not in raw:
-        problems.append(f'task.kind: missing; one of {", ".join(TASKS)}, or one of your own: "my_task.py:MyTask"')
+        problems.append(f'task.kind: missing; one of {", ".join(SPECS)}, or one of your own: "my_task.py:MyTask"')
         return None
     try:
-        return find_task(raw["kind"], base=base).spec
+        return find_spec(raw["kind"], base=base)
     except RequestError as error:
         problems.append(f"task.kind: {error}")
-    meant = difflib.get_close_matches(str(raw["kind"]), TASKS, n=1)
-    return TASKS[meant[0]].spec if meant else None
+    meant = difflib.get_close_matches(str(raw["kind"]), SPECS, n=1)
+    return SPECS[meant[0]] if meant else None
 
 
 def _quick(raw: Any, spec: TaskSpec | None, problems: list[str]) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tenfold.config._sweep import configs_of
-from tenfold.errors import StudyError, nearest
+from tenfold.errors import RequestError, StudyError, nearest
 from tenfold.models import ModelFactory
 from tenfold.published import Published
 from tenfold.recipe import Config, Recipe
@@ -108,7 +108,15 @@ class Study:
     base: Path = Path()
 
     def quickened(self) -> Study:
-        """The same study cut to a few minutes on two cores, as its own ``[quick]`` says; marked as such."""
+        """The same study cut to a few minutes on two cores, as its own ``[quick]`` says; marked as such.
+
+        Raises:
+            RequestError: if it has no such part.
+        """
+        if not self.quick:
+            raise RequestError(
+                f"study '{self.name}' has no [quick] part; say there which repeats, epochs, train and test are quick"
+            )
         amounts = {
             key: value if (amount := getattr(self.task, key)) is None else min(amount, value)
             for key, value in self.quick.items()

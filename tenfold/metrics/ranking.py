@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
 
 from tenfold.errors import DataError, ShapeError
 
@@ -28,6 +27,8 @@ def roc_auc(score: np.ndarray, target: np.ndarray, valid: np.ndarray | None = No
 
     Source: Mann and Whitney 1947; Hanley and McNeil 1982.
     """
+    from scipy.stats import rankdata  # here, since reading a study needs the names of metrics only
+
     score, target = np.asarray(score), np.asarray(target)
     used = np.ones(target.shape, dtype=bool) if valid is None else np.asarray(valid, dtype=bool)
     if score.ndim != 2 or not score.shape == target.shape == used.shape:

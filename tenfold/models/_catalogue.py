@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from tenfold.on_demand import OnDemand
 
-from tenfold.models.convolutional import DeepSiameseCNN, SiameseCNN
-from tenfold.models.dense import Baseline, LinearSiamese
-from tenfold.models.embedding import Conv4Embedding, KochEmbedding, ResidualEmbedding
-from tenfold.models.estimators import LogisticRegression, RandomForest
-from tenfold.models.posterior import PosteriorComparison
-from tenfold.models.recurrent import SiameseRNN
-from tenfold.models.sequences import ConvClassifier, DeepConvLSTM, RecurrentClassifier
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["ESTIMATORS", "MODELS"]
 
-MODELS: dict[str, type[nn.Module]] = {
-    "baseline": Baseline,
-    "linear-siamese": LinearSiamese,
-    "siamese-cnn": SiameseCNN,
-    "siamese-rnn": SiameseRNN,
-    "deep-siamese-cnn": DeepSiameseCNN,
-    "posterior-comparison": PosteriorComparison,
-    "koch-embedding": KochEmbedding,
-    "conv4-embedding": Conv4Embedding,
-    "residual-embedding": ResidualEmbedding,
-    "recurrent-classifier": RecurrentClassifier,
-    "deep-conv-lstm": DeepConvLSTM,
-    "conv-classifier": ConvClassifier,
-}
+MODELS: OnDemand[type[nn.Module]] = OnDemand(
+    {
+        "baseline": "tenfold.models.dense:Baseline",
+        "linear-siamese": "tenfold.models.dense:LinearSiamese",
+        "siamese-cnn": "tenfold.models.convolutional:SiameseCNN",
+        "siamese-rnn": "tenfold.models.recurrent:SiameseRNN",
+        "deep-siamese-cnn": "tenfold.models.convolutional:DeepSiameseCNN",
+        "posterior-comparison": "tenfold.models.posterior:PosteriorComparison",
+        "koch-embedding": "tenfold.models.embedding:KochEmbedding",
+        "conv4-embedding": "tenfold.models.embedding:Conv4Embedding",
+        "residual-embedding": "tenfold.models.embedding:ResidualEmbedding",
+        "recurrent-classifier": "tenfold.models.sequences:RecurrentClassifier",
+        "deep-conv-lstm": "tenfold.models.sequences:DeepConvLSTM",
+        "conv-classifier": "tenfold.models.sequences:ConvClassifier",
+    }
+)
 
-ESTIMATORS: dict[str, type[Any]] = {
-    "random-forest": RandomForest,
-    "logistic-regression": LogisticRegression,
-}
+ESTIMATORS: OnDemand[type[Any]] = OnDemand(
+    {
+        "random-forest": "tenfold.models.estimators:RandomForest",
+        "logistic-regression": "tenfold.models.estimators:LogisticRegression",
+    }
+)

@@ -8,16 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
-
-import numpy as np
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tenfold.errors import RequestError, nearest
 from tenfold.models._catalogue import ESTIMATORS, MODELS
-from tenfold.models.estimators import Estimator
 from tenfold.own_files import import_own, own_path, own_sources
+from tenfold.source import Arguments, read_arguments
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tenfold.models.estimators import Estimator
 
 __all__ = ["ModelFactory", "find_module", "with_module_kwargs"]
 
@@ -43,6 +44,8 @@ class ModelFactory:
 
         ``more`` are further options, stronger than the factory's: those of the run's config.
         """
+        from torch import nn
+
         module = self._make(seed, more)
         if not isinstance(module, nn.Module):
             raise RequestError(
@@ -55,6 +58,8 @@ class ModelFactory:
         """The estimator of one run, not fitted yet. ``seed`` goes to its constructor's ``random_state``, and to every
         ``random_state`` that a scikit-learn estimator or pipeline leaves open; ``more`` as for ``build``.
         """
+        from torch import nn
+
         taken = "random_state" in (self.accepts() or ()) and "random_state" not in {*self.options, *more}
         made = self._make(seed, ({"random_state": seed % 2**32} if taken else {}) | more)
         missing = [] if callable(getattr(made, "fit", None)) else ["fit(inputs, targets)"]
@@ -69,6 +74,8 @@ class ModelFactory:
     @functools.cached_property
     def is_estimator(self) -> bool:
         """Whether it makes an estimator: something that is no nn.Module, and that can be fitted or predicts."""
+        from torch import nn
+
         make = find_module(self.reference, base=self.base)
         # What a function returns is only known by calling it.
         made = make if isinstance(make, type) else self._make(0, {})
@@ -76,6 +83,8 @@ class ModelFactory:
         return not module and any(hasattr(made, name) for name in ("fit", *_PREDICTS))
 
     def _make(self, seed: int, more: Mapping[str, Any]) -> Any:
+        import torch
+
         make = find_module(self.reference, base=self.base)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -88,7 +97,12 @@ class ModelFactory:
         return getattr(self.reference, "__qualname__", repr(self.reference))
 
     def accepts(self) -> set[str] | None:
-        """Names of the keyword arguments it takes; None where it takes any."""
+        """Names of the keyword arguments it takes; None where it takes any.
+
+        Read from the source where that tells it, since running the file imports torch.
+        """
+        if (read := self._read()) is not None:
+            return None if read.names is None else set(read.names)
         parameters = inspect.signature(find_module(self.reference, base=self.base)).parameters.values()
         if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             return None
@@ -96,12 +110,25 @@ class ModelFactory:
 
     def scalars(self) -> set[str]:
         """Names of the keyword arguments that are annotated as one number, text or truth value, or None."""
+        if (read := self._read()) is not None:
+            return set(read.scalars)
         make = find_module(self.reference, base=self.base)
         try:
             hints = get_type_hints(make.__init__ if isinstance(make, type) else make)
         except Exception:  # a user's annotations may name anything
             return set()
         return {name for name, hint in hints.items() if name != "return" and _is_scalar(hint)}
+
+    def _read(self) -> Arguments | None:
+        """Its arguments from the source; None where it has to be imported, or is not there."""
+        if not isinstance(self.reference, str):
+            return None
+        for known in (MODELS, ESTIMATORS):
+            if self.reference in known:
+                return read_arguments(*known.source(self.reference))
+        path = own_path(self.reference, self.base)
+        own = ":" in self.reference and path.is_file()
+        return read_arguments(path, self.reference.rpartition(":")[2]) if own else None
 
     def sources(self) -> dict[str, bytes]:
         """The file of a module of one's own and those beside it that it imports; empty for any other."""
@@ -128,13 +155,13 @@ def find_module(reference: str | Callable[..., Any], *, base: Path) -> Callable[
             raise RequestError(f"module: expected a name or a class, got {type(reference).__name__}")
         return reference
     if ":" not in reference:
-        built_in = MODELS | ESTIMATORS
-        if reference not in built_in:
-            raise RequestError(
-                f"module '{reference}' is not built in; {nearest(reference, built_in)} "
-                '(one of your own: "my_models.py:MyNet")'
-            )
-        return built_in[reference]
+        for known in (MODELS, ESTIMATORS):
+            if reference in known:
+                return known[reference]
+        raise RequestError(
+            f"module '{reference}' is not built in; {nearest(reference, (*MODELS, *ESTIMATORS))} "
+            '(one of your own: "my_models.py:MyNet")'
+        )
     return import_own(reference, base, "module", like=_is_model)
 
 
@@ -144,6 +171,8 @@ def _is_scalar(hint: Any) -> bool:
 
 
 def _is_model(value: Any) -> bool:
+    from torch import nn
+
     return isinstance(value, type) and (issubclass(value, nn.Module) or hasattr(value, "fit"))
 
 
@@ -151,6 +180,8 @@ def _seed_open_states(estimator: Any, seed: int) -> None:
     """Give every ``random_state`` that a scikit-learn estimator leaves at None a number of its own, its parts' too."""
     if not (hasattr(estimator, "get_params") and hasattr(estimator, "set_params")):
         return
+    import numpy as np
+
     params = estimator.get_params(deep=True)
     left = sorted(k for k in params if k.rpartition("__")[2] == "random_state" and params[k] is None)
     numbers = np.random.default_rng(seed).integers(2**32, size=len(left))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tenfold.errors import RequestError, nearest
 from tenfold.own_files import import_own
-from tenfold.tasks._catalogue import TASKS
-from tenfold.tasks._contract import Task, TaskSpec
+from tenfold.tasks._catalogue import SPECS, TASKS
+from tenfold.tasks._spec import TaskSpec
 
-__all__ = ["find_task", "is_built_in"]
+if TYPE_CHECKING:
+    from tenfold.tasks._contract import Task
+
+__all__ = ["find_spec", "find_task", "is_built_in"]
 
 # What a task has to define beside its spec; ``info`` is there once it is made.
 _MEMBERS = ("splits", "resampling", "batches", "loss", "sums", "metrics_of", "predictions")
@@ -36,7 +39,12 @@ def find_task(kind: str | type[Any], *, base: Path) -> type[Task]:
     missing = [name for name in _MEMBERS if not callable(getattr(found, name, None))]
     if missing:
         raise RequestError(f"the task '{found.__qualname__}' has no {', no '.join(missing)}; see docs/add-a-task.md")
-    return cast(type[Task], found)
+    return cast("type[Task]", found)
+
+
+def find_spec(kind: str | type[Any], *, base: Path) -> TaskSpec:
+    """What is known of a task without its data; a built-in one is not imported for it. Raises as ``find_task``."""
+    return SPECS[kind] if isinstance(kind, str) and kind in SPECS else find_task(kind, base=base).spec
 
 
 def is_built_in(task: Task) -> bool:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
 from tenfold import datasets
 from tenfold.errors import DataError, RequestError, ShapeError
-from tenfold.metrics import Metric, accuracy, f1_binary, roc_auc
-from tenfold.recipe import Config, NotNegative, Recipe
+from tenfold.metrics import accuracy, f1_binary, roc_auc
+from tenfold.recipe import Config
 from tenfold.sampling import (
     Batch,
     Part,
@@ -30,7 +29,8 @@ from tenfold.sampling import (
 from tenfold.seeds import generator
 from tenfold.tasks._contract import Hyper, Predicted, TaskInfo, TaskSpec
 from tenfold.tasks._images import image_inputs, square_items
-from tenfold.tasks._settings import ImageSettings
+from tenfold.tasks._pairs_spec import SPEC, PairSettings
+from tenfold.tasks._pairs_spec import PairRecipe as PairRecipe
 from tenfold.tasks._sums import counts_by, nats
 
 __all__ = ["ComparePairs"]
@@ -39,45 +39,6 @@ __all__ = ["ComparePairs"]
 _TEST_FRACTION = 0.25
 # Repeats that use more than these fractions of what there is cannot be taken for independent.
 _MUCH_TRAINING, _MUCH_TEST = 0.1, 0.5
-
-
-class PairSettings(ImageSettings):
-    """The ``[task]`` table.
-
-    Attributes:
-        colour: always false: images are made grey.
-        train, test: pairs drawn for training and for testing, anew for every repeat.
-        pixels: "unit" (0 to 1), "standardised" (mean 0, standard deviation 1 over the training images) or "raw" (0 to
-            255).
-        folds: of the images (of ready-made pairs: the pairs), also where the data set has a division of its own.
-    """
-
-    colour: Literal[False] = False  # type: ignore[assignment]  # the two images of a pair are the channels of an example
-
-    train: Annotated[int, Field(ge=2)] = 1000
-    test: Annotated[int, Field(ge=2)] = 1000
-    pixels: Literal["unit", "standardised", "raw"] = "unit"
-
-
-class PairRecipe(Recipe):
-    """How a model is trained to compare pairs.
-
-    Attributes:
-        auxiliary: loss weights (first image, second image, comparison); None is 0, 0, 1.
-    """
-
-    loss_values: ClassVar[tuple[str, ...]] = ("auxiliary",)
-
-    auxiliary: list[NotNegative] | None = None
-
-    @model_validator(mode="after")
-    def _three_weights(self) -> PairRecipe:
-        if self.auxiliary is not None and len(self.auxiliary) != 3:
-            raise ValueError(f"auxiliary: expected three weights (first, second, comparison), got {self.auxiliary}")
-        return self
-
-    def loss_settings(self) -> dict[str, Any]:
-        return {"auxiliary": [0.0, 0.0, 1.0] if self.auxiliary is None else self.auxiliary}
 
 
 class ComparePairs:
@@ -92,19 +53,7 @@ class ComparePairs:
     Source: the protocol of the EPFL Deep Learning course, project 1.
     """
 
-    spec: ClassVar[TaskSpec] = TaskSpec(
-        kind="compare-pairs",
-        settings=PairSettings,
-        recipe=PairRecipe,
-        predictions="binary",
-        metrics=(
-            Metric("accuracy", "Accuracy", "%", higher_is_better=True, primary=True),
-            Metric("f1", "F1", "%", higher_is_better=True),
-            Metric("digit_accuracy", "Digit accuracy", "%", higher_is_better=True),
-            Metric("auc", "ROC AUC", "%", higher_is_better=True),
-            Metric("loss", "Mean loss", "nats", higher_is_better=False),
-        ),
-    )
+    spec: ClassVar[TaskSpec] = SPEC
     batches = staticmethod(shuffled)
 
     def __init__(self, settings: PairSettings, images: datasets.Images | datasets.Pairs) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,7 +31,71 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 
 
 def test_the_check_above_can_fail() -> None:
-    assert "torch" in modules_after("list")
+    assert "torch" in modules_after("show", "quickstart")
+
+
+def test_list_loads_no_torch() -> None:
+    assert not modules_after("list").intersection(HEAVY)
+
+
+STUDY = """\
+task = {{ kind = "compare-pairs", data = "digits" }}
+train = {{ epochs = 3, {typo} }}
+[[models]]
+module = "siamese-cnn"
+[[models]]
+name = "mine"
+module = "nets.py:Net"
+width = 3
+[models.sweep]
+lr = [0.1, 0.01]
+"""
+NETS = """\
+import torch
+class Net(torch.nn.Module):
+    def __init__(self, *, width: int = 1):
+        super().__init__()
+"""
+
+
+def heavy_after_reading(folder: Path, *, typo: str, more: str = "") -> str:
+    """Which heavy modules a fresh process has loaded after reading a study, and what was wrong with it."""
+    (folder / "study.toml").write_text(STUDY.format(typo=typo))
+    (folder / "nets.py").write_text(NETS)
+    program = (
+        "import sys, tenfold\n"
+        f"try: study = tenfold.load_study({str(folder / 'study.toml')!r}); print(len(study.models))\n"
+        f"except tenfold.TenfoldError as error: print(error)\n{more}\n"
+        f"print([name for name in {(*HEAVY, 'nets')!r} if name in sys.modules])"
+    )
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(("typo", "said"), [("lr = 0.1", "2"), ("epoch = 1", "did you mean 'epochs'?")])
+def test_reading_a_study_loads_nothing_heavy(tmp_path: Path, typo: str, said: str) -> None:
+    text = heavy_after_reading(tmp_path, typo=typo)
+    assert said in text
+    assert text.endswith("[]\n")
+
+
+def test_the_check_of_reading_can_fail(tmp_path: Path) -> None:
+    assert "torch" in heavy_after_reading(tmp_path, typo="lr = 0.1", more="study.models[1].factory.build(0)")
+
+
+@pytest.mark.parametrize("command", ["run", "show"])
+def test_a_typo_is_said_without_torch(tmp_path: Path, command: str) -> None:
+    (tmp_path / "study.toml").write_text(STUDY.format(typo="epoch = 1"))
+    (tmp_path / "nets.py").write_text(NETS.replace("import torch", "raise SystemExit('torch was asked for')"))
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "tenfold", command, str(tmp_path / "study.toml")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+    assert "pydantic" in imported
+    assert not imported.intersection(HEAVY)
+    assert "unknown key 'train.epoch'; did you mean 'epochs'?" in done.stderr
 
 
 def test_commands_on_records_load_no_torch(first) -> None:
