@@ -6,7 +6,21 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["listed", "number", "repeats_range", "settings_text"]
+__all__ = ["listed", "number", "repeats_range", "settings_text", "significant"]
+
+_PLAIN_BELOW = 1e7
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number to so many significant digits. All digits before the point are kept, and no exponent is written for
+    numbers from 0.0001 to 10 million.
+
+    Example:
+        >>> [significant(value) for value in (0.0040000000000000036, 1999.6, 0.51234, 3.2e-13, -20.0)]
+        ['0.004', '2000', '0.512', '3.2e-13', '-20']
+    """
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text and abs(value) < _PLAIN_BELOW else text
 
 
 def number(value: float, unit: str, *, bare: bool = False) -> str:
@@ -18,7 +32,7 @@ def number(value: float, unit: str, *, bare: bool = False) -> str:
     """
     if not math.isfinite(value):
         return "none"
-    text = f"{100 * value:.1f}" if unit == "%" else f"{value:.3g}"
+    text = f"{100 * value:.1f}" if unit == "%" else significant(value)
     return text if bare else f"{text} {unit}".rstrip()
 
 

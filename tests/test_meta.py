@@ -48,7 +48,7 @@ ARROWS = {
     "stack": "seeds errors",
     "train": "models files stack metrics tasks recipe sampling seeds errors",
     "execute": "models files own_files stack tasks train recipe sampling seeds errors",
-    "stats": "errors",
+    "stats": "errors wording",
     "record": "errors files metrics published stats wording",
     "report": "errors files metrics record stats tenfold wording",
     "environment": "execute tenfold",
@@ -60,7 +60,7 @@ ARROWS = {
     "study": "tasks models train execute record recipe sampling errors config environment events progress train_model "
     "export",
     "cli": "study events progress config report record recipe published metrics stats tasks models datasets errors "
-    "execute source tenfold",
+    "execute source tenfold wording",
     "__init__": "errors report config stack study export",
     "__main__": "cli",
 }

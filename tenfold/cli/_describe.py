@@ -7,6 +7,8 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tenfold.wording import significant
+
 if TYPE_CHECKING:
     from tenfold.config import ModelSettings, Study
     from tenfold.published import Published
@@ -104,8 +106,8 @@ def _recipe(model: ModelSettings) -> dict[str, Any]:
 def _published(model: ModelSettings, units: Mapping[str, str]) -> str:
     def text(metric: str, figure: Published) -> str:
         scale = 100 if units[metric] == "%" else 1
-        std = "" if math.isnan(figure.std) else f" +- {scale * figure.std:g}"
-        return f"{metric} {scale * figure.mean:g}{std} {units[metric]}"
+        std = "" if math.isnan(figure.std) else f" +- {significant(scale * figure.std, 6)}"
+        return f"{metric} {significant(scale * figure.mean, 6)}{std} {units[metric]}"
 
     figures = ", ".join(text(metric, figure) for metric, figure in model.published.items())
     counts = dict.fromkeys(figure.n for figure in model.published.values() if figure.n is not None)
@@ -171,4 +173,4 @@ def _value(value: Any) -> str:
         return "/".join(_value(each) for each in value)
     if isinstance(value, bool):
         return str(value).lower()  # as in the study file
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return significant(value, 6) if isinstance(value, float) else str(value)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from tenfold.wording import significant
+
 if TYPE_CHECKING:
     from tenfold.record import Published, Reader, Variant
     from tenfold.stats import AgainstPublished, AgainstSingle, Summary
@@ -155,7 +157,9 @@ class _Style:
     def number(self, value: float) -> str:
         if not math.isfinite(value):
             return "-"
-        return f"{100 * value:.{self.decimals}f}" if self.unit == "%" else f"{value:.4f}"
+        if self.unit == "%":
+            return f"{100 * value:.{self.decimals}f}"
+        return significant(value) if 0 < abs(value) < 0.0005 or abs(value) >= 1e7 else f"{value:.4f}"
 
     def mean(self, figure: Summary | Published | None) -> str:
         if figure is None or not math.isfinite(figure.mean):

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from tenfold.record import Reader
+from tenfold.wording import significant
 
 __all__ = ["certificate_table", "duration", "flat", "memory", "placement_rows", "what_was_run"]
 
@@ -85,8 +86,8 @@ def certificate_table(certificate: Any) -> tuple[list[str], list[list[str]]]:
 
 def _plain(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.2g}"
-    return "–" if value is None else ", ".join(f"{name} {text}" for name, text in flat(value)).strip()
+        return significant(value, 2)
+    return "–" if value is None else ", ".join(f"{name} {text}" for name, text in flat(value, digits=2)).strip()
 
 
 def _how(plan: Mapping[str, Any]) -> str:
@@ -108,7 +109,7 @@ def _probe(probe: Any) -> str:
     if not isinstance(probe, Mapping):
         return ""
     timed = {str(name): float(ms) for name, ms in probe.items() if isinstance(ms, int | float) and math.isfinite(ms)}
-    return ", ".join(f"{name} {timed[name]:.3g} ms" for name in sorted(timed, key=timed.__getitem__))
+    return ", ".join(f"{name} {significant(timed[name])} ms" for name in sorted(timed, key=timed.__getitem__))
 
 
 def duration(seconds: float) -> str:
@@ -141,20 +142,24 @@ def memory(size: float) -> str:
     return f"{size:.0f} B"
 
 
-def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """A nested dict as (name, text) rows; lists of plain values on one line.
+def flat(value: Any, name: str = "", *, digits: int = 6) -> Iterator[tuple[str, str]]:
+    """A nested dict as (name, text) rows; lists of plain values on one line; numbers to so many significant digits.
 
     Example:
-        >>> list(flat({"python": "3.11", "cpu": {"cores": 2}, "flags": ["a", "b"]}))
-        [('python', '3.11'), ('cpu, cores', '2'), ('flags', 'a, b')]
+        >>> list(flat({"python": "3.11", "cpu": {"cores": 2}, "apart": [0.0040000000000000036, 0.5]}))
+        [('python', '3.11'), ('cpu, cores', '2'), ('apart', '0.004, 0.5')]
     """
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
-            yield from flat(inner, f"{name}, {key}" if name else str(key))
+            yield from flat(inner, f"{name}, {key}" if name else str(key), digits=digits)
     elif isinstance(value, list) and not any(isinstance(inner, list | Mapping) for inner in value):
-        yield name, ", ".join(map(str, value))
+        yield name, ", ".join(_text(inner, digits) for inner in value)
     elif isinstance(value, list):
         for number, inner in enumerate(value, start=1):
-            yield from flat(inner, f"{name} {number}".strip())
+            yield from flat(inner, f"{name} {number}".strip(), digits=digits)
     else:
-        yield name, "" if value is None else str(value)
+        yield name, _text(value, digits)
+
+
+def _text(value: Any, digits: int) -> str:
+    return significant(value, digits) if isinstance(value, float) else "" if value is None else str(value)

@@ -12,6 +12,7 @@ from typing import Any
 from tenfold.files import atomic_write
 from tenfold.record import Reader
 from tenfold.stats import AgainstPublished, AgainstSingle, Verdict
+from tenfold.wording import significant
 
 __all__ = ["Row", "metric_rows", "pair_rows", "save_tables"]
 
@@ -37,14 +38,16 @@ def shown(value: float, unit: str, *, signed: bool = False) -> str:
     """A number without its unit, percent for "%"; a true minus sign; a dash where there is none.
 
     Example:
-        >>> shown(0.81234, "%"), shown(-0.5, "nats", signed=True), shown(float("nan"), "%")
-        ('81.2', '−0.500', '–')
+        >>> shown(0.81234, "%"), shown(-0.5, "nats", signed=True), shown(3.14e-6, "", signed=True), shown(math.nan, "%")
+        ('81.2', '−0.500', '+3.14e−06', '–')
     """
     if not math.isfinite(value):
         return "–"
     sign = "+" if signed else ""
     if unit == "%":
         text = f"{100 * value:{sign}.1f}"
+    elif 0 < abs(value) < 0.0005 or abs(value) >= 1e7:
+        text = f"{sign if value > 0 else ''}{significant(value)}"
     else:
         digits = 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1
         text = f"{value:{sign}.{digits}f}"

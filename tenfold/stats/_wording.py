@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from tenfold.wording import significant
+
 
 def score(value: float, unit: str) -> str:
     """A score with its unit; a fraction is written in percent if the unit is "%".
@@ -14,7 +16,7 @@ def score(value: float, unit: str) -> str:
     """
     if unit == "%":
         return f"{100 * value:.1f} %"
-    return f"{value:.3g} {unit}".rstrip()
+    return f"{significant(value)} {unit}".rstrip()
 
 
 def gap(size: float, unit: str, *, bare: bool = False) -> str:
@@ -30,7 +32,7 @@ def gap(size: float, unit: str, *, bare: bool = False) -> str:
         size *= 100
         text = f"{size:.1f}" if size >= 0.95 or size == 0 else f"{size:.2f}"
     else:
-        text = f"{size:.3g}"
+        text = significant(size)
     return text if bare else f"{text} {unit_name}".rstrip()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import re
 
@@ -11,6 +12,8 @@ import pytest
 from tenfold.errors import RecordError
 from tenfold.record import Reader, Record
 from tenfold.report import write_report
+from tenfold.report._facts import _probe, certificate_table, flat
+from tenfold.report._tables import shown
 
 ORDER = [
     "verdict", "table", "strips", "curves", "loss_curves", "confusion", "roc", "hardest",
@@ -125,6 +128,16 @@ def test_placement_runs_limits_environment_and_command_are_there(page):
     assert "2.13.0+cpu" in page.text("environment")
     assert "repeats = 10" in page.text("environment")
     assert "tenfold run mnist-pairs --repeats 10" in page.text("command")
+
+
+def test_measured_numbers_are_short_wherever_they_stand():
+    milliseconds = {"stack": 1999.6, "loop": 12345.6, "processes": math.nan}
+    assert _probe(milliseconds) == "stack 2000 ms, loop 12346 ms"
+    certificate = {"Net": {"weights": 1.2345e-13, "scores": {"accuracy": 1 - 0.996, "loss": 2000.4}}}
+    assert certificate_table(certificate)[1] == [["Net", "1.2e-13", "accuracy 0.004, loss 2000"]]
+    assert dict(flat({"a": {"b": [1 - 0.996, 3]}, "c": 0.1 + 0.2})) == {"a, b": "0.004, 3", "c": "0.3"}
+    shown_as = {0.1 + 0.2: "0.300", 2345678.9: "2345678.9", 3e-6: "3e−06", 4e9: "4e+09", 0.0: "0.000"}
+    assert {value: shown(value, "nats") for value in shown_as} == shown_as
 
 
 def test_figures_and_tables_lie_beside_the_page(report):

@@ -13,6 +13,7 @@ from tenfold.report.figures._canvas import MOST_PANELS, WIDE, mean_and_std
 from tenfold.report.figures._line_panels import Line, draw_lines
 from tenfold.report.figures._numbers import Row, columns_of, number
 from tenfold.report.figures._predictions import sound_runs
+from tenfold.wording import significant
 
 ARRAYS = (("gradient_norm",),)
 
@@ -53,7 +54,7 @@ def _lines(results: Reader) -> Iterator[Line]:
         mean, std = mean_and_std(logs_of(norms))
         if np.isfinite(mean).any():
             ratio = 10 ** (mean[0] - mean[-1])
-            right = f"{ratio:.1g}" if np.isfinite(ratio) else ""
+            right = significant(ratio, 1) if np.isfinite(ratio) else ""
             zeros = int((norms == 0).any(0).sum())
             note = f"exactly 0 at {zeros} step{'s' * (zeros > 1)}" if zeros else ""
             yield Line(variant, np.arange(1, norms.shape[1] + 1), mean, std, right, note)

@@ -25,6 +25,7 @@ from tenfold.report.figures._canvas import (
 from tenfold.report.figures._images import are_images, draw_image, size_of_images
 from tenfold.report.figures._numbers import Row, columns_of, number
 from tenfold.report.figures._predictions import sound_runs
+from tenfold.wording import significant
 
 ARRAYS = (("target", "reconstruction"),)
 
@@ -124,7 +125,7 @@ def draw(found: Reconstructions, *, width: float = WIDE) -> Figure:
                 draw_image(page, image, x, top + above, side, height, peak=_peak(found))
             else:
                 _lines(figure, found, examples, place, (x, top + above, side, height))
-            words = f"{examples.error[place]:.2g}"
+            words = significant(examples.error[place], 2)
             middle = top + above + height + 9
             write(page, x + side / 2, middle, words, ha="center", va="center", colour="muted", size=9.5)
     page.set_xlim(0, width)

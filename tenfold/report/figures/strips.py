@@ -27,6 +27,7 @@ from tenfold.report.figures._canvas import (
     write,
 )
 from tenfold.report.figures._numbers import Row, columns_of
+from tenfold.wording import significant
 
 _JITTER = (0.0, -0.16, 0.16, -0.08, 0.08)  # fixed, so that the same record gives the same file
 
@@ -125,7 +126,7 @@ def draw(strips: Strips, *, width: float = WIDE) -> Figure:
         _value(page, width, middle, scores.mean, metric["unit"], scores.counts)
     axes.margins(x=0.03)
     axes.xaxis.get_major_locator().set_params(nbins=4 if narrow else 7)  # type: ignore[union-attr]
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} %" if metric["unit"] == "%" else f"{value:g}")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} %" if metric["unit"] == "%" else significant(value, 6))
     return figure
 
 
@@ -157,7 +158,7 @@ def _published(axes: Axes, mean: float, std: float, y: float) -> None:
 
 
 def _value(page: Axes, width: float, y: float, mean: float, unit: str, counts: dict[str, int]) -> None:
-    text = "none" if not math.isfinite(mean) else f"{mean:.1f} %" if unit == "%" else f"{mean:.3g}"
+    text = "none" if not math.isfinite(mean) else f"{mean:.1f} %" if unit == "%" else significant(mean)
     have = counts["ended"] - counts["diverged"]
     complete = have == counts["planned"]
     write(page, width - 4, y - (0 if complete else 8), text, ha="right", va="center", weight="bold", size=FONT)

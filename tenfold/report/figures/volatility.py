@@ -13,6 +13,7 @@ from tenfold.report.figures._numbers import Row, columns_of
 from tenfold.report.figures._predictions import in_order
 from tenfold.report.figures._rows import LEFT, rows_of, value_at
 from tenfold.report.figures.episodes import swarm
+from tenfold.wording import significant
 
 _ROW, _DOT = 36, 6.0
 
@@ -87,7 +88,7 @@ def draw(found: Volatility, *, width: float = WIDE) -> Figure:
         digits = 2 if metric["unit"] == "%" else 3
         under = f"± {row.std:.{digits}f}" if np.isfinite(row.std) else ""
         value_at(rows, number, f"{row.mean:.{digits}f}", under, width=width)
-    rows.axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    rows.axes.xaxis.set_major_formatter(lambda value, _: significant(value, 6))
     return rows.figure
 
 

@@ -24,6 +24,7 @@ from tenfold.report.figures._canvas import (
 from tenfold.report.figures._classes import taken_for
 from tenfold.report.figures._numbers import Row, number
 from tenfold.report.figures._predictions import labels_of, models_of
+from tenfold.wording import significant
 
 ARRAYS = (("windows", "length", "target", "prediction", "probability"),)
 
@@ -178,7 +179,7 @@ def _strip(axes: Axes, window: np.ndarray, strip: dict[str, int], limits: tuple[
     axes.set_xticks([])
     low, high = limits
     inside = (low + 0.12 * (high - low), high - 0.12 * (high - low))
-    axes.set_yticks(inside, [f"{value:.2g}" for value in inside])
+    axes.set_yticks(inside, [significant(value, 2) for value in inside])
     axes.tick_params(axis="y", labelsize=9)
     axes.axhline(low, color=COLOURS["line"], lw=1)
     axes.grid(axis="y", color=COLOURS["line"], lw=0.6)
