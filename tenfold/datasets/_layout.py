@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tenfold.datasets._clock import FORMS, TIME_UNITS
 from tenfold.datasets._containers import first_names
 from tenfold.datasets._values import natural_order
 from tenfold.errors import DataError, RequestError, nearest
@@ -17,7 +18,7 @@ __all__ = ["TEXT_ENDINGS", "File", "Layout", "find_files"]
 TEXT_ENDINGS = (".csv", ".tsv", ".txt")
 _ENDINGS = (*TEXT_ENDINGS, ".parquet", ".pq", ".npz")
 _NO_RECORDINGS = ("readme", "license", "licence", "changelog", "citation")
-_UNITS = ("s", "ms", "us", "ns")
+_UNITS = tuple(TIME_UNITS)
 _MISSING = ("refuse", "fill", "cut")
 _UNREADABLE = ("refuse", "skip")
 _FIELDS = ("label", "group")
@@ -38,7 +39,10 @@ class Layout:
             anything; none of them reaches over a slash, and with ``:d``, as in ``{:d}``, they take digits only. None
             for every .csv, .tsv, .txt, .parquet, .pq and .npz file, also in sub-folders.
         time: name of the column of time: numbers, or dates with times.
-        time_unit: unit of a column of time that holds numbers: "s", "ms", "us" or "ns".
+        time_unit: unit of a column of time that holds numbers: "s", "ms", "us", "ns", "min" or "d" (days, as a
+            spreadsheet counts dates); None for what its name says ("time_ms"), else seconds.
+        time_format: form of a column of time that holds texts, where the values do not say it: "hh:mm" or "mm:ss",
+            "day first" or "month first", or a pattern such as "%Y%m%d%H%M%S". None to find it.
         rate_hz: samples per second that are wanted; without ``time``, the rate that the files have.
         gap_seconds: a longer interval between two rows cuts the recording; None for five samples' time.
         delimiter: one character between the fields of text files; a space stands for any number of spaces and tabs.
@@ -56,7 +60,8 @@ class Layout:
     group: str | None = None
     files: str | None = None
     time: str | None = None
-    time_unit: str = "s"
+    time_unit: str | None = None
+    time_format: str | None = None
     rate_hz: float | None = None
     gap_seconds: float | None = None
     delimiter: str | None = None
@@ -69,7 +74,7 @@ class Layout:
             object.__setattr__(self, "columns", tuple(self.columns))
         for name, known in (("time_unit", _UNITS), ("missing", _MISSING), ("unreadable", _UNREADABLE)):
             value = getattr(self, name)
-            if value not in known:
+            if value not in known and not (name == "time_unit" and value is None):
                 raise RequestError(f"{name} must be one of {known}; got {value!r} ({nearest(str(value), known)})")
         for name in ("rate_hz", "gap_seconds", "fill_seconds"):
             value = getattr(self, name)
@@ -77,6 +82,10 @@ class Layout:
                 raise RequestError(f"{name} must be a number above 0; got {value!r}")
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in "\"'\r\n"):
             raise RequestError(f"delimiter must be one character, such as ',' or '\\t'; got {self.delimiter!r}")
+        if self.time_format is not None and self.time_format not in FORMS and "%" not in self.time_format:
+            raise RequestError(
+                f"time_format must be one of {FORMS} or a pattern such as '%d.%m.%Y %H:%M:%S'; got {self.time_format!r}"
+            )
         self._check_columns()
         named = _Pattern(self.files).named if self.files is not None else frozenset()
         for field in _FIELDS:

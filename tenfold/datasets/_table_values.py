@@ -1,10 +1,9 @@
-"""Columns of a table as what they stand for: names, numbers, and seconds."""
+"""Columns of a table as what they stand for: names and numbers."""
 
 from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,16 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tenfold.datasets._table import Table, Unreadable
-from tenfold.datasets._table_text import NUMBER
 from tenfold.datasets._values import natural_order
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Names", "numbers_of", "seconds_of"]
-
-_LATEST_SECONDS = 1e11  # the year 5138
-_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+__all__ = ["Names", "floats_of", "is_text", "numbers_of"]
 
 
 @dataclass
@@ -85,7 +80,7 @@ def numbers_of(table: Table, frame: pd.DataFrame, columns: Sequence[str], *, fir
     values = np.empty((len(frame), len(columns)), np.float32)
     for channel, name in enumerate(columns):
         column: Any = frame[name]
-        exact = _floats(table, column, first_row)
+        exact = floats_of(table, column, first_row)
         with np.errstate(over="ignore"):
             values[:, channel] = exact
         over = np.flatnonzero(np.isinf(values[:, channel]))
@@ -97,45 +92,20 @@ def numbers_of(table: Table, frame: pd.DataFrame, columns: Sequence[str], *, fir
     return values
 
 
-def seconds_of(table: Table, column: pd.Series, *, unit: str, first_row: int) -> np.ndarray:
-    """A column of time as float64, shape (rows,), seconds from any beginning; NaN where missing.
-
-    Raises:
-        Unreadable: for text that is not a time, with its place, or a number that cannot be a time in this unit.
-    """
-    import pandas as pd
-
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return _since_1970(column)
-    if pd.api.types.is_timedelta64_dtype(column):
-        return column.dt.total_seconds().to_numpy(np.float64)
-    if _is_text(column):
-        given = column.dropna()
-        if len(given) and not NUMBER.fullmatch(str(given.iloc[0]).strip()):
-            return _dates(table, column, first_row)
-    seconds = _floats(table, column, first_row) * _UNITS[unit]
-    wrong = np.flatnonzero(np.abs(seconds) > _LATEST_SECONDS)
-    if len(wrong):
-        raise Unreadable(
-            f"{table.path}: {table.place(first_row + int(wrong[0]))}: time '{column.name}' would be "
-            f"{seconds[wrong[0]]:g} seconds; say its unit: time_unit = 'ms', 'us' or 'ns'"
-        )
-    return seconds
-
-
-def _is_text(column: pd.Series) -> bool:
+def is_text(column: pd.Series) -> bool:
+    """Whether a column holds texts, or anything that pandas has no type for."""
     import pandas as pd
 
     return pd.api.types.is_string_dtype(column) or pd.api.types.is_object_dtype(column)
 
 
-def _floats(table: Table, column: pd.Series, first_row: int) -> np.ndarray:
+def floats_of(table: Table, column: pd.Series, first_row: int) -> np.ndarray:
     """Numbers, or texts that are numbers, as float64."""
     import pandas as pd
 
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
         return column.to_numpy(np.float64, na_value=np.nan)
-    if not _is_text(column):
+    if not is_text(column):
         raise Unreadable(f"{table.path}: column '{column.name}' must hold numbers; got {column.dtype}")
     numbers: Any = pd.to_numeric(column, errors="coerce")
     wrong = np.flatnonzero(numbers.isna() & column.notna())
@@ -149,34 +119,3 @@ def _floats(table: Table, column: pd.Series, first_row: int) -> np.ndarray:
             f"expected a number{hint}"
         )
     return numbers.to_numpy(np.float64, na_value=np.nan)
-
-
-def _dates(table: Table, column: pd.Series, first_row: int) -> np.ndarray:
-    """Texts as dates: ISO 8601, else the form of the first of them, month or day first."""
-    import pandas as pd
-
-    best, wrong = column, np.arange(len(column) + 1)
-    forms: tuple[dict[str, Any], ...] = ({"format": "ISO8601"}, {}, {"dayfirst": True})
-    for options in forms:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # pandas warns that values are parsed one by one, and that days may come first
-            parsed = pd.to_datetime(column, errors="coerce", utc=True, **options)
-        bad = np.flatnonzero(parsed.isna() & column.notna())
-        if len(bad) < len(wrong):
-            best, wrong = parsed, bad
-        if not len(wrong):
-            return _since_1970(best)
-    raise Unreadable(
-        f"{table.path}: {table.place(first_row + int(wrong[0]))}: time '{column.name}' holds "
-        f"{str(column.iloc[wrong[0]])[:40]!r}; expected seconds or a date with a time, as 2024-05-31 12:30:00.25"
-    )
-
-
-def _since_1970(column: pd.Series) -> np.ndarray:
-    import pandas as pd
-
-    plain = pd.to_datetime(column, utc=True).dt.tz_localize(None)
-    seconds = plain.to_numpy("datetime64[ns]").astype(np.int64) / 1e9
-    return np.where(plain.isna(), np.nan, seconds)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tenfold.datasets._clock import Clock
 from tenfold.datasets._containers import UNASSIGNED, first_names
 from tenfold.datasets._layout import File, Layout, find_files
 from tenfold.datasets._pieces import Pieces, Rows
@@ -15,7 +16,7 @@ from tenfold.datasets._recordings import Recordings
 from tenfold.datasets._resample import rate_of
 from tenfold.datasets._table import Table, Unreadable
 from tenfold.datasets._table_files import open_table
-from tenfold.datasets._table_values import Names, numbers_of, seconds_of
+from tenfold.datasets._table_values import Names, numbers_of
 from tenfold.errors import DataError, nearest
 
 __all__ = ["Layout", "read_recordings"]
@@ -23,8 +24,8 @@ __all__ = ["Layout", "read_recordings"]
 _ROWS_FOR_THE_RATE = 100_001
 _RATES_DIFFER = 1.02
 # Samples wanted for one measured, and the other way round; beyond this the unit of time is most likely wrong.
-_MOST_TIMES_MORE = 10
-_MOST_TIMES_FEWER = 10_000
+_MOST_TIMES_MORE = 4
+_MOST_TIMES_FEWER = 500
 _FEW_REPEATS = 0.01
 _FEW_RESTARTS = 0.1
 
@@ -126,8 +127,9 @@ class _Reading:
             def look(table: Table, file: File = file) -> None:
                 self._expect(table, [str(self.layout.time)])
                 # The first rows are enough, and much faster than all.
-                chunks = table.chunks([str(self.layout.time)], [], at_once=_ROWS_FOR_THE_RATE * len(table.names))
-                rates[file] = rate_of(self._seconds(table, next(chunks), 0))
+                clock = self._clock(table)
+                chunks = table.chunks(*clock.column, at_once=_ROWS_FOR_THE_RATE * len(table.names))
+                rates[file] = rate_of(clock.seconds(next(chunks)[self.layout.time], 0))
                 chunks.close()
 
             self._unless_skipped(file, look)
@@ -167,13 +169,14 @@ class _Reading:
         times = [] if layout.time is None else [layout.time]
         self._expect(table, [*(layout.columns or ()), *texts, *times])
         self._choose_columns(table)
-        numbers = [*self.columns, *times]
-        self._expect(table, numbers)
+        self._expect(table, [*self.columns, *times])
+        clock = self._clock(table)
+        numbers, texts = [*self.columns, *clock.column[0]], [*texts, *clock.column[1]]
         if self.pieces is None:
             self.pieces = Pieces(layout, len(self.columns), rate_hz)
         before, first = self.pieces.mark()[-1], 0
         for frame in table.chunks(numbers, texts):
-            rows = self._rows(table, file, frame, first)
+            rows = self._rows(table, file, frame, first, clock)
             if first == 0:
                 own_hz = rate_hz if rows.time is None else rate_of(rows.time) or rate_hz
                 self._expect_rate(table, own_hz, rate_hz)
@@ -183,12 +186,12 @@ class _Reading:
         self.pieces.end()
         tally = self.pieces.tally
         self._expect_order(table, first, tally.repeats - before.repeats, tally.restarts - before.restarts)
-        self._remarks.update(table.remarks)
+        self._remarks.update((*table.remarks, *clock.remarks))
 
-    def _rows(self, table: Table, file: File, frame, first: int) -> Rows:
+    def _rows(self, table: Table, file: File, frame, first: int, clock: Clock) -> Rows:
         layout = self.layout
         values = numbers_of(table, frame, self.columns, first_row=first)
-        time = None if layout.time is None else self._seconds(table, frame, first)
+        time = None if layout.time is None else clock.seconds(frame[layout.time], first)
         codes = []
         for names, column, fixed in ((self.labels, layout.label, file.label), (self.groups, layout.group, file.group)):
             if column is not None:
@@ -208,8 +211,9 @@ class _Reading:
                 )
         return Rows(values, codes[0], codes[1], time)
 
-    def _seconds(self, table: Table, frame, first: int) -> np.ndarray:
-        return seconds_of(table, frame[self.layout.time], unit=self.layout.time_unit, first_row=first)
+    def _clock(self, table: Table) -> Clock:
+        layout = self.layout
+        return Clock(table, layout.time or "", unit=layout.time_unit, form=layout.time_format)
 
     def _choose_columns(self, table: Table) -> None:
         """Every column of numbers, where the layout names none: the same in each file."""
@@ -246,7 +250,7 @@ class _Reading:
         if own_hz and not own_hz / _MOST_TIMES_FEWER <= rate_hz <= own_hz * _MOST_TIMES_MORE:
             raise DataError(
                 f"{table.path}: by time '{self.layout.time}' it has {own_hz:g} samples per second, and {rate_hz:g} are "
-                "wanted; is time_unit right?"
+                f"wanted; is time_unit{'' if self.layout.time_format is None else ' or time_format'} right?"
             )
         gap = self.layout.gap_seconds
         if gap is not None and own_hz and gap * own_hz < 1.5:
