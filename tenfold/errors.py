@@ -69,20 +69,27 @@ class TrainingError(TenfoldError):
     """Training could not continue. Exit code 1."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an error message for an unknown name: the nearest known one, or the list of all.
+def nearest(name: str, known: Iterable[str], *, listing: bool = False) -> str:
+    """The end of an error message for an unknown name: the nearest known one, or the list of all, each once.
+
+    Args:
+        name, known: what was given, and what there is.
+        listing: the list also where there is a near one: for choices, of which a wrong one changes what is concluded.
 
     Example:
         >>> nearest("quikstart", ["quickstart", "mnist-pairs"])
         "did you mean 'quickstart'?"
         >>> nearest("zzz", ["b", "a"])
         'known: a, b'
+        >>> nearest("f", ["f1", "auc", "f1"], listing=True)
+        "did you mean 'f1'? (known: auc, f1)"
     """
-    known = sorted(known)
+    known = sorted(set(known))
     match = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    all_known = f"known: {', '.join(known)}" if known else "none is known"
     if match:
-        return f"did you mean '{match[0]}'?"
-    return f"known: {', '.join(known)}" if known else "none is known"
+        return f"did you mean '{match[0]}'?" + (f" ({all_known})" if listing else "")
+    return all_known
 
 
 def what_failed(error: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from tenfold.errors import nearest
@@ -31,7 +32,14 @@ class Published:
     note: str
 
 
-def read_published(raw: Any, metrics: Sequence[Any], where: str, problems: list[str]) -> dict[str, Published]:
+def read_published(
+    raw: Any,
+    metrics: Sequence[Any],
+    where: str,
+    problems: list[str],
+    *,
+    absent: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Published]:
     """Read the table ``published`` of a model.
 
     Args:
@@ -41,6 +49,7 @@ def read_published(raw: Any, metrics: Sequence[Any], where: str, problems: list[
         metrics: of the study's task; objects with ``name`` and ``unit``, or dicts with these keys.
         where: what a problem's text starts with, such as "models.CNN.".
         problems: what is wrong is appended here; figures that are wrong are left out.
+        absent: metrics that say nothing with the study's settings, each with the reason.
     Returns:
         Metric name -> its figure, in the order of ``raw``.
     Example:
@@ -62,7 +71,10 @@ def read_published(raw: Any, metrics: Sequence[Any], where: str, problems: list[
         if metric in ("repeats", "note"):
             continue
         if metric not in units:
-            problems.append(f"{where}published: unknown metric '{metric}'; {nearest(metric, units)}")
+            problems.append(f"{where}published: unknown metric '{metric}'; {nearest(str(metric), units)}")
+            continue
+        if metric in absent:
+            problems.append(f"{where}published: '{metric}' says nothing in this study: {absent[metric]}; leave it out")
             continue
         place = f"{where}published.{metric}"
         entry = _as_table(value)
@@ -70,6 +82,8 @@ def read_published(raw: Any, metrics: Sequence[Any], where: str, problems: list[
             problems += [f"{place}: unknown key '{key}'; {nearest(str(key), _KEYS)}" for key in unknown]
         elif not _is_number(entry.get("mean")) or not ("std" not in entry or _is_number(entry["std"])):
             problems.append(f"{place}: expected mean or [mean, deviation], got {value!r}")
+        elif wrong := _out_of_range(entry, units[metric]):
+            problems.append(f"{place}: {wrong}, got {value!r}")
         else:
             own_repeats, own_notes = _repeats_and_notes(entry, ("suspect", "note"), place, problems)
             scale = 100 if units[metric] == "%" else 1
@@ -88,6 +102,13 @@ def _as_table(value: Any) -> dict[str, Any]:
         return dict(value)
     numbers = list(value) if isinstance(value, list | tuple) else [value]
     return dict(zip(("mean", "std"), numbers, strict=False)) if len(numbers) <= 2 else {}
+
+
+def _out_of_range(entry: Mapping[str, Any], unit: str) -> str:
+    """What is impossible about a figure; "" where nothing is."""
+    if unit == "%" and not 0 <= entry["mean"] <= 100:
+        return "expected percent, a mean from 0 to 100"
+    return "expected a deviation of 0 or more" if entry.get("std", 0) < 0 else ""
 
 
 def _repeats_and_notes(

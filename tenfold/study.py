@@ -18,6 +18,7 @@ from tenfold.errors import RequestError, StudyError, TenfoldError, nearest, what
 from tenfold.events import Event, Message
 from tenfold.execute import Placement, Workers, configs_of, cores, portable, try_module
 from tenfold.export import Results, save_models
+from tenfold.metrics import Metric
 from tenfold.models import find_module, with_module_kwargs
 from tenfold.progress import live
 from tenfold.progress import progress as show_progress
@@ -85,7 +86,7 @@ def run(
     memory = None if memory_gib is None else int(memory_gib * 2**30)
     fits = any(job.factory.is_estimator for job in jobs.values())
     with (
-        _watching(task, progress, watch) as tell,
+        _watching(study.primary, progress, watch) as tell,
         _open_record(folder, study, task, jobs, device, command) as record,
         _workers(task, placement, device, fits=fits) as workers,
     ):
@@ -136,12 +137,11 @@ def _check_arguments(study: Study, placement: str, memory_gib: float | None, che
 
 @contextlib.contextmanager
 def _watching(
-    task: Task, progress: bool | None, watch: Callable[[Event], None] | None
+    primary: Metric, progress: bool | None, watch: Callable[[Event], None] | None
 ) -> Iterator[Callable[[Event], None]]:
     """What is called with every event: the caller's own function, and the display of progress where it is wanted."""
     listeners = [] if watch is None else [watch]
     wanted = watch is None and live() if progress is None else progress
-    primary = next(metric for metric in task.spec.metrics if metric.name == task.spec.primary)
     with show_progress(primary) if wanted else contextlib.nullcontext() as display:
         if display is not None:
             listeners.append(display)
@@ -184,7 +184,7 @@ def _try_modules(study: Study, jobs: Mapping[str, Job], task: Task) -> None:
         try:
             if job.factory.is_estimator:
                 problems += _idle_settings(model)
-            try_module(job, task)
+            try_module(job, task, primary=study.primary.name)
         except TenfoldError as error:
             problems.append(f"models.{name}: {error}")
         except Exception as error:  # whatever a user's module raises
@@ -241,7 +241,7 @@ def _open_record(folder: Path, study: Study, task: Task, jobs: Mapping[str, Job]
         study_toml=to_toml(study),
         study=content,
         environment=describe_environment(device=device),
-        metrics=[dataclasses.asdict(metric) for metric in (*spec.metrics, OBJECTIVE)],
+        metrics=[dataclasses.asdict(metric) for metric in (*study.metrics, OBJECTIVE)],
         command=command or f"tenfold.run({study.name!r})",
         quick=study.is_quick,
         variants=_variants(jobs, task),

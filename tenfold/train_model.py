@@ -30,7 +30,7 @@ def train_model(
     watch: Callable[[Event], None],
 ) -> None:
     """Train what the record does not hold yet of one model."""
-    primary = task.spec.primary
+    primary = next(metric["name"] for metric in record.metrics if metric["primary"])
     done, index = record.finished(job.model), variant_index(job)
     if {(index[run.config.key], run.repeat) for run in job.runs} <= done:
         watch(ModelDone(job.model, _recorded_scores(record, job.model, primary), 0.0, from_record=True))

@@ -52,13 +52,13 @@ ARROWS = {
     "record": "errors files metrics published stats wording",
     "report": "errors files metrics record stats tenfold wording",
     "environment": "execute tenfold",
-    "config": "tasks models recipe errors published",
+    "config": "tasks metrics models recipe errors published",
     "events": "execute",
     "progress": "events metrics",
     "train_model": "events record tasks train execute",
     "export": "datasets errors models own_files recipe record retrieval sampling seeds",
-    "study": "tasks models train execute record recipe sampling errors config environment events progress train_model "
-    "export",
+    "study": "tasks metrics models train execute record recipe sampling errors config environment events progress "
+    "train_model export",
     "cli": "study events progress config report record recipe published metrics stats tasks models datasets errors "
     "execute source tenfold wording",
     "__init__": "errors report config stack study export",

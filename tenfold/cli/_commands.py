@@ -137,7 +137,7 @@ def run(
 
 @main.command()
 @_FOLDER
-@click.option("--metric", metavar="NAME", help="The metric that decides; by default the study's primary one.")
+@click.option("--metric", metavar="NAME", help="Another metric than the study's primary one; marked as such.")
 @click.option("--json", "as_json", is_flag=True, help="A list of verdicts, one a pair.")
 def compare(folder: str, *, metric: str | None, as_json: bool) -> None:
     """Say which models of a record differ, pair by pair."""
@@ -146,7 +146,9 @@ def compare(folder: str, *, metric: str | None, as_json: bool) -> None:
 
     results = Reader(folder)
     if as_json:
-        out(json.dumps([verdict.as_dict() for verdict in results.compare(metric)], indent=2, ensure_ascii=False))
+        after = {"chosen_after_training": results.metric(metric)["name"] != results.primary}
+        found = [verdict.as_dict() | after for verdict in results.compare(metric)]
+        out(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         out(pairs_text(results, metric, terminal_width()))
 
@@ -197,12 +199,10 @@ def path() -> None:
 def _watching(study: Study, folder: Path, *, check: Callable[[], None]) -> Iterator[Callable[[Event], None]]:
     """Progress of a study on the screen; ``check`` is called with every event."""
     from tenfold.progress import progress
-    from tenfold.tasks import find_spec
 
     repeats = f"{study.repeats} repeats" if study.repeats != 1 else "1 repeat"
     say(f"{study.name}: {len(study.models)} model{'s' * (len(study.models) != 1)}, {repeats} of each, into {folder}")
-    metrics = find_spec(study.task.kind, base=study.base).metrics
-    with progress(next(metric for metric in metrics if metric.primary), say=say) as watch:
+    with progress(study.primary, say=say) as watch:
 
         def attend(event: Event) -> None:
             check()

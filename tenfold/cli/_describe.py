@@ -53,12 +53,10 @@ def datasets_text() -> str:
 
 def study_text(study: Study) -> str:
     """A study as resolved: protocol, task, and each model with its size, recipe and published figures."""
-    from tenfold.tasks import find_spec
-
     head = f"{study.name}: {study.title}" if study.title else study.name
     task, without_task = _task(study)
-    settings = {"repeats": study.repeats, "seed": study.seed}
-    units = {metric.name: metric.unit for metric in find_spec(study.task.kind, base=study.base).metrics}
+    settings = {"repeats": study.repeats, "seed": study.seed, "compared by": study.primary.name}
+    units = {metric.name: metric.unit for metric in study.metrics}
     parts = [
         head,
         study.description.strip(),

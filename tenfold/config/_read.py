@@ -95,12 +95,13 @@ def parse_study(
     task = None if spec is None else validated(spec.settings, raw["task"], "task.", problems)
     quick = _quick(raw.get("quick", {}), spec, problems)
     references = _references(raw.get("references", {}), problems)
-    models = _models(raw, base, spec, problems)
+    absent = {} if task is None else task.not_measured()
+    models = _models(raw, base, spec, absent, problems)
     name = raw.get("name", Path(where).stem)
     if not isinstance(name, str) or not re.fullmatch(r"[\w][\w .+-]*", name):
         problems.append(f"name: expected letters, digits, '-', '_', '.', got {name!r}")
-    if task is not None:
-        problems += _missing_validation(task, models)
+    if task is not None and spec is not None:
+        problems += [*_missing_validation(task, models), *_wrong_metric(task, spec)]
     if problems or task is None:
         raise StudyError(where, once_for_all_models(problems, raw.get("models")))
     title, description = str(raw.get("title", "")), str(raw.get("description", ""))
@@ -175,10 +176,20 @@ def _missing_validation(task: TaskSettings, models: Sequence[ModelSettings]) -> 
     ]
 
 
+def _wrong_metric(task: TaskSettings, spec: TaskSpec) -> list[str]:
+    try:
+        spec.metrics_with(task)
+    except RequestError as error:
+        return [f"task.metric: {error}"]
+    return []
+
+
 # -- models -----------------------------------------------------------------------------------------------------------
 
 
-def _models(raw: Mapping[str, Any], base: Path, spec: TaskSpec | None, problems: list[str]) -> list[ModelSettings]:
+def _models(
+    raw: Mapping[str, Any], base: Path, spec: TaskSpec | None, absent: Mapping[str, str], problems: list[str]
+) -> list[ModelSettings]:
     train, entries = raw.get("train", {}), raw.get("models", [])
     if not isinstance(train, Mapping):
         problems.append(f"train: expected a table, got {train!r}")
@@ -202,7 +213,7 @@ def _models(raw: Mapping[str, Any], base: Path, spec: TaskSpec | None, problems:
         if name in names:
             problems.append(f"models: two models are named '{name}'; names must differ")
         names.add(name)
-        model = None if spec is None else _model(name, entry, common, base, spec, problems)
+        model = None if spec is None else _model(name, entry, common, base, spec, absent, problems)
         if model is not None:
             models.append(model)
     return models
@@ -222,6 +233,7 @@ def _model(
     common: tuple[Mapping[str, Any], Mapping[str, list[Any]]],
     base: Path,
     spec: TaskSpec,
+    absent: Mapping[str, str],
     problems: list[str],
 ) -> ModelSettings | None:
     where, settings = f"models.{name}.", spec.recipe.model_fields
@@ -252,7 +264,7 @@ def _model(
         lines = [line for line in lines if not line.startswith(f"{where[:-1]}: ")]
     problems += lines
     table = entry.get("published", {})
-    published = read_published(table, spec.metrics, where, problems)
+    published = read_published(table, spec.metrics, where, problems, absent=absent)
     if recipe is None:
         return None
     options |= {key: values[0] for key, values in sweep.items() if key not in settings}

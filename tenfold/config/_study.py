@@ -11,10 +11,11 @@ from pydantic import BaseModel
 
 from tenfold.config._sweep import configs_of
 from tenfold.errors import RequestError, StudyError, nearest
+from tenfold.metrics import Metric
 from tenfold.models import ModelFactory
 from tenfold.published import Published
 from tenfold.recipe import Config, Recipe
-from tenfold.tasks import TaskSettings
+from tenfold.tasks import TaskSettings, find_spec
 
 __all__ = ["QUICK_KEYS", "ModelSettings", "Study"]
 
@@ -106,6 +107,16 @@ class Study:
     is_quick: bool = False
     references: Mapping[str, float] = field(default_factory=dict)
     base: Path = Path()
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics of its task, of which one is primary: the one that ``[task]`` chose, or the task's own."""
+        return find_spec(self.task.kind, base=self.base).metrics_with(self.task)
+
+    @property
+    def primary(self) -> Metric:
+        """The metric that decides."""
+        return next(metric for metric in self.metrics if metric.primary)
 
     def quickened(self) -> Study:
         """The same study cut to a few minutes on two cores, as its own ``[quick]`` says; marked as such.

@@ -25,8 +25,8 @@ from tenfold.files import atomic_write
 from tenfold.models import Estimator
 from tenfold.sampling import Inputs, Part, Split
 from tenfold.seeds import derive
-from tenfold.tasks import TASKS, ChecksOutput, Diagnoses, FitsEstimators, Task
-from tenfold.train import Outcome, RunId, of_run, peak_bytes, test
+from tenfold.tasks import TASKS, ChecksOutput, Diagnoses, FinalMetrics, FitsEstimators, Task
+from tenfold.train import Outcome, RunId, metrics_of, of_run, peak_bytes, test
 from tenfold.train._evaluate import Tested
 
 if TYPE_CHECKING:
@@ -125,9 +125,11 @@ def _fit_all(job: Job, task: Task, parts: Mapping[Part, Split]) -> _Fits:
     return _Fits(outputs, diagnosed, messages, time.monotonic() - started)
 
 
-def try_estimator(job: Job, task: Task) -> None:
+def try_estimator(job: Job, task: Task) -> set[str]:
     """Fit an estimator twice on a few examples, so that what is wrong with it is said before anything is trained.
 
+    Returns:
+        The names of the metrics that its task gives for it.
     Raises:
         RequestError: if the task has no classes to tell apart, or the estimator cannot be built, fitted, or is not the
             same when fitted again from the same seed.
@@ -173,6 +175,12 @@ def try_estimator(job: Job, task: Task) -> None:
             f"{job.factory.name} predicts otherwise when it is fitted again from one seed; draw random numbers from "
             "its random_state or from NumPy's, Python's or PyTorch's own generators, so that a run can be repeated"
         )
+    batch = train.batch(torch.from_numpy(rows)[None])
+    found = set(metrics_of(task, task.sums(outputs[None], batch)))
+    if isinstance(task, FinalMetrics):
+        kept = task.predictions(outputs[None], batch)
+        found |= set(task.final_metrics({name: value.numpy() for name, value in kept.items()}))
+    return found
 
 
 # -- one fit ----------------------------------------------------------------------------------------------------------

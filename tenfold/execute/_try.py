@@ -20,9 +20,12 @@ from tenfold.train import OBJECTIVE, Job, State, epoch_batches, gradients, initi
 __all__ = ["try_module"]
 
 
-def try_module(job: Job, task: Task) -> None:
+def try_module(job: Job, task: Task, *, primary: str | None = None) -> None:
     """Build one module per config and pass examples through it, as training and testing do.
 
+    Args:
+        job, task: what is tried; one run of each config.
+        primary: the metric by which the study compares its models; the task's own by default.
     Raises:
         ShapeError: if the output is not what the task needs.
         RequestError: if the module cannot be built, is not the same when built again, or fails in its forward or
@@ -31,13 +34,15 @@ def try_module(job: Job, task: Task) -> None:
     firsts = {run.config.key: run for run in reversed(job.runs)}
     for run in reversed(firsts.values()):
         one = replace(job, runs=(run,), how="loop")
-        if job.factory.is_estimator:
-            try_estimator(one, task)
-        else:
-            _try(one, task)
+        found = try_estimator(one, task) if job.factory.is_estimator else _try(one, task)
+        if (primary or task.spec.primary) not in found:
+            raise RequestError(
+                f"the task '{task.spec.kind}' does not give the primary metric '{primary or task.spec.primary}' for "
+                f"{job.factory.name}; it gives {', '.join(sorted(found)) or 'none'}"
+            )
 
 
-def _try(job: Job, task: Task) -> None:
+def _try(job: Job, task: Task) -> set[str]:
     state, again = prepare(job, task), prepare(job, task)
     _expect_same(job, state, again)
     train, batches = state.parts["train"], epoch_batches(state)
@@ -68,7 +73,7 @@ def _try(job: Job, task: Task) -> None:
             f"{once_more.item():g}; draw random numbers in a task's loss by tenfold.seeds.uniform(hyper.key, "
             "hyper.step, count), so that a run can be repeated"
         )
-    _try_scores(job, state)
+    return _try_scores(job, state)
 
 
 def _expect_same(job: Job, state: State, again: State) -> None:
@@ -143,8 +148,8 @@ def _checked_sums(task: Task, sums: dict[str, Tensor], n_runs: int) -> dict[str,
     return sums
 
 
-def _try_scores(job: Job, state: State) -> None:
-    """Metrics and predictions of the first batch of every part that is evaluated."""
+def _try_scores(job: Job, state: State) -> set[str]:
+    """Metrics and predictions of the first batch of every part that is evaluated; the names of the metrics."""
     task, spec = state.task, state.task.spec
     named = {metric.name for metric in spec.metrics}
     if OBJECTIVE.name in named:
@@ -177,8 +182,6 @@ def _try_scores(job: Job, state: State) -> None:
     found |= task.final_metrics(kept) if isinstance(task, FinalMetrics) else {}
     if unknown := sorted(found.keys() - named):
         raise RequestError(f"the task '{spec.kind}' gives a metric '{unknown[0]}', which its spec does not name")
-    if spec.primary not in found:
-        raise RequestError(f"the task '{spec.kind}' does not give its primary metric '{spec.primary}'")
     for name, values in {**found, **kept}.items():
         expected = (1,) if name in found else (1, *np.shape(values)[1:])
         if np.shape(values) != expected:
@@ -186,3 +189,4 @@ def _try_scores(job: Job, state: State) -> None:
                 f"the task '{spec.kind}' gives '{name}' of shape {np.shape(values)}; expected the runs, here 1, "
                 f"{'and nothing else' if name in found else 'first'}"
             )
+    return set(found)

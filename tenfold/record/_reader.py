@@ -294,6 +294,11 @@ class Reader:
             found.append(
                 "This is a quick study, cut down to fit a few minutes: its scores are not those of the full one."
             )
+        if (name := self.metric(metric)["name"]) != self.primary:
+            found.append(
+                f"'{name}' was chosen after training: the primary metric of the study is '{self.primary}', and "
+                "p-values are not corrected for several metrics."
+            )
         if self.status != "finished":
             found.append("The study has not finished: what is shown is what had ended by now.")
         if reason := (self.study.get("resampling") or {}).get("reason"):

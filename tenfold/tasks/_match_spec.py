@@ -44,6 +44,14 @@ class MatchSettings(ImageSettings):
     similarity: Literal["cosine", "euclidean"] = "cosine"
     invert: bool = False
 
+    def not_measured(self) -> dict[str, str]:
+        found = {}
+        if self.candidates <= 3:
+            found["top3"] = f"one of {self.candidates} candidates is always among the first three"
+        if self.folds is not None:
+            found["oneshot_accuracy"] = "folds put the classes of the published episodes into training too"
+        return found
+
 
 class MatchRecipe(Recipe):
     """How an embedding is trained: balanced batches and the loss on them.

@@ -19,6 +19,8 @@ class TaskSettings(BaseModel):
     Attributes:
         kind: name of the task, "FILE.py:CLASS", or the class itself where a study is made in Python.
         data: a known data set, a file or a folder.
+        metric: the primary metric, by which models are ranked and compared, chosen before training; None for the task's
+            own. Early stopping and the plateau schedule go by the validation loss all the same.
         folds: N-fold cross-validation: repeat r tests fold r of a division into so many, repeats N to 2 N - 1 those of
             the next division, and so on; the same for every model. None for a division drawn anew for every repeat.
     """
@@ -27,7 +29,12 @@ class TaskSettings(BaseModel):
 
     kind: str | type
     data: str
+    metric: str | None = None
     folds: Annotated[int, Field(ge=2)] | None = None
+
+    def not_measured(self) -> dict[str, str]:
+        """Metrics of the task that say nothing with these settings, each with the reason."""
+        return {}
 
     def load_data(self, *, base: Path) -> Any:
         """The data, as the task takes them; relative paths start from ``base``."""
