@@ -4,6 +4,6 @@ import tenfold
 
 study = tenfold.load_study("quickstart").with_models(["Baseline", "Linear Siamese 2"])
 results = tenfold.run(study, out="tenfold-runs/python-api")
-print(results.table("accuracy")[["model", "n", "mean", "std", "low", "high"]])
+print(results.table("accuracy"))
 print(*results.verdict_sentences(), sep="\n")
 print(tenfold.write_report(results.folder))

@@ -130,12 +130,12 @@ class Reader:
         return self._summaries[key]
 
     def table(self, metric: str | None = None, *, level: float = 0.95) -> pd.DataFrame:
-        """One row per variant and metric, measured beside published, as fractions.
+        """One row per variant and metric, measured beside published, as fractions. Printed, it fits the terminal.
 
         Columns: model, setting (the swept values as text), metric, n (runs with a score), mean, std, low, high,
         published_mean, published_std, published_n, published_note, diverged.
         """
-        import pandas as pd
+        from tenfold.record._table import ScoreTable
 
         rows = []
         for name in [metric] if metric else [m["name"] for m in self.metrics]:
@@ -159,7 +159,9 @@ class Reader:
                 )
         columns = ["model", "setting", "metric", "n", "mean", "std", "low", "high"]
         columns += ["published_mean", "published_std", "published_n", "published_note", "diverged"]
-        return pd.DataFrame(rows, columns=columns).astype({"published_n": "Int64"})
+        table = ScoreTable(rows, columns=columns)
+        table["published_n"] = table["published_n"].astype("Int64")
+        return table
 
     # ------------------------------------------------------------------ verdicts
 

@@ -1,20 +1,17 @@
-"""The tables of a report, as rows for the page and as CSV and LaTeX files. Percent where the metric's unit is "%"."""
+"""The tables of a report, as rows of text. Percent where the metric's unit is "%"."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from tenfold.files import atomic_write
 from tenfold.record import Reader
 from tenfold.stats import AgainstPublished, AgainstSingle, Verdict
 from tenfold.wording import significant
 
-__all__ = ["Row", "metric_rows", "pair_rows", "save_tables"]
+__all__ = ["Row", "metric_rows", "pair_rows", "shown"]
 
 
 @dataclass(frozen=True)
@@ -120,6 +117,9 @@ def pair_rows(pairs: Iterable[Verdict], metric: Mapping[str, Any]) -> list[dict[
                 "second": second,
                 "difference": shown(sign * pair.difference, unit, signed=True),
                 "interval": _interval(low, high, unit),
+                "low": shown(low, unit, signed=True),
+                "high": shown(high, unit, signed=True),
+                "p_corrected": pair.p_corrected,
                 "p": _p(pair.p_corrected),
                 "superiority": f"{100 * share:.0f} %" if math.isfinite(share) else "–",
                 "effect_size": shown(sign * pair.effect_size, "", signed=True),
@@ -134,61 +134,3 @@ def pair_rows(pairs: Iterable[Verdict], metric: Mapping[str, Any]) -> list[dict[
 
 def _p(p: float) -> str:
     return "–" if not math.isfinite(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def save_tables(results: Reader, folder: Path) -> None:
-    """Write scores and pairs, as CSV and LaTeX (booktabs)."""
-    scores, pairs = [], []
-    for metric in results.metrics:
-        unit = metric["unit"]
-        for row in metric_rows(results, metric["name"]):
-            cells = (row.label, row.n, row.mean, row.std, row.interval, row.published, row.difference, row.against)
-            scores.append((metric["label"], unit, *cells))
-        for row in pair_rows(results.compare(metric["name"]), metric):
-            keys = ("first", "second", "difference", "interval", "p", "effect_size", "superiority", "outcome", "notes")
-            pairs.append((metric["label"], unit, *(row[key] for key in keys)))
-    score_head = ("Metric", "Unit", "Model", "n", "Mean", "Deviation", "95 % interval", "Published", "Difference")
-    score_head += ("Against published",)
-    pair_head = ("Metric", "Unit", "First", "Second", "First - second", "95 % interval", "p (corrected)", "Effect size")
-    pair_head += ("First is better in", "Verdict", "Notes")
-    for name, head, rows in (("scores", score_head, scores), ("pairs", pair_head, pairs)):
-        _save_csv(folder / f"{name}.csv", head, rows)
-        # Notes are left out of print; the CSV file has them.
-        columns = [place for place, word in enumerate(head) if word != "Notes"]
-        _save_tex(folder / f"{name}.tex", [head[c] for c in columns], [[row[c] for c in columns] for row in rows])
-
-
-def _save_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    with atomic_write(path, "w") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(head)
-        writer.writerows([str(cell).replace("−", "-") for cell in row] for row in rows)
-
-
-_TEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "−": "$-$", "–": "--", "±": r"$\pm$", "≤": r"$\leq$",
-}  # fmt: skip
-
-
-def tex(text: str) -> str:
-    """Text with all characters escaped that LaTeX would read as commands.
-
-    Example:
-        >>> print(tex("50 % of $x_1$"))
-        50 \\% of \\$x\\_1\\$
-    """
-    return "".join(_TEX.get(letter, letter) for letter in text)
-
-
-def _save_tex(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    lines = ["% Needs \\usepackage{booktabs}", f"\\begin{{tabular}}{{{'l' * len(head)}}}", "\\toprule"]
-    lines += [" & ".join(tex(cell) for cell in head) + r" \\", "\\midrule"]
-    for number, row in enumerate(rows):
-        if number and row[0] != rows[number - 1][0]:
-            lines.append("\\midrule")
-        lines.append(" & ".join(tex(str(cell)) for cell in row) + r" \\")
-    lines += ["\\bottomrule", "\\end{tabular}", ""]
-    with atomic_write(path, "w") as file:
-        file.write("\n".join(lines))

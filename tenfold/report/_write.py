@@ -14,7 +14,8 @@ from tenfold.files import atomic_write
 from tenfold.record import Reader
 from tenfold.report._facts import certificate_table, flat, placement_rows, what_was_run
 from tenfold.report._render import draw, inline_svg, save_files, save_numbers
-from tenfold.report._tables import metric_rows, pair_rows, save_tables
+from tenfold.report._table_files import save_tables
+from tenfold.report._tables import metric_rows, pair_rows
 from tenfold.report.figures import FIGURES, FigureEntry
 from tenfold.report.figures._canvas import NARROW, WIDE
 

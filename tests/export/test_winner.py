@@ -13,6 +13,7 @@ import tenfold
 from tenfold import datasets
 from tenfold.errors import RequestError
 from tenfold.export import Results
+from tenfold.record import Record, RunRow
 from tenfold.study import load_task
 
 STUDY: dict[str, Any] = {
@@ -31,6 +32,17 @@ STUDY: dict[str, Any] = {
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     out = tmp_path_factory.mktemp("winner") / "record"
     return tenfold.run(tenfold.parse_study(STUDY), out=out, placement="loop")
+
+
+def test_repeats_are_in_order_in_whatever_order_they_ended(tmp_path: Path) -> None:
+    metrics = [{"name": "accuracy", "label": "Accuracy", "unit": "%", "higher_is_better": True, "primary": True}]
+    study = {"name": "s", "repeats": 12, "models": [{"name": "net"}]}
+    with Record.create(
+        tmp_path, study_toml="", study=study, environment={}, metrics=metrics, command="", quick=False
+    ) as record:
+        ended = [RunRow(variant=0, repeat=r, status="finished", epochs=1, scores={"accuracy": 0.5}) for r in (10, 9, 2)]
+        record.finish_runs("net", [*ended, RunRow(variant=0, repeat=1, status="diverged", epochs=1)])
+    assert Results(tmp_path).best().repeats == (2, 9, 10)
 
 
 def test_the_best_is_the_one_with_the_best_mean(results: Results) -> None:

@@ -125,6 +125,21 @@ def test_the_table_holds_the_numbers_of_stats_and_published_as_fractions(tmp_pat
     assert math.isnan(loss["published_std"])
 
 
+def test_the_printed_table_has_its_numbers_at_80_columns(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    results = build(tmp_path)
+    text = str(results.table("accuracy"))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "..." not in text
+    for label, summary in results.summaries().items():
+        line = next(line for line in text.splitlines() if line.split()[0] == label)
+        numbers = [f"{value:.4f}" for value in (summary.mean, summary.std, summary.low, summary.high)]
+        assert line.split()[1:7] == ["accuracy", str(summary.n), *numbers]
+    assert "0.8103" in text  # published
+    assert "setting" not in text  # nothing was swept
+    assert type(results.table("accuracy")[["model", "mean"]]).__name__ == "DataFrame"
+
+
 def test_against_published_by_welch_or_by_place(tmp_path):
     results = build(tmp_path)
     accuracy, loss = results.against()["Large"], results.against("loss")["Large"]

@@ -157,9 +157,43 @@ def test_figures_and_tables_lie_beside_the_page(report):
         for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\begin{tabular}", r"\end{tabular}"):
             assert rule in tex
         rows = [line for line in tex.splitlines() if line.endswith(r"\\")]
-        columns = len(re.search(r"tabular}\{(l+)\}", tex)[1])
+        columns = len(re.search(r"tabular}\{([lr]+)\}", tex)[1])
         assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {columns - 1}
         assert re.findall(r"(?<!\\)[%_#]", "\n".join(rows)) == []
+
+
+TEXT = {"Metric", "Unit", "Model", "First", "Second", "Against published", "Verdict", "Notes"}
+
+
+def test_a_table_without_rows_has_its_head(page_of, tmp_path):
+    page_of(models=ONE, repeats=1)
+    assert (tmp_path / "study" / "tables" / "pairs.csv").read_text().startswith("Metric,Unit,First,Second,")
+
+
+@pytest.mark.parametrize("name", ["scores", "pairs"])
+def test_every_cell_of_a_csv_table_is_a_number_or_a_word(report, name):
+    with (report / "tables" / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        numbers = {key: float(cell) for key, cell in row.items() if key not in TEXT and cell}
+        assert numbers["95 % low"] <= numbers["Mean" if name == "scores" else "First - second"] <= numbers["95 % high"]
+    if name == "scores":
+        row = next(row for row in rows if row["Model"] == "Siamese CNN 3" and row["Metric"] == "Accuracy")
+        assert (row["Published"], row["Published deviation"], row["Published n"]) == ("81.0", "3.0", "10")
+        assert {(row["n"], row["Planned"]) for row in rows} == {("10", "10"), ("9", "10")}
+
+
+def test_numbers_of_a_latex_table_are_at_the_right_and_no_column_is_empty(report, page_of, tmp_path):
+    def columns(folder):
+        lines = (folder / "tables" / "scores.tex").read_text(encoding="utf-8").splitlines()
+        rows = [re.split(r" (?<!\\)& ", line.removesuffix(r" \\")) for line in lines if line.endswith(r"\\")]
+        return re.search(r"\{([lr]+)\}$", lines[1])[1], rows[0], rows[1:]
+
+    assert columns(report)[0] == "lllrrrrrrl"
+    page_of(models=FEW, repeats=3, published=False)
+    alignment, head, rows = columns(tmp_path / "study")
+    assert (alignment, head[-1]) == ("lllrrrr", r"95 \% interval")
+    assert all(any(row[place] not in ("", "--") for row in rows) for place in range(len(head)))
 
 
 def test_bars_join_exactly_the_models_of_a_group():
