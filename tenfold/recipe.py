@@ -9,6 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tenfold.wording import settings_text
+
 __all__ = [
     "CHECKED",
     "Augmentation",
@@ -18,7 +20,6 @@ __all__ = [
     "Rate",
     "Recipe",
     "WindowAugmentation",
-    "short",
 ]
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -165,6 +166,7 @@ class Config:
         swept: the settings of the model's sweep, with this config's values; empty without a sweep.
         recipe: every setting with its one value, the swept ones included.
         options: constructor arguments of the module, the swept ones included.
+        index: place among the configs of its model, and of its variant in the record.
     Example:
         >>> Config({"lr": 0.1, "depth": 3}, Recipe(lr=0.1), {"depth": 3}).label
         'lr=0.1, depth=3'
@@ -173,16 +175,12 @@ class Config:
     swept: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe = field(default_factory=Recipe)
     options: Mapping[str, Any] = field(default_factory=dict)
+    index: int = 0
 
     @property
     def label(self) -> str:
         """The swept settings in words, for people; nothing parses it."""
-        return ", ".join(f"{name}={short(value)}" for name, value in self.swept.items())
-
-    @property
-    def key(self) -> str:
-        """By it a config is told from the others of its model. Unlike in a label, 1 and "1" are not the same."""
-        return json.dumps({name: _plain(value) for name, value in self.swept.items()}, default=short)
+        return settings_text(self.swept)
 
     @property
     def loss(self) -> dict[str, Any]:
@@ -200,28 +198,3 @@ class Config:
         recipe = self.recipe
         free = {*recipe.per_run, *recipe.loss_values, *recipe.data_values}
         return json.dumps(recipe.model_dump(mode="json", exclude=free), sort_keys=True)
-
-
-def _plain(value: Any) -> Any:
-    return value.model_dump(mode="json", exclude_defaults=True) if isinstance(value, BaseModel) else value
-
-
-def short(value: Any) -> str:
-    """A value as a label shows it; two values never share a text.
-
-    Example:
-        >>> [short(value) for value in (0.1, [0.8, 0.8, 1.0], True, "adam", 1e-3 / 3)]
-        ['0.1', '0.8/0.8/1', 'true', 'adam', '0.0003333333333333333']
-    """
-    if isinstance(value, BaseModel):
-        value = value.model_dump(exclude_defaults=True)
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key} = {short(part)}" for key, part in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "/".join(short(part) for part in value)
-    if isinstance(value, bool):
-        return str(value).lower()  # as in the study file
-    if isinstance(value, int | float):
-        text = f"{value:g}"
-        return text if float(text) == value else repr(value)
-    return value if isinstance(value, str) else getattr(value, "__qualname__", repr(value))

@@ -16,7 +16,7 @@ from tenfold.config import ModelSettings, Study, to_toml
 from tenfold.environment import describe_environment
 from tenfold.errors import RequestError, StudyError, TenfoldError, nearest, what_failed
 from tenfold.events import Event, Message
-from tenfold.execute import Placement, Workers, configs_of, cores, portable, try_module
+from tenfold.execute import Placement, Workers, cores, portable, try_module
 from tenfold.export import Results, save_models
 from tenfold.metrics import Metric
 from tenfold.models import find_module, with_module_kwargs
@@ -81,13 +81,13 @@ def run(
     task = load_task(study)
     jobs = {model.name: _job(study, model, task, device, checkpoint_seconds) for model in study.models}
     _try_modules(study, jobs, task)
-    _resampling(study, jobs, task)
+    resampling = _resampling(study, jobs, task)
     folder = record_folder(study, out)
     memory = None if memory_gib is None else int(memory_gib * 2**30)
     fits = any(job.factory.is_estimator for job in jobs.values())
     with (
         _watching(study.primary, progress, watch) as tell,
-        _open_record(folder, study, task, jobs, device, command) as record,
+        _open_record(folder, study, task, jobs, resampling, device, command) as record,
         _workers(task, placement, device, fits=fits) as workers,
     ):
         for text in task.info.warnings:
@@ -218,7 +218,7 @@ def _workers(
 
 def _resampling(study: Study, jobs: Mapping[str, Job], task: Task) -> Resampling:
     """How the repeats of a study relate; refuses folds that would not be tested equally often."""
-    found = task.resampling([config for job in jobs.values() for config in configs_of(job)])
+    found = task.resampling([config for job in jobs.values() for config in job.configs])
     if found.folds is not None:
         check_folds(found.folds, study.repeats)
     return found
@@ -227,10 +227,18 @@ def _resampling(study: Study, jobs: Mapping[str, Job], task: Task) -> Resampling
 # -- the record -------------------------------------------------------------------------------------------------------
 
 
-def _open_record(folder: Path, study: Study, task: Task, jobs: Mapping[str, Job], device: str, command: str) -> Record:
+def _open_record(
+    folder: Path,
+    study: Study,
+    task: Task,
+    jobs: Mapping[str, Job],
+    resampling: Resampling,
+    device: str,
+    command: str,
+) -> Record:
     content = study.to_dict() | {
         "quick": study.is_quick,
-        "resampling": dataclasses.asdict(_resampling(study, jobs, task)),
+        "resampling": dataclasses.asdict(resampling),
         "data_fingerprint": task.info.fingerprint,
     }
     if Record.exists(folder):
@@ -258,16 +266,19 @@ def _variants(jobs: Mapping[str, Job], task: Task) -> dict[str, list[dict[str, A
     """What was swept in each config of each model, and by which settings its data are divided, where these differ
     within the study: swept ones, and those that the tables of two models set to different values.
     """
-    configs = {name: configs_of(job) for name, job in jobs.items()}
 
-    def data_of(config: Config) -> dict[str, Any]:
+    def division(config: Config) -> Mapping[str, Any]:
         return task.division(config) if isinstance(task, Divides) else config.data
 
-    every = [data_of(config) for own in configs.values() for config in own]
-    differing = [name for name in every[0] if any(data[name] != every[0][name] for data in every)]
+    divisions = {name: [(config, division(config)) for config in job.configs] for name, job in jobs.items()}
+    every = [divided for of_model in divisions.values() for _, divided in of_model]
+    differing = [key for key in every[0] if any(divided[key] != every[0][key] for divided in every)]
     return {
-        name: [{"swept": config.swept, "protocol": {key: data_of(config)[key] for key in differing}} for config in own]
-        for name, own in configs.items()
+        name: [
+            {"swept": config.swept, "protocol": {key: divided[key] for key in differing}}
+            for config, divided in of_model
+        ]
+        for name, of_model in divisions.items()
     }
 
 
@@ -277,7 +288,7 @@ def _finish(record: Record, study: Study, task: Task, jobs: Mapping[str, Job], d
         predicted = [
             Predicted(name, config, record.read_predictions(name, variant=index))
             for name, job in jobs.items()
-            for index, config in enumerate(configs_of(job))
+            for index, config in enumerate(job.configs)
         ]
         record.save_gallery(task.gallery(predicted, seed=study.seed))
     plans = {name: record.plan(name) or {} for name in jobs}

@@ -12,7 +12,7 @@ from itertools import chain, repeat
 import numpy as np
 
 from tenfold.events import EpochDone, Event, Message, ModelDone, ModelStarted
-from tenfold.execute import Placement, Plan, Workers, choose, portable, run_job, variant_index, verify, verify_fit
+from tenfold.execute import Placement, Plan, Workers, choose, portable, run_job, verify, verify_fit
 from tenfold.record import EpochRow, Reader, Record, RunRow
 from tenfold.tasks import Task
 from tenfold.train import Epoch, Job, Outcome, RunId
@@ -31,8 +31,7 @@ def train_model(
 ) -> None:
     """Train what the record does not hold yet of one model."""
     primary = next(metric["name"] for metric in record.metrics if metric["primary"])
-    done, index = record.finished(job.model), variant_index(job)
-    if {(index[run.config.key], run.repeat) for run in job.runs} <= done:
+    if {(run.config.index, run.repeat) for run in job.runs} <= record.finished(job.model):
         watch(ModelDone(job.model, _recorded_scores(record, job.model, primary), 0.0, from_record=True))
         return
     stored = record.plan(job.model)
@@ -98,9 +97,9 @@ class _Curves:
         self.saved = time.monotonic()
 
     def add(self, number: int, epoch: Epoch) -> None:
-        runs, index = [self.job.runs[at] for at in self.plan.groups[number]], variant_index(self.job)
+        runs = [self.job.runs[at] for at in self.plan.groups[number]]
         self.waiting += [
-            (index[run.config.key], run.repeat, epoch.epoch, part, metric, value)
+            (run.config.index, run.repeat, epoch.epoch, part, metric, value)
             for part, metrics in epoch.scores.items()
             for metric, values in metrics.items()
             for run, value in zip(runs, values, strict=True)
@@ -127,9 +126,9 @@ def _keep(
 ) -> None:
     """Predictions, weights, preprocessing and scores of all runs of a model; the scores last, as they count."""
     where = {at: (outcomes[number], row) for number, group in enumerate(plan.groups) for row, at in enumerate(group)}
-    for key, index in variant_index(job).items():
-        runs = [where[at] for at, run in enumerate(job.runs) if run.config.key == key]
-        repeats = np.array([run.repeat for run in job.runs if run.config.key == key])
+    for index in (config.index for config in job.configs):
+        runs = [where[at] for at, run in enumerate(job.runs) if run.config.index == index]
+        repeats = np.array([run.repeat for run in job.runs if run.config.index == index])
         record.save_predictions(job.model, _rows(runs, "predictions") | {"repeat": repeats}, variant=index)
         record.save_weights(job.model, _rows(runs, "weights"), variant=index)
         record.save_preprocessing(job.model, _rows(runs, "preprocessing"), variant=index)
@@ -154,7 +153,7 @@ def _rows(runs: Sequence[tuple[Outcome, int]], name: str) -> dict[str, np.ndarra
 
 def _run_row(job: Job, run: RunId, outcome: Outcome, row: int) -> RunRow:
     return RunRow(
-        variant=variant_index(job)[run.config.key],
+        variant=run.config.index,
         repeat=run.repeat,
         status=outcome.status[row],
         epochs=outcome.epochs[row],

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["listed", "number", "repeats_range", "settings_text", "significant"]
+__all__ = ["listed", "number", "repeats_range", "settings_text", "significant", "value_text"]
 
 _PLAIN_BELOW = 1e7
 
@@ -69,17 +69,25 @@ def settings_text(settings: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> st
         'nesterov=true, augment={rotate = 10, shift = 2}'
     """
     pairs = settings.items() if isinstance(settings, Mapping) else settings
-    return ", ".join(f"{name}={_value_text(value)}" for name, value in pairs)
+    return ", ".join(f"{name}={value_text(value)}" for name, value in pairs)
 
 
-def _value_text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A setting's value, for people; different numbers have different texts.
+
+    Example:
+        >>> [value_text(value) for value in (0.1, [0.8, 0.8, 1.0], True, "adam", 1e-3 / 3, dict, None)]
+        ['0.1', '0.8/0.8/1', 'true', 'adam', '0.0003333333333333333', 'dict', 'none']
+    """
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name} = {_value_text(part)}" for name, part in value.items()) + "}"
+        return "{" + ", ".join(f"{name} = {value_text(part)}" for name, part in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "/".join(map(_value_text, value))
+        return "/".join(map(value_text, value))
     if isinstance(value, bool):
         return str(value).lower()
+    if value is None or isinstance(value, str):
+        return value or "none"
     if not isinstance(value, int | float):
-        return "none" if value is None else str(value)
+        return getattr(value, "__qualname__", str(value))
     text = f"{value:g}"
-    return text if float(text) == value else repr(value)  # different values keep different texts
+    return text if float(text) == value else repr(value)

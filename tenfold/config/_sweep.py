@@ -26,10 +26,10 @@ def configs_of(recipe: Recipe, options: Mapping[str, Any], sweep: Mapping[str, S
     """
     trained = [name for name in sweep if name in type(recipe).model_fields]
     configs = []
-    for swept in _combinations(sweep):
+    for index, swept in enumerate(_combinations(sweep)):
         changed = recipe.changed({name: swept[name] for name in trained}) if trained else recipe
         own = {name: value for name, value in swept.items() if name not in trained}
-        configs.append(Config(swept, changed, {**options, **own}))
+        configs.append(Config(swept, changed, {**options, **own}, index))
     return tuple(configs)
 
 

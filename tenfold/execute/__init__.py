@@ -1,7 +1,5 @@
 """Where and how the runs of a study are computed: placement, processes, estimators, the certificate."""
 
-from tenfold.execute._configs import configs_of as configs_of
-from tenfold.execute._configs import variant_index as variant_index
 from tenfold.execute._cores import cores as cores
 from tenfold.execute._estimators import fit_runs as fit_runs
 from tenfold.execute._estimators import try_estimator as try_estimator
@@ -20,14 +18,12 @@ __all__ = [
     "Plan",
     "Workers",
     "choose",
-    "configs_of",
     "cores",
     "fit_runs",
     "portable",
     "run_job",
     "try_estimator",
     "try_module",
-    "variant_index",
     "verify",
     "verify_fit",
 ]

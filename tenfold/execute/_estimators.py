@@ -323,5 +323,5 @@ def _restore(job: Job, path: Path) -> _Fits:
 
 def _identity(job: Job) -> dict[str, Any]:
     """What a checkpoint and the job that goes on from it have in common, as JSON gives it back."""
-    runs = [[run.config.key, run.repeat] for run in job.runs]
+    runs = [[run.config.label, run.repeat] for run in job.runs]
     return {"version": _VERSION, "model": job.model, "module": job.factory.name, "seed": job.seed, "runs": runs}

@@ -235,12 +235,12 @@ def _worth_compiling(job: Job, task: Task, seconds_per_step: float) -> bool:
 def _alike(job: Job, task: Task) -> list[list[int]]:
     """Positions of the runs that can share a stack: of one recipe, settings per run aside, and modules of one shape."""
     groups: dict[tuple, list[int]] = {}
-    of_config: dict[str, tuple] = {}
+    of_config: dict[int, tuple] = {}
     for at, run in enumerate(job.runs):
-        if run.config.key not in of_config:
+        if run.config.index not in of_config:
             module = job.factory.build(0, **run.config.options)
-            of_config[run.config.key] = (run.config.alike, *signature(module).items())
-        groups.setdefault(of_config[run.config.key], []).append(at)
+            of_config[run.config.index] = (run.config.alike, *signature(module).items())
+        groups.setdefault(of_config[run.config.index], []).append(at)
     return list(groups.values())
 
 

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
 
 import torch
 
@@ -16,6 +15,7 @@ from tenfold.train import (
     Epoch,
     Job,
     Outcome,
+    State,
     cpu_numerics,
     epoch_batches,
     evaluate_final,
@@ -34,30 +34,29 @@ def run_job(job: Job, task: Task) -> Iterator[Epoch | Outcome]:
     Between two of them PyTorch computes as the caller has set it. A caller may also stop asking, after an error say:
     the generator then lives as long as the traceback does.
     """
-    with cpu_numerics(job.threads):
-        events = _events(job, task)
-    while True:
+    if job.factory.is_estimator:
         with cpu_numerics(job.threads):
-            event = next(events, None)
-        if event is None:
-            return
+            outcome = fit_runs(job, task)
+        yield outcome
+        return
+    started = time.monotonic()
+    with cpu_numerics(job.threads):
+        state = _prepared(job, task)
+    epochs = train_epochs(state, checkpoint=job.checkpoint, every_seconds=job.checkpoint_seconds)
+    event = None
+    while not isinstance(event, Outcome):
+        with cpu_numerics(job.threads):
+            event = next(epochs, None) or evaluate_final(state, seconds=time.monotonic() - started)
         yield event
 
 
-def _events(job: Job, task: Task) -> Iterator[Epoch | Outcome]:
-    """The state is made at once. Chained in place of a generator: one frame less above every loss."""
-    if job.factory.is_estimator:
-        return iter((fit_runs(job, task),))
-    started = time.monotonic()
+def _prepared(job: Job, task: Task) -> State:
     if job.compiled and not _compiles(job, task):
         job = replace(job, compiled=False)
     state = prepare(job, task)
     if job.checkpoint is not None and job.checkpoint.is_file():
         restore(state, job.checkpoint)
-    return chain(
-        train_epochs(state, checkpoint=job.checkpoint, every_seconds=job.checkpoint_seconds),
-        (evaluate_final(state, seconds=time.monotonic() - started) for _ in range(1)),  # when the epochs are over
-    )
+    return state
 
 
 def _compiles(job: Job, task: Task) -> bool:

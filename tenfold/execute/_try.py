@@ -9,13 +9,25 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from tenfold.errors import RequestError, ShapeError
 from tenfold.execute._estimators import try_estimator
 from tenfold.sampling import Batch, Inputs, Split, augmented
+from tenfold.stack import stack_trees
 from tenfold.tasks import ChecksOutput, FinalMetrics, Task
-from tenfold.train import OBJECTIVE, Job, State, epoch_batches, gradients, initial_carry, metrics_of, of_run, prepare
+from tenfold.train import (
+    OBJECTIVE,
+    Job,
+    RunId,
+    State,
+    epoch_batches,
+    gradients,
+    initial_carry,
+    metrics_of,
+    of_run,
+    prepare,
+)
+from tenfold.wording import settings_text
 
 __all__ = ["try_module"]
 
@@ -31,8 +43,7 @@ def try_module(job: Job, task: Task, *, primary: str | None = None) -> None:
         RequestError: if the module cannot be built, is not the same when built again, or fails in its forward or
             backward pass; or if the task's metrics are not those that it names.
     """
-    firsts = {run.config.key: run for run in reversed(job.runs)}
-    for run in reversed(firsts.values()):
+    for run in _one_of_each(job):
         one = replace(job, runs=(run,), how="loop")
         found = try_estimator(one, task) if job.factory.is_estimator else _try(one, task)
         if (primary or task.spec.primary) not in found:
@@ -40,6 +51,15 @@ def try_module(job: Job, task: Task, *, primary: str | None = None) -> None:
                 f"the task '{task.spec.kind}' does not give the primary metric '{primary or task.spec.primary}' for "
                 f"{job.factory.name}; it gives {', '.join(sorted(found)) or 'none'}"
             )
+
+
+def _one_of_each(job: Job) -> list[RunId]:
+    """A run of every config that differs in more than settings such as the learning rate, which nothing can break."""
+    firsts: dict[Any, RunId] = {}
+    for run in job.runs:
+        config = run.config
+        firsts.setdefault((config.alike, settings_text({**config.options, **config.data, **config.loss})), run)
+    return list(firsts.values())
 
 
 def _try(job: Job, task: Task) -> set[str]:
@@ -59,7 +79,7 @@ def _try(job: Job, task: Task) -> set[str]:
         losses, (outputs, _) = gradients(state, batch)
         again.stack.train()
         once_more, _ = gradients(again, batch)
-        metrics_of(task, _checked_sums(task, task.sums(outputs, batch), 1))
+        metrics_of(task, _checked_sums(task, task.sums(outputs, batch)))
     except ShapeError:
         raise
     except (RuntimeError, ValueError) as error:
@@ -115,7 +135,7 @@ def _output(job: Job, state: State, split: Split, n_examples: int) -> tuple[Any,
                 f"initial_state gives it, got {type(output).__name__}" + (f" with {got[-1]}" if got else "")
             )
         output = output[0]
-    return tree_map(lambda value: None if value is None else value[None], output), batch
+    return stack_trees([output]), batch
 
 
 def _first_carry(state: State, job: Job, batch_size: int) -> Inputs:
@@ -137,13 +157,13 @@ def _shapes(value: Any) -> Any:
     return type(value).__name__
 
 
-def _checked_sums(task: Task, sums: dict[str, Tensor], n_runs: int) -> dict[str, Tensor]:
-    """Sums that keep the runs apart: what was summed over the runs too would be one score for all of them."""
+def _checked_sums(task: Task, sums: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Sums of the only run, with the runs first: what was summed over them too would be one score for all."""
     for name, value in sums.items():
-        if value.shape[:1] != (n_runs,):
+        if value.shape[:1] != (1,):
             raise ShapeError(
                 f"the task '{task.spec.kind}': sums give '{name}' of shape {tuple(value.shape)}; expected the runs, "
-                f"here {n_runs}, first: sum over the examples only"
+                "here 1, first: sum over the examples only"
             )
     return sums
 
@@ -161,7 +181,7 @@ def _try_scores(job: Job, state: State) -> set[str]:
             continue
         _, stop = next(split.spans())
         output, batch = _output(job, state, split, stop)
-        of_part = _checked_sums(task, task.sums(output, batch), 1)
+        of_part = _checked_sums(task, task.sums(output, batch))
         if part == "validation":
             monitored = metrics_of(task, of_part)
             larger = [metric.name for metric in spec.metrics if metric.higher_is_better]

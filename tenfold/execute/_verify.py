@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from tenfold.execute._estimators import fit_runs
 from tenfold.execute._plan import Plan
+from tenfold.stack import stack_trees
 from tenfold.tasks import Task, carries
 from tenfold.train import Job, cpu_numerics, epoch_batches, prepare, step, test, train_alone
 from tenfold.train._state import EpochSoFar, RunId
@@ -80,11 +80,10 @@ def verify_fit(
     """
     with cpu_numerics(1):
         again = fit_runs(replace(job, runs=job.runs[:1], checkpoint=None), task)
-    kept = {name: value for name, value in again.predictions.items() if name not in ("variant", "repeat")}
     largest = max(
         (
             _apart(*(torch.from_numpy(one[0].astype(np.float64)) for one in (value, predictions[name])))
-            for name, value in kept.items()
+            for name, value in again.predictions.items()
         ),
         default=0.0,
     )
@@ -102,7 +101,7 @@ def _test_alone(module: Any, job: Job, task: Task) -> dict[str, np.ndarray]:
     """Test scores of the first run of a job, from its module; shape (1,) each."""
 
     def predict(*inputs: Tensor) -> Any:
-        return tree_map(lambda value: None if value is None else value[None], module(*(value[0] for value in inputs)))
+        return stack_trees([module(*(value[0] for value in inputs))])
 
     def carry(batch_size: int) -> tuple[Tensor, ...]:
         return tuple(value[None] for value in module.initial_state(batch_size)) if carries(task) else ()

@@ -17,11 +17,6 @@ from tenfold.record import Reader, Record, Variant
 __all__ = ["factory_of", "save_models"]
 
 
-class _Runs(Protocol):
-    @property
-    def config(self) -> Config: ...
-
-
 class _Job(Protocol):
     """What is looked at of a job."""
 
@@ -29,7 +24,7 @@ class _Job(Protocol):
     def factory(self) -> ModelFactory: ...
 
     @property
-    def runs(self) -> Sequence[_Runs]: ...
+    def configs(self) -> Sequence[Config]: ...
 
 
 def save_models(record: Record, jobs: Mapping[str, _Job], task: type) -> None:
@@ -43,9 +38,7 @@ def save_models(record: Record, jobs: Mapping[str, _Job], task: type) -> None:
     models = {}
     for number, (name, job) in enumerate(jobs.items()):
         entry: dict[str, Any] = {"name": job.factory.name, "estimator": job.factory.is_estimator}
-        options = list(
-            {run.config.key: dict(job.factory.options) | dict(run.config.options) for run in job.runs}.values()
-        )
+        options = [dict(job.factory.options) | dict(config.options) for config in job.configs]
         own = {f"{number}/{path}": content for path, content in job.factory.sources().items()}
         sources |= own
         entry |= _reference(job.factory, number) | _options(options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -105,8 +105,7 @@ class Winner:
         # From the run's own seed: a buffer that is not in the state_dict is drawn as it was in training.
         seed = derive(self.results.study["seed"], self.variant.model, repeat, "weights")
         module = factory_of(self.results, self.variant).build(seed)
-        weights = self.results.weights(self.variant.model, variant=self.variant.index)
-        tensors = {name: torch.from_numpy(np.array(value[row])) for name, value in weights.items()}
+        tensors = {name: torch.from_numpy(np.array(value[row])) for name, value in self._weights.items()}
         floating = [tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()]
         module.to(floating[0] if floating else None).load_state_dict(tensors)
         return module.eval()
@@ -149,8 +148,7 @@ class Winner:
     def embed(self, images: Any, *, repeats: Literal["all"] | int | Sequence[int] = "all") -> np.ndarray:
         """Embeddings of images in their own units, (examples, dimension): each repeat's brought to length 1 and put
         side by side, so that the cosine similarity is the mean of the repeats'."""
-        parts = [nn.functional.normalize(output.float(), dim=1) for output in self.outputs(images, repeats=repeats)]
-        return torch.cat(parts, dim=1).numpy()
+        return _side_by_side(self.outputs(images, repeats=repeats))
 
     def matcher(self, *, similarity: Literal["cosine", "euclidean"] | None = None) -> Matcher:
         """Recognises images by example, with the embeddings of all repeats together; see ``embed``.
@@ -167,9 +165,7 @@ class Winner:
         def embed(images: np.ndarray) -> np.ndarray:
             """Images (n, channels, size, size) from 0 to 1, as the matcher prepares them."""
             inputs = (np.ascontiguousarray(images, dtype=np.float32),)
-            return torch.cat(
-                [nn.functional.normalize(_forward(each, inputs).float(), dim=1) for each in steps], 1
-            ).numpy()
+            return _side_by_side([_forward(each, inputs) for each in steps])
 
         spec, settings = self._task["inputs"], self.results.study["task"]
         return Matcher(
@@ -206,6 +202,11 @@ class Winner:
         assert kept is not None
         return {repeat: row for row, repeat in enumerate(kept["repeat"].tolist())}
 
+    @functools.cached_property
+    def _weights(self) -> Mapping[str, np.ndarray]:
+        """Of all repeats, runs first; read once."""
+        return self.results.weights(self.variant.model, variant=self.variant.index)
+
     def _steps(self, repeat: int) -> tuple[Standardise | None, nn.Module]:
         """Preprocessing and module of one repeat."""
         module, arrays = self.module(repeat), self.results.preprocessing(self.variant.model, variant=self.variant.index)
@@ -231,6 +232,11 @@ def _forward(
             output = model(*(value[0] for value in values), *state)
         outputs.append(output[0] if carries else output)
     return tree_map(lambda *parts: torch.cat(parts), *outputs)
+
+
+def _side_by_side(outputs: Sequence[Tensor]) -> np.ndarray:
+    """Embeddings of several repeats, each brought to length 1: (examples, dimension)."""
+    return torch.cat([nn.functional.normalize(output.float(), dim=1) for output in outputs], dim=1).numpy()
 
 
 def _batches(inputs: tuple[np.ndarray, ...]) -> Iterator[tuple[Tensor, ...]]:

@@ -22,6 +22,7 @@ from tenfold.sampling._split import Part as Part
 from tenfold.sampling._split import Split as Split
 from tenfold.sampling._splitter import Resampling as Resampling
 from tenfold.sampling._splitter import Splitter as Splitter
+from tenfold.sampling._splitter import at_most as at_most
 from tenfold.sampling._splitter import check_amount as check_amount
 from tenfold.sampling._splitter import check_folds as check_folds
 from tenfold.sampling._splitter import folds_resampling as folds_resampling
@@ -38,6 +39,7 @@ __all__ = [
     "TokenSource",
     "WindowSource",
     "WindowSums",
+    "at_most",
     "augment_images",
     "augment_windows",
     "augmented",

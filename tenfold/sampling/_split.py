@@ -15,7 +15,7 @@ from tenfold.sampling._sources import Inputs, Source
 __all__ = ["Batch", "Split"]
 
 Part = str
-""""train", "validation", "test"; other names are further test sets, evaluated at the end only."""
+"""One of "train", "validation" and "test", or the name of a further test set, which is evaluated at the end only."""
 
 # Examples of a run in one forward pass of an evaluation: measured best or nearly so for dense, convolutional and
 # recurrent networks on a CPU.

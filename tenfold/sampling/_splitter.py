@@ -23,7 +23,7 @@ from tenfold.sampling._sources import Source
 from tenfold.sampling._split import Part, Split
 from tenfold.seeds import generator
 
-__all__ = ["Resampling", "Splitter", "check_amount", "check_folds", "folds_resampling"]
+__all__ = ["Resampling", "Splitter", "at_most", "check_amount", "check_folds", "folds_resampling"]
 
 _TRAIN, _TEST, _UNASSIGNED = 0, 1, 2  # as in tenfold.datasets
 
@@ -115,7 +115,7 @@ class Splitter:
         for part, length in self._lengths().items():
             if length:
                 kept = [
-                    _some(own[part].sort().values, length, generator(seed, repeat, f"{part} items"))
+                    at_most(own[part].sort().values, length, generator(seed, repeat, f"{part} items"))
                     for repeat, own in zip(repeats, rows, strict=True)
                 ]
                 index, valid = padded(kept, length)
@@ -246,7 +246,7 @@ class Splitter:
         return min(count, n_train - self.at_least.get("train", 0))
 
 
-def _some(rows: Tensor, count: int, rng: torch.Generator) -> Tensor:
+def at_most(rows: Tensor, count: int, rng: torch.Generator) -> Tensor:
     """At most ``count`` of the rows, drawn, in the order that they had."""
     if len(rows) <= count:
         return rows

@@ -23,6 +23,7 @@ from tenfold.sampling import (
     Standardise,
     WindowSource,
     WindowSums,
+    at_most,
     check_amount,
     folds_resampling,
     padded,
@@ -198,8 +199,7 @@ class ClassifySequences:
         """Windows of each part of one repeat, in the order of the data."""
         found = self.splitters[by].rows(repeat, seed)
         for part, rows in found.items():
-            order = torch.randperm(len(rows), generator=generator(seed, repeat, f"{part} windows"))
-            found[part] = rows[order[: self._amounts[part]].sort().values]
+            found[part] = at_most(rows, self._amounts[part], generator(seed, repeat, f"{part} windows"))
         if len(found["train"]) < self._amounts["train"]:
             raise DataError(
                 f"{self._data.name}: {len(found['train'])} windows are left to train on in repeat {repeat}, "

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from tenfold.errors import TrainingError
 from tenfold.files import atomic_write
-from tenfold.recipe import Config, short
+from tenfold.recipe import Config
 from tenfold.train._state import EpochSoFar, State, freeze
+from tenfold.wording import value_text
 
 __all__ = ["restore", "save_checkpoint"]
 
@@ -110,14 +111,14 @@ def _identity(state: State) -> dict[str, Any]:
         "version": _VERSION,
         "model": state.model,
         "seed": state.seed,
-        "runs": [[run.config.key, run.repeat] for run in state.runs],
+        "runs": [[run.config.label, run.repeat] for run in state.runs],
         "settings": [_settings(run.config) for run in state.runs],
     }
 
 
 def _settings(config: Config) -> dict[str, Any]:
     """Recipe and constructor arguments of a run."""
-    return {name: short(value) for name, value in config.options.items()} | config.recipe.model_dump(mode="json")
+    return {name: value_text(value) for name, value in config.options.items()} | config.recipe.model_dump(mode="json")
 
 
 def _first_difference(name: str, got: Any, expected: Any) -> tuple[str, Any, Any]:

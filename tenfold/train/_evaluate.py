@@ -15,7 +15,7 @@ from tenfold.sampling import Batch, Inputs, Part, Split
 from tenfold.tasks import FinalMetrics, Task, carries
 from tenfold.train._state import State, added, initial_carry
 
-__all__ = ["Tested", "evaluate", "metrics_of", "test", "test_state"]
+__all__ = ["Tested", "evaluate", "evaluating", "metrics_of", "test", "test_state"]
 
 
 class Tested(NamedTuple):
@@ -35,7 +35,7 @@ class Tested(NamedTuple):
 def evaluate(state: State, part: Part) -> dict[str, np.ndarray]:
     """Metrics of a part that add up over batches: shape (runs,) each."""
     sums: dict[str, Tensor] = {}
-    with _evaluating(state) as carry:
+    with evaluating(state) as carry:
         for outputs, batch in _outputs(state.stack, state.task, state.parts[part], carry):
             sums = added(sums, state.task.sums(outputs, batch))
     return metrics_of(state.task, sums)
@@ -43,7 +43,7 @@ def evaluate(state: State, part: Part) -> dict[str, np.ndarray]:
 
 def test_state(state: State) -> Tested:
     """``test`` of the runs of a state."""
-    with _evaluating(state) as carry:
+    with evaluating(state) as carry:
         return test(state.stack, state.task, state.parts, carry=carry)
 
 
@@ -124,7 +124,7 @@ def _outputs(
 
 
 @contextlib.contextmanager
-def _evaluating(state: State) -> Iterator[Callable[[int], Inputs]]:
+def evaluating(state: State) -> Iterator[Callable[[int], Inputs]]:
     """The stack in evaluation mode; gives the carried state at the beginning."""
     was_training = state.stack.training
     state.stack.eval()

@@ -51,6 +51,11 @@ class Job:
         """That of the first run: all runs of a stack share it, but for settings per run."""
         return self.runs[0].config.recipe
 
+    @property
+    def configs(self) -> list[Config]:
+        """Those of its runs, each once, in their order."""
+        return list({run.config.index: run.config for run in self.runs}.values())
+
     def of_runs(self, runs: tuple[RunId, ...]) -> Job:
         return replace(self, runs=runs)
 

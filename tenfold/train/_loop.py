@@ -17,7 +17,7 @@ from torch import Tensor
 from tenfold.metrics import Metric
 from tenfold.tasks import Diagnoses
 from tenfold.train._checkpoint import save_checkpoint
-from tenfold.train._evaluate import evaluate, metrics_of, test_state
+from tenfold.train._evaluate import evaluate, evaluating, metrics_of, test_state
 from tenfold.train._state import EpochSoFar, State, epoch_batches, freeze, step
 
 __all__ = ["OBJECTIVE", "Epoch", "Outcome", "evaluate_final", "train_epochs"]
@@ -201,11 +201,8 @@ def evaluate_final(state: State, *, seconds: float) -> Outcome:
 def _diagnosed(state: State) -> dict[str, np.ndarray]:
     if not isinstance(state.task, Diagnoses):
         return {}
-    was_training = state.stack.training
-    state.stack.eval()
-    found = state.task.diagnose(state.stack, state.parts["test"])
-    state.stack.train(was_training)
-    return found
+    with evaluating(state):
+        return state.task.diagnose(state.stack, state.parts["test"])
 
 
 def _why(diverged_at: int | None, lost: bool) -> str:

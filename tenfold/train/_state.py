@@ -89,7 +89,6 @@ class State:
     seed: int
     n_steps: int
     steps_per_epoch: int
-    not_recorded: str  # why the steps are not recorded and replayed; "" where they are
     epoch: EpochSoFar = field(default_factory=EpochSoFar)
     steps_done: int = 0
     epochs_done: int = 0
@@ -140,12 +139,8 @@ def init(
     parts = {part: split.to(device, dtype).laid_out(most_bytes=_LAID_OUT_BYTES) for part, split in splits.items()}
     steps_per_epoch = len(_batches_of_run(task, parts["train"].of_run(0), recipe, seed, runs[0].repeat, 0))
     n_steps = recipe.epochs * steps_per_epoch
-    not_recorded = ""
-    if not is_built_in(task):
-        not_recorded = f"the loss of '{type(task).__name__}' is Python of its own, which a recording would not repeat"
-    elif n_steps < _RECORD_FROM_STEPS and recorded is None:
-        not_recorded = f"{n_steps} steps are too few for it to pay"
-    recorded = not not_recorded and recorded is not False
+    recorded = n_steps >= _RECORD_FROM_STEPS if recorded is None else recorded
+    recorded = recorded and is_built_in(task)  # the loss of another may be Python that a recording would not repeat
     modules = [build(run.config, derive(seed, model, run.repeat, "weights")) for run in runs]
     keys = [derive(seed, model, run.repeat, "dropout") for run in runs]
     stack = Stack(modules, keys=keys, how=how, compiled=compiled, recorded=recorded).to(device=device, dtype=dtype)
@@ -170,7 +165,6 @@ def init(
         seed=seed,
         n_steps=n_steps,
         steps_per_epoch=steps_per_epoch,
-        not_recorded=not_recorded or stack.not_recorded,
         frozen=torch.zeros(len(runs), dtype=torch.bool),
         diverged_at=[None] * len(runs),
         best_loss=torch.full((len(runs),), math.inf, dtype=torch.float64),

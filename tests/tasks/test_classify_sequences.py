@@ -68,7 +68,7 @@ def sequences(data: Any, **settings: Any) -> ClassifySequences:
 
 def by(*splits: str) -> list[Config]:
     """One config per run."""
-    return [Config(swept={"split": split}, recipe=SequenceRecipe(split=split)) for split in splits]  # type: ignore[arg-type]
+    return [Config({"split": split}, SequenceRecipe(split=split), index=at) for at, split in enumerate(splits)]  # type: ignore[arg-type]
 
 
 def every(split: Split) -> Batch:
