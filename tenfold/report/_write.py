@@ -75,7 +75,10 @@ def _figures(results: Reader) -> tuple[list[dict[str, Any]], list[str]]:
         wide, narrow = (draw(entry.draw, found, width) for width in (WIDE, NARROW))
         save_files(wide, results.folder / "figures", entry.name)
         save_numbers(entry.numbers(found), results.folder / "figures" / f"{entry.name}.csv")
-        figures.append({"entry": entry, "wide": _svg(wide, entry, "w"), "narrow": _svg(narrow, entry, "n")})
+        figures.append(
+            {"entry": entry, "wide": _svg(wide, entry, "w"), "narrow": _svg(narrow, entry, "n"),
+             "words": entry.words(found)}
+        )  # fmt: skip
     problems = [
         f"The figure{'s' * (len(titles) > 1)} {', '.join(titles)} could not be drawn: {error}"
         for error, titles in failed.items()

@@ -37,7 +37,7 @@ from tenfold.tasks._sums import class_metrics, class_predictions, class_sums
 
 __all__ = ["ClassifySequences"]
 
-# Windows for looking at trained runs; more would take longer than they tell.
+# Windows of all runs that are looked at together, with a backward pass.
 _LOOKED_AT = 300
 # Fractions of the steps after which accuracy is measured.
 _SEEN = 12
@@ -300,40 +300,29 @@ class ClassifySequences:
         return split.targets["target"], self._data.n_classes
 
     def diagnose(self, stack: Callable[..., Any], split: Split) -> dict[str, np.ndarray]:
-        """Accuracy after a part of the steps, and how much the loss at the end depends on every step.
+        """Accuracy after a part of the steps, and how much the loss at the end depends on every step, over all windows
+        of ``split``: the first ones alone would be those of one person.
 
         Returns:
             dict: "seen_steps" and "seen_accuracy" (runs, lengths): of windows cut off after so many steps, NaN where
-            the module does not take them; "gradient_norm" (runs, steps): mean over windows of the norm of the gradient
-            of the loss with respect to a step's channels. Where windows differ in length, the last is left out: steps
-            of different windows have nothing in common.
+            the module does not take them; "seen_windows" (runs,): how many windows they are; "gradient_norm" (runs,
+            steps): mean over windows of the norm of the gradient of the loss with respect to a step's channels. Where
+            windows differ in length, the last is left out: steps of different windows have nothing in common.
         """
-        batch = split.span(0, min(_LOOKED_AT, split.n_examples))
-        windows, lengths = batch.inputs[0], batch.inputs[1:]
-        target, valid = batch.targets["target"], batch.valid
         steps = np.unique(np.ceil(np.linspace(0, self.n_steps, _SEEN + 1)[1:]).astype(int))
-        accuracy = np.full((split.n_runs, len(steps)), np.nan)
-        for column, seen in enumerate(steps.tolist()):
-            try:
-                with torch.no_grad():
-                    outputs = stack(windows[:, :, :seen].contiguous(), *(length.clamp(max=seen) for length in lengths))
-                right = (outputs.argmax(-1) == target) & valid
-                accuracy[:, column] = (right.sum(1) / valid.sum(1)).cpu().numpy()
-            except Exception:  # a module for windows of one length fails on others in its own way
-                continue
-        found = {"seen_steps": np.tile(steps, (split.n_runs, 1)), "seen_accuracy": accuracy}
-        if lengths:
-            return found
-        leaf = windows.detach().requires_grad_()
-        # A GPU's own recurrent layers have no backward pass outside of training.
-        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-            outputs = stack(leaf).flatten(0, 1)
-            if not outputs.requires_grad:  # an estimator's
-                return found
-            losses = F.cross_entropy(outputs, target.flatten(), reduction="none")
-            (gradient,) = torch.autograd.grad(losses.sum(), leaf)
-        norms = gradient.double().norm(dim=-1) * valid[..., None]
-        return found | {"gradient_norm": (norms.sum(1) / valid.sum(1)[:, None]).cpu().numpy()}
+        right, count = np.zeros((split.n_runs, len(steps))), np.zeros(split.n_runs, dtype=np.int64)
+        norms: np.ndarray | None = np.zeros((split.n_runs, self.n_steps))
+        for start in range(0, split.n_examples, _LOOKED_AT):
+            batch = split.span(start, min(start + _LOOKED_AT, split.n_examples))
+            count += batch.valid.sum(1).cpu().numpy()
+            for column, seen in enumerate(steps.tolist()):
+                right[:, column] += _right_after(stack, batch, seen)
+            if norms is not None:
+                of_batch = _gradient_norms(stack, batch)
+                norms = None if of_batch is None else norms + of_batch
+        found = {"seen_steps": np.tile(steps, (split.n_runs, 1)), "seen_windows": count}
+        found["seen_accuracy"] = right / count[:, None]
+        return found if norms is None else found | {"gradient_norm": norms / count[:, None]}
 
     def gallery(self, predicted: Sequence[Predicted], *, seed: int) -> dict[str, np.ndarray]:
         """A window of each of the six most frequent confusions of the best model: the one it was surest of. Where
@@ -380,3 +369,32 @@ class ClassifySequences:
         target, prediction = predicted.arrays["target"], predicted.arrays["prediction"]
         accuracy = float((target == prediction)[target >= 0].mean())
         return self._by(predicted.config) == self._possible()[0], accuracy
+
+
+def _right_after(stack: Callable[..., Any], batch: Batch, seen: int) -> np.ndarray:
+    """How many windows of each run are answered rightly after so many steps, (runs,); NaN where the module fails."""
+    windows, lengths = batch.inputs[0], batch.inputs[1:]
+    try:
+        with torch.no_grad():
+            outputs = stack(windows[:, :, :seen].contiguous(), *(length.clamp(max=seen) for length in lengths))
+        right = (outputs.argmax(-1) == batch.targets["target"]) & batch.valid
+        return right.sum(1).double().cpu().numpy()
+    except Exception:  # a module for windows of one length fails on others in its own way
+        return np.full(len(windows), np.nan)
+
+
+def _gradient_norms(stack: Callable[..., Any], batch: Batch) -> np.ndarray | None:
+    """Sum over windows of the norm of the gradient of the loss with respect to each step, (runs, steps); None where
+    there is no gradient, or windows differ in length.
+    """
+    if batch.inputs[1:]:
+        return None
+    leaf = batch.inputs[0].detach().requires_grad_()
+    # A GPU's own recurrent layers have no backward pass outside of training.
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        outputs = stack(leaf).flatten(0, 1)
+        if not outputs.requires_grad:  # an estimator's
+            return None
+        losses = F.cross_entropy(outputs, batch.targets["target"].flatten(), reduction="none")
+        (gradient,) = torch.autograd.grad(losses.sum(), leaf)
+    return (gradient.double().norm(dim=-1) * batch.valid[..., None]).sum(1).cpu().numpy()

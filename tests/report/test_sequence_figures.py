@@ -519,6 +519,32 @@ def test_accuracy_by_steps_is_the_mean_over_sound_repeats_and_missing_parts_are_
         assert f"{expected[-1]:.1f}" in texts(figure)
 
 
+@pytest.mark.parametrize("entry", [steps_seen, gradient_norms])
+def test_it_is_said_of_how_many_windows_the_lines_are(example, tmp_path, entry):
+    def change(model, arrays):
+        arrays["seen_windows"] = np.arange(400, 400 + len(arrays["target"]))
+
+    before = Reader(example.build_sequences(tmp_path / "a", **TWO, **ALONE))
+    assert "Only the first test windows of each repeat, at most 300" in entry.words(entry.collect(before))
+    now = Reader(example.build_sequences(tmp_path / "b", **TWO, **ALONE, change=change))
+    assert entry.words(entry.collect(now)) == "On all test windows of each repeat: 400 to 403."
+
+
+def test_accuracy_by_steps_has_percent_at_its_axis_and_no_band_above_100(example, tmp_path):
+    def change(model, arrays):
+        arrays["seen_accuracy"] = np.where(arrays["seen_accuracy"] > 0.9, 1.0, arrays["seen_accuracy"] - 0.2)
+
+    figure = drawn(steps_seen, example.build_sequences(tmp_path / "s", **TWO, **ALONE, change=change))
+    for axes in figure.axes[:2]:
+        labels = [label.get_text() for label in axes.get_yticklabels()]
+        assert labels[-1] == "100 %"
+        assert all(label.endswith(" %") for label in labels)
+        low, high = axes.get_ylim()
+        for collection in axes.collections:
+            ends = collection.get_paths()[0].vertices[:, 1]
+            assert low < ends.min() <= ends.max() <= 100 < high
+
+
 def test_gradients_are_averaged_as_logarithms(sequence_report):
     results = Reader(sequence_report)
     figure = drawn(gradient_norms, results)

@@ -362,6 +362,18 @@ def test_what_is_examined(how: Any) -> None:
     assert norms[0, 11] == pytest.approx(float(by_hand), rel=1e-4)
 
 
+def test_all_windows_are_examined_not_the_first_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = sequences(twelve(), window=12)
+    test = task.splits([0, 1], seed=0)["test"]
+    torch.manual_seed(1)
+    stack = Stack([LastStep() for _ in range(2)]).eval()
+    at_once = task.diagnose(stack, test)
+    assert at_once["seen_windows"].tolist() == every(test).valid.sum(1).tolist()
+    monkeypatch.setattr("tenfold.tasks.classify_sequences._LOOKED_AT", 2)  # fewer than there are, as with a large set
+    for name, expected in at_once.items():
+        np.testing.assert_allclose(task.diagnose(stack, test)[name], expected, rtol=1e-6)
+
+
 def test_the_most_frequent_confusions_are_shown() -> None:
     its = twelve()
     task = sequences(its, window=10, standardise=True)

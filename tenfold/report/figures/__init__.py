@@ -7,6 +7,9 @@ The file has three functions, so that what is drawn and what is written are the 
   twice, for wide and for narrow pages;
 - ``numbers(found)`` gives the same numbers as rows of a table, with all digits.
 
+It may have ``words(found)``: sentences after the caption that depend on the record, such as how many examples are
+shown.
+
 A figure that needs arrays of the predictions or of the gallery names them in ``ARRAYS``: tuples of names, of which one
 tuple is enough.
 """
@@ -54,6 +57,8 @@ class _Module(Protocol):
     @property
     def numbers(self) -> Callable[[Any], list[Row]]: ...
 
+    # And maybe ``words``, see below: a protocol cannot say so.
+
 
 @dataclass(frozen=True)
 class FigureEntry:
@@ -95,6 +100,11 @@ class FigureEntry:
         """Draw what ``collect`` gave, at a width in CSS pixels."""
         return self.module.draw(found, width=width)
 
+    def words(self, found: Any) -> str:
+        """The caption, and what is to be said of this record."""
+        own: Callable[[Any], str] | None = getattr(self.module, "words", None)
+        return f"{self.caption} {own(found)}".rstrip() if own is not None else self.caption
+
     def numbers(self, found: Any) -> list[Row]:
         """What ``collect`` gave, as rows of a table."""
         return self.module.numbers(found)
@@ -113,15 +123,15 @@ FIGURES = (
         "curves",
         curves,
         "Learning curves",
-        "Mean over repeats after each epoch, with a band of one standard deviation. The number is the test score after "
-        "the last epoch. Test curves are for information only: nothing was chosen by them.",
+        "Mean over repeats after each epoch, with a band of one standard deviation. The number is the final test "
+        "score, as in the tables. Test curves are for information only: nothing was chosen by them.",
     ),
     FigureEntry(
         "loss_curves",
         loss_curves,
         "Loss",
-        "Mean loss over repeats after each epoch, with a band of one standard deviation. The number is the test loss "
-        "after the last epoch.",
+        "Mean loss over repeats after each epoch, with a band of one standard deviation. The number is the final test "
+        "loss, as in the tables.",
     ),
     FigureEntry(
         "volatility",
@@ -190,9 +200,8 @@ FIGURES = (
         "steps_seen",
         steps_seen,
         "Accuracy by steps seen",
-        "Accuracy in percent where the model sees only the first steps of a window, on some of the test windows; "
-        "models were trained on whole windows. Mean over repeats, with a band of one standard deviation. The number is "
-        "the accuracy with all steps.",
+        "Accuracy where the model sees only the first steps of a window; models were trained on whole windows. Mean "
+        "over repeats, with a band of one standard deviation. The number is the accuracy in percent with all steps.",
         predictions=("classes",),
         arrays=steps_seen.ARRAYS,
     ),

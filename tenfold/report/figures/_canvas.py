@@ -15,11 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tenfold.record import Reader, Variant
+from tenfold.wording import significant
 
 __all__ = [
     "COLOURS", "FONT", "HOLLOW", "MOST_PANELS", "NARROW", "SMALL", "WIDE",
-    "axes_at", "best_variants", "fit", "legend", "mean_and_std", "new_figure", "panels", "places", "plain",
-    "row_label", "scale_of", "title", "wrapped", "write",
+    "axes_at", "band", "best_variants", "fit", "legend", "mean_and_std", "new_figure", "panels", "places", "plain",
+    "row_label", "scale_of", "tick_label", "title", "wrapped", "write",
 ]  # fmt: skip
 
 WIDE, NARROW = 760, 360
@@ -152,8 +153,8 @@ def legend(axes: Axes, entries: Sequence[tuple[str, str, str]], *, left: float, 
 
     Args:
         axes: from ``whole``.
-        entries: (mark, colour, words); mark is "dot", "hollow", "line", "thin", "dashed", "band", "bar", "range" or
-            "diamond".
+        entries: (mark, colour, words); mark is "dot", "hollow", "line", "thin", "dashed", "band", "bar", "range",
+            "tick" or "diamond".
         left, top: where the row starts and its middle lies, in pixels.
     """
     x = left
@@ -172,6 +173,8 @@ def legend(axes: Axes, entries: Sequence[tuple[str, str, str]], *, left: float, 
         elif mark == "bar":
             axes.plot([x, x + 18], [top, top], color=tone, lw=2)
             axes.plot([x + 9, x + 9], [top - 6, top + 6], color=tone, lw=2.5)
+        elif mark == "tick":
+            axes.plot([x + 9, x + 9], [top - 5, top + 5], color=tone, lw=1.5)
         elif mark == "band":
             axes.fill_between([x, x + 18], [top - 5] * 2, [top + 5] * 2, color=tone, alpha=0.2, lw=0)
         else:
@@ -215,6 +218,18 @@ def panels(
 def scale_of(unit: str) -> float:
     """What scores are multiplied by to be shown: 100 where the unit is "%"."""
     return 100.0 if unit == "%" else 1.0
+
+
+def tick_label(value: float, unit: str) -> str:
+    """A number at an axis, with the percent sign where the unit is "%"."""
+    return f"{significant(value, 6)} %" if unit == "%" else significant(value, 6)
+
+
+def band(mean: np.ndarray, std: np.ndarray, unit: str) -> tuple[np.ndarray, np.ndarray]:
+    """One deviation to each side; no score in percent is below 0 or above 100."""
+    std = np.nan_to_num(std)
+    ends = mean - std, mean + std
+    return (np.clip(ends[0], 0, 100), np.clip(ends[1], 0, 100)) if unit == "%" else ends
 
 
 def best_variants(results: Reader, among: Sequence[Variant] | None = None) -> list[Variant]:

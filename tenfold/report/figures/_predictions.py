@@ -10,7 +10,7 @@ import numpy as np
 from tenfold.record import Reader, Variant
 from tenfold.report.figures._canvas import places
 
-__all__ = ["in_order", "labels_of", "models_of", "predictions_of", "sound_runs"]
+__all__ = ["counted_windows", "in_order", "labels_of", "models_of", "predictions_of", "sound_runs"]
 
 
 def _task_meta(results: Reader) -> dict[str, Any]:
@@ -73,6 +73,14 @@ def sound_runs(results: Reader, *names: str) -> Iterator[tuple[Variant, dict[str
         sound = ~np.isin(found["repeat"], diverged)
         if sound.any():
             yield variant, {name: values[sound] for name, values in found.items()}
+
+
+def counted_windows(results: Reader, variant: Variant) -> tuple[int, int] | None:
+    """The least and the largest number of windows in which the runs of a variant were examined; None where the record
+    does not say.
+    """
+    counts = (results.predictions(variant.model, variant=variant.index) or {}).get("seen_windows")
+    return None if counts is None or not counts.size else (int(counts.min()), int(counts.max()))
 
 
 def in_order(results: Reader, variants: Iterable[Variant]) -> list[Variant]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from tenfold.record import Reader
 from tenfold.report.figures._curve_panels import Curves, collect_curves
 from tenfold.report.figures._curve_panels import curve_numbers as numbers
+from tenfold.report.figures._curve_panels import curves_in_words as words
 from tenfold.report.figures._curve_panels import draw_curves as draw
 
-__all__ = ["collect", "draw", "numbers"]
+__all__ = ["collect", "draw", "numbers", "words"]
 
 
 def collect(results: Reader) -> Curves | None:

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tenfold.record import Reader
-from tenfold.report.figures._canvas import MOST_PANELS, WIDE, mean_and_std
-from tenfold.report.figures._line_panels import Line, draw_lines
+from tenfold.report.figures._canvas import MOST_PANELS, WIDE, band, mean_and_std
+from tenfold.report.figures._line_panels import Line, draw_lines, windows_in_words
 from tenfold.report.figures._numbers import Row, columns_of, number
-from tenfold.report.figures._predictions import sound_runs
+from tenfold.report.figures._predictions import counted_windows, sound_runs
 from tenfold.wording import significant
 
 ARRAYS = (("gradient_norm",),)
@@ -35,10 +35,13 @@ def numbers(lines: list[Line]) -> list[Row]:
     ]  # fmt: skip
 
 
+words = windows_in_words
+
+
 def draw(lines: list[Line], *, width: float = WIDE) -> Figure:
     """One panel per variant."""
-    means = np.concatenate([line.mean for line in lines])
-    low, high = np.floor(np.nanmin(means)), np.ceil(np.nanmax(means))
+    ends = np.concatenate([end for line in lines for end in band(line.mean, line.std, "")])
+    low, high = np.floor(np.nanmin(ends)), np.ceil(np.nanmax(ends))
     high = max(high, low + 1)
     step = int(np.ceil((high - low) / 4))
     ticks = [(float(power), f"10{str(power).translate(_RAISED)}") for power in range(int(low), int(high) + 1, step)]
@@ -57,7 +60,9 @@ def _lines(results: Reader) -> Iterator[Line]:
             right = significant(ratio, 1) if np.isfinite(ratio) else ""
             zeros = int((norms == 0).any(0).sum())
             note = f"exactly 0 at {zeros} step{'s' * (zeros > 1)}" if zeros else ""
-            yield Line(variant, np.arange(1, norms.shape[1] + 1), mean, std, right, note)
+            yield Line(
+                variant, np.arange(1, norms.shape[1] + 1), mean, std, right, note, counted_windows(results, variant)
+            )
 
 
 def logs_of(norms: np.ndarray) -> np.ndarray:

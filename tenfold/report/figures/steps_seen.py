@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tenfold.record import Reader
-from tenfold.report.figures._canvas import MOST_PANELS, WIDE, mean_and_std
-from tenfold.report.figures._line_panels import Line, draw_lines
+from tenfold.report.figures._canvas import MOST_PANELS, WIDE, band, mean_and_std, tick_label
+from tenfold.report.figures._line_panels import Line, draw_lines, windows_in_words
 from tenfold.report.figures._numbers import Row, columns_of, number
-from tenfold.report.figures._predictions import sound_runs
+from tenfold.report.figures._predictions import counted_windows, sound_runs
 
 ARRAYS = (("seen_steps", "seen_accuracy"),)
 
@@ -36,13 +36,16 @@ def numbers(lines: list[Line]) -> list[Row]:
     ]
 
 
+words = windows_in_words
+
+
 def draw(lines: list[Line], *, width: float = WIDE) -> Figure:
     """One panel per variant."""
-    lowest = min(float(np.nanmin(line.mean)) for line in lines)
+    lowest = min(float(np.nanmin(band(line.mean, line.std, "%")[0])) for line in lines)
     low = max(float(np.floor(lowest / 20) * 20), 0)
     low -= 20 * (low >= 100)
-    ticks = [(value, f"{value:g}") for value in np.linspace(low, 100, 3)]
-    return draw_lines(lines, width=width, limits=(low - 2, 104), ticks=ticks, dots=True)
+    ticks = [(value, tick_label(value, "%")) for value in np.linspace(low, 100, 3)]
+    return draw_lines(lines, width=width, limits=(low - 2, 104), ticks=ticks, dots=True, unit="%")
 
 
 def _lines(results: Reader) -> Iterator[Line]:
@@ -54,4 +57,5 @@ def _lines(results: Reader) -> Iterator[Line]:
         if measured.any():
             mean, std = mean_and_std(accuracy)
             right = f"{mean[-1]:.1f}" if np.isfinite(mean[-1]) else ""
-            yield Line(variant, steps[0][measured], mean[measured], std[measured], right)
+            windows = counted_windows(results, variant)
+            yield Line(variant, steps[0][measured], mean[measured], std[measured], right, n_windows=windows)

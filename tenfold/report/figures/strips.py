@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tenfold.record import Reader, Variant
+from tenfold.report._tables import shown
 from tenfold.report.figures._canvas import (
     COLOURS,
     FONT,
@@ -23,11 +24,11 @@ from tenfold.report.figures._canvas import (
     new_figure,
     row_label,
     scale_of,
+    tick_label,
     whole,
     write,
 )
 from tenfold.report.figures._numbers import Row, columns_of
-from tenfold.wording import significant
 
 _JITTER = (0.0, -0.16, 0.16, -0.08, 0.08)  # fixed, so that the same record gives the same file
 
@@ -126,7 +127,7 @@ def draw(strips: Strips, *, width: float = WIDE) -> Figure:
         _value(page, width, middle, scores.mean, metric["unit"], scores.counts)
     axes.margins(x=0.03)
     axes.xaxis.get_major_locator().set_params(nbins=4 if narrow else 7)  # type: ignore[union-attr]
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} %" if metric["unit"] == "%" else significant(value, 6))
+    axes.xaxis.set_major_formatter(lambda value, _: tick_label(value, metric["unit"]))
     return figure
 
 
@@ -158,7 +159,7 @@ def _published(axes: Axes, mean: float, std: float, y: float) -> None:
 
 
 def _value(page: Axes, width: float, y: float, mean: float, unit: str, counts: dict[str, int]) -> None:
-    text = "none" if not math.isfinite(mean) else f"{mean:.1f} %" if unit == "%" else significant(mean)
+    text = "none" if not math.isfinite(mean) else f"{mean:.1f} %" if unit == "%" else shown(mean, unit)
     have = counts["ended"] - counts["diverged"]
     complete = have == counts["planned"]
     write(page, width - 4, y - (0 if complete else 8), text, ha="right", va="center", weight="bold", size=FONT)
