@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -25,11 +25,11 @@ from tenfold.progress import progress as show_progress
 from tenfold.recipe import Config
 from tenfold.record import Record
 from tenfold.sampling import Resampling, check_folds
-from tenfold.tasks import Divides, HasGallery, Predicted, Task, carries, find_task
+from tenfold.tasks import Divides, HasGallery, Predicted, RemarksOnData, Task, carries, find_task
 from tenfold.train import OBJECTIVE, Job, RunId
 from tenfold.train_model import certify, train_model
 
-__all__ = ["load_task", "record_folder", "run"]
+__all__ = ["data_notes", "load_task", "record_folder", "run"]
 
 
 def run(
@@ -82,15 +82,16 @@ def run(
     jobs = {model.name: _job(study, model, task, device, checkpoint_seconds) for model in study.models}
     _try_modules(study, jobs, task)
     resampling = _resampling(study, jobs, task)
+    notes = data_notes(study, task)
     folder = record_folder(study, out)
     memory = None if memory_gib is None else int(memory_gib * 2**30)
     fits = any(job.factory.is_estimator for job in jobs.values())
     with (
         _watching(study.primary, progress, watch) as tell,
-        _open_record(folder, study, task, jobs, resampling, device, command) as record,
+        _open_record(folder, study, task, jobs, resampling, notes, device, command) as record,
         _workers(task, placement, device, fits=fits) as workers,
     ):
-        for text in task.info.warnings:
+        for text in notes:
             tell(Message(text))
         if record.status == "finished":
             tell(Message(f"{folder} is finished: nothing to train. Choose another folder to run it again."))
@@ -118,6 +119,20 @@ def load_task(study: Study) -> Task:
         raise
     except Exception as error:  # whatever the constructor of somebody's own task raises
         raise RequestError(f"the task '{kind.spec.kind}' cannot be made: {what_failed(error)}") from error
+
+
+def data_notes(study: Study, task: Task) -> list[str]:
+    """What a reader of the scores has to know of the data: what loading left out, filled or changed, and what their
+    division means.
+
+    Raises:
+        DataError: if a repeat cannot be trained with its part of the data.
+    """
+    notes = list(task.info.warnings)
+    if isinstance(task, RemarksOnData):
+        configs = [config for model in study.models for config in model.configs()]
+        notes += task.remarks(configs, repeats=study.repeats, seed=study.seed)
+    return notes
 
 
 # -- before training --------------------------------------------------------------------------------------------------
@@ -233,6 +248,7 @@ def _open_record(
     task: Task,
     jobs: Mapping[str, Job],
     resampling: Resampling,
+    notes: Sequence[str],
     device: str,
     command: str,
 ) -> Record:
@@ -243,7 +259,7 @@ def _open_record(
     }
     if Record.exists(folder):
         return Record.open(folder, write=True, study=content)
-    spec, facts = task.spec, dataclasses.asdict(task.info)
+    spec, facts = task.spec, dataclasses.asdict(task.info) | {"warnings": tuple(notes)}
     record = Record.create(
         folder,
         study_toml=to_toml(study),

@@ -44,7 +44,7 @@ ARROWS = {
     "losses": "errors seeds",
     "recipe": "wording",
     "sampling": "errors recipe seeds",
-    "tasks": "datasets errors losses metrics on_demand own_files recipe retrieval sampling seeds",
+    "tasks": "datasets errors losses metrics on_demand own_files recipe retrieval sampling seeds wording",
     "stack": "seeds errors",
     "train": "models files stack metrics tasks recipe sampling seeds errors wording",
     "execute": "models files own_files stack tasks train recipe sampling seeds errors wording",

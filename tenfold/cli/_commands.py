@@ -54,9 +54,14 @@ def show(study: str) -> None:
     STUDY is a built-in name, a TOML file, or the folder of a record.
     """
     from tenfold.cli._describe import study_text
-    from tenfold.cli._request import read_study
+    from tenfold.cli._request import is_record, read_study
 
-    out(study_text(read_study(study)))
+    asked, notes = read_study(study), None
+    if is_record(study):
+        from tenfold.record import Reader  # with SciPy: a typo in a study file is said without it
+
+        notes = Reader(study).data_notes
+    out(study_text(asked, notes))
 
 
 @main.command()

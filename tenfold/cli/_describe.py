@@ -51,10 +51,15 @@ def datasets_text() -> str:
     )
 
 
-def study_text(study: Study) -> str:
-    """A study as resolved: protocol, task, and each model with its size, recipe and published figures."""
+def study_text(study: Study, data_notes: Sequence[str] | None = None) -> str:
+    """A study as resolved: protocol, task, data, and each model with its size, recipe and published figures.
+
+    Args:
+        data_notes: what a record says of its data; None where there is no record, so that it is found anew.
+    """
     head = f"{study.name}: {study.title}" if study.title else study.name
     task, without_task = _task(study)
+    notes = _data_notes(study, task) if data_notes is None else data_notes
     settings = {"repeats": study.repeats, "seed": study.seed, "compared by": study.primary.name}
     units = {metric.name: metric.unit for metric in study.metrics}
     parts = [
@@ -70,6 +75,7 @@ def study_text(study: Study) -> str:
                 *([f"  repeats {task.resampling(_configs(study)).reason}"] if task is not None else []),
             ]
         ),
+        "\n  ".join(["Data", *notes]) if notes else "",
         *("\n".join(_model(model, task, units)) for model in study.models),
         without_task,
     ]
@@ -123,6 +129,17 @@ def _task(study: Study) -> tuple[Task | None, str]:
     if any(each.name == name for each in DATASETS) and available(name).startswith("to download"):
         return None, f"Parameters are not counted before the data are there: tenfold data fetch {name}"
     return load_task(study), ""
+
+
+def _data_notes(study: Study, task: Task | None) -> list[str]:
+    """What was left out of the data, and what their division means; or why the study cannot be trained with them."""
+    from tenfold.errors import TenfoldError
+    from tenfold.study import data_notes
+
+    try:
+        return [] if task is None else data_notes(study, task)
+    except TenfoldError as error:
+        return [str(error)]
 
 
 def _configs(study: Study) -> list[Config]:

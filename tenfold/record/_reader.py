@@ -305,6 +305,7 @@ class Reader:
             found.append("The study has not finished: what is shown is what had ended by now.")
         if reason := (self.study.get("resampling") or {}).get("reason"):
             found.append(f"Repeats: {reason}.")
+        found += [f"Data: {text.removesuffix('.')}." for text in self.data_notes]
         whose: dict[str, list[str]] = {}
         pairs = self.compare(metric, level=level)
         for verdict in pairs:
@@ -336,6 +337,11 @@ class Reader:
     def meta(self, name: str) -> Any:
         """What ``Record.save_meta`` saved under a name; None where nothing was."""
         return self._snapshot.meta.get(name)
+
+    @property
+    def data_notes(self) -> tuple[str, ...]:
+        """What loading the data left out, filled or changed, with counts, and what their division means."""
+        return tuple((self.meta("task") or {}).get("warnings") or ())
 
     def curves(self, metric: str | None = None) -> list[Curve]:
         """Learning curves of a metric: for each variant, in order, one for each part that was measured."""

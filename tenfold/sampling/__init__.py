@@ -9,6 +9,7 @@ from tenfold.sampling._augmented import augmented as augmented
 from tenfold.sampling._batches import balanced as balanced
 from tenfold.sampling._batches import shuffled as shuffled
 from tenfold.sampling._batches import streams as streams
+from tenfold.sampling._folds import groups_drawn as groups_drawn
 from tenfold.sampling._pad import padded as padded
 from tenfold.sampling._preprocess import Standardise as Standardise
 from tenfold.sampling._preprocess import WindowSums as WindowSums
@@ -47,6 +48,7 @@ __all__ = [
     "check_amount",
     "check_folds",
     "folds_resampling",
+    "groups_drawn",
     "padded",
     "shuffled",
     "streams",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tenfold.tasks._contract import HasGallery as HasGallery
     from tenfold.tasks._contract import Hyper as Hyper
     from tenfold.tasks._contract import Predicted as Predicted
+    from tenfold.tasks._contract import RemarksOnData as RemarksOnData
     from tenfold.tasks._contract import Task as Task
     from tenfold.tasks._contract import TaskInfo as TaskInfo
     from tenfold.tasks._contract import carries as carries
@@ -42,6 +43,7 @@ _HOMES = {
     "FinalMetrics": "tenfold.tasks._contract",
     "FitsEstimators": "tenfold.tasks._contract",
     "HasGallery": "tenfold.tasks._contract",
+    "RemarksOnData": "tenfold.tasks._contract",
     "Hyper": "tenfold.tasks._contract",
     "Match": "tenfold.tasks.match",
     "Predicted": "tenfold.tasks._contract",
@@ -62,6 +64,7 @@ __all__ = [
     "FinalMetrics",
     "FitsEstimators",
     "HasGallery",
+    "RemarksOnData",
     "Hyper",
     "ImageSettings",
     "Match",

@@ -186,6 +186,16 @@ class Divides(Protocol):
 
 
 @runtime_checkable
+class RemarksOnData(Protocol):
+    """A task that says what its division of the data means for the scores, beside ``info.warnings``."""
+
+    def remarks(self, configs: Sequence[Config], *, repeats: int, seed: int) -> list[str]:
+        """Sentences on the data of these repeats, such as a class that one person has; refuses what cannot be trained.
+        ``configs`` are those of all runs of the study."""
+        ...
+
+
+@runtime_checkable
 class Diagnoses(Protocol):
     """A task that looks at trained runs beside their predictions."""
 

@@ -26,11 +26,13 @@ from tenfold.sampling import (
     at_most,
     check_amount,
     folds_resampling,
+    groups_drawn,
     padded,
     shuffled,
 )
 from tenfold.seeds import generator
 from tenfold.tasks._contract import Hyper, Predicted, TaskInfo, TaskSpec
+from tenfold.tasks._division import Windows, remarks_on_division
 from tenfold.tasks._sequences_spec import SPEC, By, SequenceSettings
 from tenfold.tasks._sequences_spec import SequenceRecipe as SequenceRecipe
 from tenfold.tasks._sums import class_metrics, class_predictions, class_sums
@@ -88,11 +90,22 @@ class ClassifySequences:
             triads=torch.tensor(datasets.axes_of_sensors(self.channels), dtype=torch.int64).view(-1, 3),
         )
         self._sums = WindowSums(self._source)
+        self._windows = Windows(
+            recordings.name,
+            starts,
+            lengths,
+            pieces,
+            recordings.labels[pieces],
+            None if recordings.groups is None else recordings.groups[pieces],
+            recordings.class_names,
+            recordings.group_names,
+        )
         self._labels = torch.from_numpy(recordings.labels[pieces])
         self._groups = None if recordings.groups is None else torch.from_numpy(recordings.groups[pieces])
         part = torch.from_numpy(recordings.part[pieces])
         self._official = settings.official and bool((part == datasets.TEST).any())
         self._check_data(part)
+        self._too_few_groups = self._why_too_few(part)
         self.splitters = {by: self._splitter(by, part) for by in self._possible()}
         self._amounts = self._amounts_of_parts()
         note = [f"{dropped} of {len(recordings)} pieces are shorter than a window of {settings.window} steps: left out"]
@@ -132,15 +145,49 @@ class ClassifySequences:
                     f"{name}: '{who}' is in training and in testing ({len(both)} such groups); a network would know "
                     "who it is tested on. Correct 'part', or set official = false"
                 )
-        if self.settings.folds == "groups" and self._groups is None:
-            raise RequestError(f"folds = 'groups': {name} has no groups; give a number")
+        if self.settings.folds == "groups" and (self._groups is None or len(self._groups.unique()) == 1):
+            raise RequestError(
+                f"folds = 'groups': {name} has {'no groups' if self._groups is None else 'one group'}; give a number"
+            )
 
     def _possible(self) -> tuple[By, ...]:
         """By what windows can be divided, the usual first."""
-        return ("window",) if self._groups is None and not self._official else ("group", "window")
+        if self._groups is None and not self._official:
+            return ("window",)
+        return ("window",) if self._too_few_groups else ("group", "window")
+
+    def _why_too_few(self, part: Tensor) -> str:
+        """Why the groups are too few to be divided; "" where they are not."""
+        if self._groups is None:
+            return ""
+        s, name, n_groups = self.settings, self._data.name, len(self._groups.unique())
+        if self._official:
+            n_groups = len(self._groups[part != datasets.TEST].unique())
+            if not s.validation or n_groups > 1:
+                return ""
+            return f"validation holds back whole groups, and {name} has one group to train on"
+        if n_groups == 1:
+            only = self._data.group_names[int(self._groups[0])]
+            return f"{name} has one group only, '{only}', and a split by group needs two: record others"
+        n_tested = groups_drawn(n_groups, s.test_share)
+        if s.folds is not None:
+            n_tested = 1 if s.folds == "groups" else -(-n_groups // s.folds)
+        n_held_back = groups_drawn(n_groups - n_tested, s.validation) if s.validation else 0
+        if n_tested + n_held_back < n_groups:
+            return ""
+        held = f" and {n_held_back} for validation" if n_held_back else ""
+        return (
+            f"{name} has {n_groups} groups, of which {n_tested} {'is' if n_tested == 1 else 'are'} for testing{held}, "
+            "so none is left to train on: lower test_share or validation, or record more"
+        )
 
     def _by(self, config: Config | None) -> By:
         by = "auto" if config is None else config.data.get("split", "auto")
+        if by != "window" and self._too_few_groups:
+            raise RequestError(
+                f"split = '{by}': {self._too_few_groups}; or set split = 'window' in [train], which says nothing about "
+                "other people"
+            )
         if by == "auto":
             return self._possible()[0]
         if by not in self._possible():
@@ -158,7 +205,7 @@ class ClassifySequences:
         if folds == "groups":
             assert self._groups is not None
             folds = len(self._groups.unique())
-        if self._groups is not None and folds is not None and folds > len(self._groups.unique()):
+        if by == "group" and self._groups is not None and folds is not None and folds > len(self._groups.unique()):
             raise RequestError(f"folds = {folds}: {self._data.name} has {len(self._groups.unique())} groups to divide")
         official = torch.where(part == datasets.TEST, datasets.TEST, datasets.TRAIN)
         return Splitter(
@@ -226,6 +273,36 @@ class ClassifySequences:
                         targets["group"] = self._groups[index]
                 found[part] = Split(self._source, index, targets, valid, preprocess)
         return found
+
+    def remarks(self, configs: Sequence[Config], *, repeats: int, seed: int) -> list[str]:
+        """What the division means: shared recordings and people, missing classes, windows that are left out."""
+        said: list[str] = []
+        ways: list[By] = list(dict.fromkeys(self._by(config) for config in configs))
+        for by in ways:
+            whole = [self.splitters[by].rows(repeat, seed) for repeat in range(repeats)]
+            rows = [self._rows(repeat, seed, by) for repeat in range(repeats)]
+            found = remarks_on_division(self._windows, rows, by=by, of_several=len(ways) > 1)
+            said += [*found, *self._remarks_on_amounts(whole, by)]
+        return said
+
+    def _remarks_on_amounts(self, whole: Sequence[dict[Part, Tensor]], by: By) -> list[str]:
+        """Training windows that are not used, and test parts far from what was asked for."""
+        s, said, n_train = self.settings, [], self._amounts["train"]
+        there = [len(own["train"]) for own in whole]
+        if s.train is None and max(there) > n_train:
+            unused = " ".join(["up to", str(max(there) - n_train)]) if min(there) < max(there) else there[0] - n_train
+            said.append(
+                f"every repeat trains on {n_train} windows, so that all train on equally many: {unused} of the windows "
+                "for training are left out, others in each repeat"
+            )
+        shares = [len(own["test"]) / self.n_windows for own in whole]
+        asked = None if self._official or s.folds is not None or by == "window" else s.test_share
+        if asked is not None and (max(shares) > 1.5 * asked or min(shares) < asked / 1.5):
+            said.append(
+                f"test_share = {asked:g} is a fraction of the groups, which differ in size or are few: "
+                f"{100 * min(shares):.3g} to {100 * max(shares):.3g} % of the windows are tested"
+            )
+        return said
 
     def _standardise(self, train: Sequence[Tensor]) -> Standardise | None:
         if not self.settings.standardise and self._source.lengths is None:
