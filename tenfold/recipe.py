@@ -19,12 +19,21 @@ __all__ = [
     "Positive",
     "Rate",
     "Recipe",
+    "Unit",
     "WindowAugmentation",
 ]
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The unit of a setting, in its annotation: it is shown beside the setting and changes nothing."""
+
+    name: str
+
 
 # Strict: reject "50" and true as numbers; accept an int for a float.
 CHECKED = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -50,14 +59,14 @@ class Augmentation(BaseModel):
 
     model_config = CHECKED
 
-    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
-    shift: NotNegative = 0.0
-    scale: Rate = 0.0
-    shear: Annotated[float, Field(ge=0, lt=90)] = 0.0
-    elastic: NotNegative = 0.0
-    elastic_smooth: Annotated[float, Field(ge=1)] = 4.0
-    erase: Rate = 0.0
-    erase_probability: Annotated[float, Field(ge=0, le=1)] = 0.5
+    rotate: Annotated[float, Field(ge=0, le=180), Unit("degrees")] = 0.0
+    shift: Annotated[NotNegative, Unit("pixels")] = 0.0
+    scale: Annotated[Rate, Unit("fraction of the size")] = 0.0
+    shear: Annotated[float, Field(ge=0, lt=90), Unit("degrees")] = 0.0
+    elastic: Annotated[NotNegative, Unit("pixels")] = 0.0
+    elastic_smooth: Annotated[float, Field(ge=1), Unit("pixels")] = 4.0
+    erase: Annotated[Rate, Unit("fraction of the image")] = 0.0
+    erase_probability: Annotated[float, Field(ge=0, le=1), Unit("probability")] = 0.5
     quarter_turns: bool = False
 
 
@@ -73,9 +82,9 @@ class WindowAugmentation(BaseModel):
 
     model_config = CHECKED
 
-    rotate: Annotated[float, Field(ge=0, le=90)] = 0.0
-    scale: Rate = 0.0
-    noise: NotNegative = 0.0
+    rotate: Annotated[float, Field(ge=0, le=90), Unit("degrees")] = 0.0
+    scale: Annotated[Rate, Unit("standard deviations")] = 0.0
+    noise: Annotated[NotNegative, Unit("standard deviations")] = 0.0
 
 
 class Recipe(BaseModel):
@@ -89,17 +98,22 @@ class Recipe(BaseModel):
         epochs: passes over the training examples.
         batch_size: examples a step.
         optimizer: as in torch.optim, with its defaults where nothing is set here.
-        lr, momentum, weight_decay: of the optimiser; momentum is for "sgd" and "rmsprop". No weight decay unless set,
-            for "adamw" too, where torch.optim has 0.01.
+        lr: learning rate of the optimiser; with a schedule the one that it starts from, with "one-cycle" its top.
+        momentum: of the optimiser, for "sgd" and "rmsprop".
         nesterov: Nesterov momentum, for "sgd".
+        weight_decay: of the optimiser; none unless set, for "adamw" too, where torch.optim has 0.01.
         schedule: "constant"; "cosine" to 0 over all steps; "step" (times gamma every step_epochs epochs); "one-cycle"
             (Smith and Topin 2018, as torch.optim.lr_scheduler.OneCycleLR without cycling momentum, lr at its top);
             "plateau" (times gamma where the validation loss has not improved for plateau_epochs epochs, per run).
+        step_epochs: after so many epochs the schedule "step" multiplies lr by gamma, again and again.
+        plateau_epochs: the schedule "plateau" waits for so many epochs without a better validation loss.
+        gamma: factor of the schedules "step" and "plateau".
         clip: largest gradient norm of a run; None for no clipping.
-        patience: stop a run where its validation loss has not improved for so many epochs, and keep its best weights.
+        patience: early stopping: stop a run where its validation loss has not improved for so many epochs, and keep its
+            best weights. It needs task.validation.
         augment: random changes of the training images.
-        dtype: of parameters and inputs.
-        compile: torch.compile for stacks: "auto" tries it where more training is left than compiling costs and keeps
+        dtype: type of the numbers of parameters and inputs.
+        compile: torch.compile of stacks: "auto" tries it where more training is left than compiling costs and keeps
             it where it is measured to be faster; "always", "never". A missing compiler is never a failure.
     """
 
@@ -110,19 +124,19 @@ class Recipe(BaseModel):
     # Settings that always follow from others; accepted, so that a resolved recipe can be read back.
     derived: ClassVar[tuple[str, ...]] = ()
 
-    epochs: Annotated[int, Field(ge=1)] = 50
-    batch_size: Annotated[int, Field(ge=1)] = 100
+    epochs: Annotated[int, Field(ge=1), Unit("epochs")] = 50
+    batch_size: Annotated[int, Field(ge=1), Unit("examples")] = 100
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adam"
     lr: Positive = 1e-3
     momentum: Rate = 0.0
     nesterov: bool = False
     weight_decay: NotNegative = 0.0
     schedule: Literal["constant", "cosine", "step", "one-cycle", "plateau"] = "constant"
-    step_epochs: Annotated[int, Field(ge=1)] = 30
-    plateau_epochs: Annotated[int, Field(ge=0)] = 10
+    step_epochs: Annotated[int, Field(ge=1), Unit("epochs")] = 30
+    plateau_epochs: Annotated[int, Field(ge=0), Unit("epochs")] = 10
     gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    clip: Positive | None = None
-    patience: Annotated[int, Field(ge=1)] | None = None
+    clip: Annotated[Positive | None, Unit("gradient norm")] = None
+    patience: Annotated[Annotated[int, Field(ge=1)] | None, Unit("epochs")] = None
     augment: Augmentation | None = None
     dtype: Literal["float32", "float64"] = "float32"
     compile: Literal["auto", "always", "never"] = "auto"

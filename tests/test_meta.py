@@ -327,6 +327,18 @@ def test_a_study_with_a_fault_does_not_load(tmp_path: Path) -> None:
         load_study(tmp_path / "quickstart.toml")
 
 
+def test_the_reference_of_a_study_file_is_up_to_date() -> None:
+    root = PACKAGE.parent
+    program = (
+        "import runpy; found = runpy.run_path('scripts/write_reference.py')['generated'](); print(found.keys());"
+        "from pathlib import Path;"
+        "old = [name for name, text in found.items() if (Path('docs') / name).read_text() != text]; print(old)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root)
+    assert "study-file.md" in done.stdout
+    assert done.stdout.endswith("[]\n"), "run python scripts/write_reference.py"
+
+
 # -- the way to a loss ------------------------------------------------------------------------------------------------
 
 

@@ -47,12 +47,30 @@ def list_everything() -> None:
 
 
 @main.command()
-@click.argument("study", metavar="STUDY")
-def show(study: str) -> None:
+@click.argument("study", metavar="[STUDY]", required=False)
+@click.option(
+    "--keys", "task", metavar="TASK", help="Every key that a study of this task may have, instead of a study."
+)
+@click.option("--schema", is_flag=True, help="The JSON schema of study files, for editors, instead of a study.")
+def show(study: str | None, *, task: str | None, schema: bool) -> None:
     """Show a study: protocol, models, published figures.
 
-    STUDY is a built-in name, a TOML file, or the folder of a record.
+    STUDY is a built-in name, a TOML file, or the folder of a record. TASK is a name from tenfold list, or a task of
+    your own: my_task.py:MyTask.
     """
+    if sum((study is not None, task is not None, schema)) != 1:
+        raise click.UsageError("expected one of STUDY, --keys TASK and --schema")
+    if task is not None:
+        from tenfold.cli._describe import keys_of_task
+
+        out(keys_of_task(task))
+        return
+    if study is None:
+        from tenfold.config import study_schema
+        from tenfold.tasks import SPECS
+
+        out(json.dumps(study_schema(SPECS), indent=1))
+        return
     from tenfold.cli._describe import study_text
     from tenfold.cli._request import is_record, read_study
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenfold.wording import significant
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from tenfold.recipe import Config
     from tenfold.tasks import Task
 
-__all__ = ["datasets_text", "listing_text", "study_text"]
+__all__ = ["datasets_text", "keys_of_task", "listing_text", "study_text"]
 
 
 def listing_text() -> str:
@@ -80,6 +81,15 @@ def study_text(study: Study, data_notes: Sequence[str] | None = None) -> str:
         without_task,
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def keys_of_task(task: str) -> str:
+    """Every key of a study file for a task, built in or of one's own."""
+    from tenfold.cli._tables import terminal_width
+    from tenfold.config import keys_text
+    from tenfold.tasks import find_spec
+
+    return keys_text(find_spec(task, base=Path.cwd()), terminal_width() or 100)
 
 
 def _model(model: ModelSettings, task: Task | None, units: Mapping[str, str]) -> Iterator[str]:

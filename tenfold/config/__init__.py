@@ -5,6 +5,9 @@ from tenfold.config._read import built_in_studies as built_in_studies
 from tenfold.config._read import load_study as load_study
 from tenfold.config._read import parse_study as parse_study
 from tenfold.config._read import to_toml as to_toml
+from tenfold.config._reference import keys_text as keys_text
+from tenfold.config._reference import reference_page as reference_page
+from tenfold.config._schema import study_schema as study_schema
 from tenfold.config._study import ModelSettings as ModelSettings
 from tenfold.config._study import Study as Study
 from tenfold.config._sweep import configs_of as configs_of
@@ -15,7 +18,10 @@ __all__ = [
     "Study",
     "built_in_studies",
     "configs_of",
+    "keys_text",
     "load_study",
     "parse_study",
+    "reference_page",
+    "study_schema",
     "to_toml",
 ]

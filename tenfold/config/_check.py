@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from tenfold.errors import nearest
+from tenfold.config._synonyms import hint
 
 __all__ = ["integer", "once_for_all_models", "unknown", "validated"]
 
 
-def unknown(raw: Mapping[str, Any], known: Sequence[str], where: str, problems: list[str]) -> None:
-    """Report keys that are not known, with the nearest one."""
-    problems += [f"unknown key '{where}{key}'; {nearest(str(key), known)}" for key in raw if key not in known]
+def unknown(
+    raw: Mapping[str, Any],
+    known: Sequence[str],
+    where: str,
+    problems: list[str],
+    elsewhere: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> None:
+    """Report keys that are not known, with what other libraries call so, or else the nearest one."""
+    problems += [f"unknown key '{where}{key}'; {hint(str(key), known, elsewhere)}" for key in raw if key not in known]
 
 
 def integer(raw: Mapping[str, Any], key: str, default: int, least: int, problems: list[str], where: str = "") -> int:
@@ -27,10 +34,16 @@ def integer(raw: Mapping[str, Any], key: str, default: int, least: int, problems
     return value
 
 
-def validated(kind: Callable[..., Any], raw: Mapping[str, Any], where: str, problems: list[str]) -> Any:
+def validated(
+    kind: Callable[..., Any],
+    raw: Mapping[str, Any],
+    where: str,
+    problems: list[str],
+    elsewhere: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> Any:
     """A pydantic object, or None and one line for each of its problems: "WHEREkey: ..." for those of one value."""
     fields: Mapping[str, Any] = kind.model_fields  # type: ignore[attr-defined]
-    unknown(raw, tuple(fields), where, problems)
+    unknown(raw, tuple(fields), where, problems, elsewhere)
     try:
         return kind(**{key: value for key, value in raw.items() if key in fields})
     except ValidationError as error:

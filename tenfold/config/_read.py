@@ -7,12 +7,12 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
 import tomli_w
 
 from tenfold.config._check import integer, once_for_all_models, unknown, validated
+from tenfold.config._keys import amounts
 from tenfold.config._override import overridden
 from tenfold.config._study import QUICK_KEYS, ModelSettings, Study
 from tenfold.config._sweep import listed, read_sweep, recipes_of, single_values
@@ -27,7 +27,6 @@ BUILT_IN = Path(__file__).parent.parent / "studies"
 
 _STUDY_KEYS = ("name", "title", "description", "repeats", "seed", "task", "train", "models", "quick", "references")
 _MODEL_KEYS = ("name", "module", "published", "sweep")
-_DEFINING = ("folds", "size", "window")  # integers that define the task and must not shrink in [quick]
 
 
 def to_toml(study: Study) -> str:
@@ -88,11 +87,14 @@ def parse_study(
     base = (base or Path()).resolve()
     problems: list[str] = []
     raw = overridden(raw, overrides, problems)
-    unknown(raw, _STUDY_KEYS, "", problems)
+    of_task: list[str] = []
+    spec = _spec(raw.get("task", {}), base, of_task)
+    tables = _other_tables(spec)
+    unknown(raw, _STUDY_KEYS, "", problems, tables)
     repeats = integer(raw, "repeats", 10, 1, problems)
     seed = integer(raw, "seed", 0, 0, problems)
-    spec = _spec(raw.get("task", {}), base, problems)
-    task = None if spec is None else validated(spec.settings, raw["task"], "task.", problems)
+    problems += of_task
+    task = None if spec is None else validated(spec.settings, raw["task"], "task.", problems, tables)
     quick = _quick(raw.get("quick", {}), spec, problems)
     references = _references(raw.get("references", {}), problems)
     absent = {} if task is None else task.not_measured()
@@ -129,11 +131,21 @@ def _spec(raw: Any, base: Path, problems: list[str]) -> TaskSpec | None:
     return SPECS[meant[0]] if meant else None
 
 
+def _other_tables(spec: TaskSpec | None) -> dict[str, tuple[str, ...]]:
+    """Keys by table, for the hint beside a key that is in another one."""
+    if spec is None:
+        return {"the top level": _STUDY_KEYS}
+    return {
+        "[train]": tuple(spec.recipe.model_fields), "[task]": tuple(spec.settings.model_fields),
+        "the top level": _STUDY_KEYS,
+    }  # fmt: skip
+
+
 def _quick(raw: Any, spec: TaskSpec | None, problems: list[str]) -> dict[str, int]:
     if not isinstance(raw, Mapping):
         problems.append(f"quick: expected a table, got {raw!r}")
         return {}
-    known = (*QUICK_KEYS, *_amounts(spec))
+    known = (*QUICK_KEYS, *(() if spec is None else amounts(spec.settings)))
     if spec is not None:
         unknown(raw, known, "quick.", problems)
     return {key: integer(raw, key, 1, 1, problems, "quick.") for key in raw if key in known}
@@ -150,19 +162,6 @@ def _references(raw: Any, problems: list[str]) -> dict[str, float]:
         else:
             found[str(name)] = float(error)
     return found
-
-
-def _amounts(spec: TaskSpec | None) -> list[str]:
-    """The task's amounts, of which a quick study may have fewer: integers, None for all that there are."""
-    fields = {} if spec is None else spec.settings.model_fields
-    return [name for name, field in fields.items() if name not in _DEFINING and _is_integer(field.annotation)]
-
-
-def _is_integer(annotation: Any) -> bool:
-    """Whether it is int, or int or None, with or without bounds."""
-    bare = annotation.__origin__ if get_origin(annotation) is Annotated else annotation
-    parts = [part for part in get_args(bare) if part is not NoneType]
-    return bare is int or (len(parts) == 1 and get_origin(bare) in (Union, UnionType) and _is_integer(parts[0]))
 
 
 def _missing_validation(task: TaskSettings, models: Sequence[ModelSettings]) -> list[str]:
@@ -195,7 +194,7 @@ def _models(
         problems.append(f"train: expected a table, got {train!r}")
         train = {}
     if spec is not None:
-        unknown(train, (*spec.recipe.model_fields, "sweep"), "train.", problems)
+        unknown(train, (*spec.recipe.model_fields, "sweep"), "train.", problems, _other_tables(spec))
     if not isinstance(entries, Sequence) or isinstance(entries, str) or not entries:
         problems.append("models: expected at least one [[models]] table with a name and a module")
         return []
@@ -256,7 +255,7 @@ def _model(
     recipe_values = {key: value for key, value in plain.items() if key in settings and key not in lists}
     options = {key: value for key, value in plain.items() if key not in (*_MODEL_KEYS, *settings)}
     if accepted is not None:
-        unknown(options, (*accepted, *_MODEL_KEYS, *settings), where, problems)
+        unknown(options, (*accepted, *_MODEL_KEYS, *settings), where, problems, _other_tables(spec))
     sweep = read_sweep(sweep, spec.recipe, accepted, where, problems)
     lines: list[str] = []
     recipe, sweep = recipes_of(spec.recipe, recipe_values, sweep, where, lines)

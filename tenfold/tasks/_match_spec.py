@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from tenfold.metrics import Metric
-from tenfold.recipe import Positive, Recipe
+from tenfold.recipe import Positive, Recipe, Unit
 from tenfold.tasks._settings import ImageSettings
 from tenfold.tasks._spec import TaskSpec
 
@@ -32,15 +32,15 @@ class MatchSettings(ImageSettings):
         similarity: by which candidates are ranked.
         invert: turn light and dark round: for dark strokes on light paper, since what augmentation moves in from
             outside is dark. A matcher does the same to the images that it gets.
-        folds: of the groups of classes, or of the classes where there are no groups, also where the data set keeps
-            classes for testing.
+        folds: cross-validation: of the groups of classes, or of the classes where there are no groups, also where the
+            data set keeps classes for testing.
     """
 
-    train_classes: Annotated[int, Field(ge=2)] | None = None
-    train_groups: Annotated[int, Field(ge=1)] | None = None
-    query_sets: Annotated[int, Field(ge=1)] = 100
-    candidates: Annotated[int, Field(ge=2)] = 5
-    pool_classes: Annotated[int, Field(ge=2)] = 20
+    train_classes: Annotated[Annotated[int, Field(ge=2)] | None, Unit("classes")] = None
+    train_groups: Annotated[Annotated[int, Field(ge=1)] | None, Unit("groups")] = None
+    query_sets: Annotated[int, Field(ge=1), Unit("sets")] = 100
+    candidates: Annotated[int, Field(ge=2), Unit("images")] = 5
+    pool_classes: Annotated[int, Field(ge=2), Unit("classes")] = 20
     similarity: Literal["cosine", "euclidean"] = "cosine"
     invert: bool = False
 
@@ -69,13 +69,13 @@ class MatchRecipe(Recipe):
     loss_values: ClassVar[tuple[str, ...]] = ("margin", "scale")
     derived: ClassVar[tuple[str, ...]] = ("batch_size",)
 
-    classes_per_batch: Annotated[int, Field(ge=2)] = 60
-    images_per_class: Annotated[int, Field(ge=2)] = 4
+    classes_per_batch: Annotated[int, Field(ge=2), Unit("classes")] = 60
+    images_per_class: Annotated[int, Field(ge=2), Unit("images")] = 4
     loss: Literal["triplet", "contrastive", "prototypical"] = "triplet"
     mining: Literal["random", "informative", "semi-hard", "hardest", "batch-hard", "all"] = "informative"
     distance: Literal["squared-euclidean", "euclidean", "cosine"] = "squared-euclidean"
-    margin: Positive = 1.0
-    shots: Annotated[int, Field(ge=1)] = 1
+    margin: Annotated[Positive, Unit("distance")] = 1.0
+    shots: Annotated[int, Field(ge=1), Unit("images")] = 1
     scale: Positive = 1.0
 
     @model_validator(mode="before")

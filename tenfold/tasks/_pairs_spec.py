@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from tenfold.metrics import Metric
-from tenfold.recipe import NotNegative, Recipe
+from tenfold.recipe import NotNegative, Recipe, Unit
 from tenfold.tasks._settings import ImageSettings
 from tenfold.tasks._spec import TaskSpec
 
@@ -25,13 +25,14 @@ class PairSettings(ImageSettings):
         train, test: pairs drawn for training and for testing, anew for every repeat.
         pixels: "unit" (0 to 1), "standardised" (mean 0, standard deviation 1 over the training images) or "raw" (0 to
             255).
-        folds: of the images (of ready-made pairs: the pairs), also where the data set has a division of its own.
+        folds: cross-validation: of the images (of ready-made pairs: the pairs), also where the data set has a division
+            of its own.
     """
 
     colour: Literal[False] = False  # type: ignore[assignment]  # the two images of a pair are the channels of an example
 
-    train: Annotated[int, Field(ge=2)] = 1000
-    test: Annotated[int, Field(ge=2)] = 1000
+    train: Annotated[int, Field(ge=2), Unit("pairs")] = 1000
+    test: Annotated[int, Field(ge=2), Unit("pairs")] = 1000
     pixels: Literal["unit", "standardised", "raw"] = "unit"
 
 

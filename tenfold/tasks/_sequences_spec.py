@@ -16,7 +16,7 @@ from tenfold import datasets
 from tenfold.datasets import Layout
 from tenfold.errors import nearest
 from tenfold.metrics import Metric
-from tenfold.recipe import Recipe, WindowAugmentation
+from tenfold.recipe import Recipe, Unit, WindowAugmentation
 from tenfold.tasks._settings import TaskSettings
 from tenfold.tasks._spec import TaskSpec
 
@@ -49,14 +49,14 @@ class SequenceSettings(TaskSettings):
 
     layout: Layout | None = None
     channels: Annotated[list[str], Field(min_length=1)] | None = None
-    window: Annotated[int, Field(ge=2)] | None = None
-    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    train: Annotated[int, Field(ge=2)] | None = None
-    test: Annotated[int, Field(ge=1)] | None = None
+    window: Annotated[Annotated[int, Field(ge=2)] | None, Unit("steps")] = None
+    overlap: Annotated[float, Field(ge=0, lt=1), Unit("fraction of a window")] = 0.5
+    train: Annotated[Annotated[int, Field(ge=2)] | None, Unit("windows")] = None
+    test: Annotated[Annotated[int, Field(ge=1)] | None, Unit("windows")] = None
     official: bool = True
-    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    folds: Annotated[int, Field(ge=2)] | Literal["groups"] | None = None
-    validation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    test_share: Annotated[float, Field(gt=0, lt=1), Unit("fraction of the groups or windows")] = 0.3
+    folds: Annotated[Annotated[int, Field(ge=2)] | Literal["groups"] | None, Unit("folds")] = None
+    validation: Annotated[float, Field(ge=0, le=0.5), Unit("fraction of the training part")] = 0.0
     standardise: bool = True
 
     def load_data(self, *, base: Path) -> datasets.Recordings:

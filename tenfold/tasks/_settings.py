@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from tenfold import datasets
-from tenfold.recipe import CHECKED
+from tenfold.recipe import CHECKED, Unit
 
 __all__ = ["ImageSettings", "TaskSettings"]
 
@@ -30,7 +30,7 @@ class TaskSettings(BaseModel):
     kind: str | type
     data: str
     metric: str | None = None
-    folds: Annotated[int, Field(ge=2)] | None = None
+    folds: Annotated[Annotated[int, Field(ge=2)] | None, Unit("folds")] = None
 
     def not_measured(self) -> dict[str, str]:
         """Metrics of the task that say nothing with these settings, each with the reason."""
@@ -52,8 +52,8 @@ class ImageSettings(TaskSettings):
         unreadable: what to do with image files that cannot be read: "refuse" or "skip".
     """
 
-    size: Annotated[int, Field(ge=4, le=256)] | None = None
-    validation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    size: Annotated[Annotated[int, Field(ge=4, le=256)] | None, Unit("pixels")] = None
+    validation: Annotated[float, Field(ge=0, le=0.5), Unit("fraction of the training part")] = 0.0
     colour: bool | None = None
     unreadable: Literal["refuse", "skip"] = "refuse"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,27 @@ def test_show_gives_the_study_as_resolved(tenfold, tiny, monkeypatch: pytest.Mon
     assert "  module      siamese-cnn (auxiliary_outputs true)\n" in text
     assert "  training    optimizer adam, lr 0.001, batch_size 50, epochs 2, auxiliary 0.8/0.8/1\n" in text
     assert "  published   accuracy 60 +- 3 %, f1 61.5 % over 10 repeats\n" in text
+
+
+def test_show_prints_every_key_of_a_task_and_the_schema(tenfold, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    text = tenfold("show", "--keys", "match").stdout
+    assert "  patience: integer from 1, in epochs; default none\n      Early stopping: " in text
+    assert "  candidates: integer from 2, in images; default 5" in text
+    assert "docs/study-file.md" in json.loads(tenfold("show", "--schema").stdout)["description"]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_task.py").write_text(
+        "from tenfold.tasks import ComparePairs, TaskSettings, TaskSpec\n"
+        "class Mine(TaskSettings):\n    depth: int = 4\n"
+        "class MyTask(ComparePairs):\n    spec = TaskSpec('mine', ComparePairs.spec.metrics, settings=Mine)\n"
+    )
+    assert "  depth: integer; default 4" in tenfold("show", "--keys", "my_task.py:MyTask").stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["quickstart", "--schema"], ["--keys", "match", "--schema"]])
+def test_show_shows_one_thing(tenfold, arguments: list[str]) -> None:
+    result = tenfold("show", *arguments)
+    assert result.exit_code == 2
+    assert "expected one of STUDY, --keys TASK and --schema" in result.stderr
 
 
 def test_show_downloads_nothing(tenfold, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
