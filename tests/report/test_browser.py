@@ -54,3 +54,19 @@ def test_no_sideways_scrolling_and_dark_is_dark(request, tmp_path, kind, figures
     assert light[2] == '"rgb(254, 254, 254)"'
     assert dark[2] == '"rgb(20, 24, 28)"'
     assert light[5] != dark[5]
+
+
+CUT = """<script>
+document.querySelectorAll('details').forEach(e => e.open = true);
+parent.document.title = JSON.stringify([innerWidth, document.documentElement.scrollWidth,
+  ...[...document.querySelectorAll('.scroll')].map(e => e.scrollWidth - e.clientWidth)]);
+</script>"""
+
+
+@pytest.mark.slow
+def test_every_column_can_be_read_on_a_phone(report, tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "MEASURE", CUT)
+    width, page, *hidden = map(int, measured(report, tmp_path, 400, 1))
+    assert (width, page <= 400) == (400, True)
+    assert len(hidden) > 5
+    assert set(hidden) == {0}  # no table has columns outside of its frame

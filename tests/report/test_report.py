@@ -57,6 +57,17 @@ def test_the_table_stands_beside_the_published_figures(page, report):
     assert "of 10 of our runs are below it" in text  # F1 was published as one number
 
 
+def test_every_head_of_a_column_says_so_and_cards_name_their_values(page):
+    heads = page.named("th")
+    assert len(heads) > 20
+    assert all(head["scope"] == "col" for head in heads)
+    cards = [table for table in page.named("table") if "cards" in (table.get("class") or "")]
+    assert len(cards) > 5
+    assert all(table["role"] == "table" for table in cards)
+    labels = {cell["data-label"] for cell in page.named("td") if cell.get("data-label")}
+    assert {"95 % interval", "Verdict", "Published", "Peak memory"} <= labels
+
+
 def test_nothing_is_loaded_from_outside(page):
     for tag, attributes in page.tags:
         for name in ("src", "href", "xlink:href", "action", "data", "poster", "srcset"):
