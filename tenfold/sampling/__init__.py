@@ -12,7 +12,7 @@ from tenfold.sampling._batches import streams as streams
 from tenfold.sampling._folds import groups_drawn as groups_drawn
 from tenfold.sampling._pad import padded as padded
 from tenfold.sampling._preprocess import Standardise as Standardise
-from tenfold.sampling._preprocess import WindowSums as WindowSums
+from tenfold.sampling._preprocess import window_scaling as window_scaling
 from tenfold.sampling._sources import Inputs as Inputs
 from tenfold.sampling._sources import Source as Source
 from tenfold.sampling._sources import TensorSource as TensorSource
@@ -39,7 +39,6 @@ __all__ = [
     "TensorSource",
     "TokenSource",
     "WindowSource",
-    "WindowSums",
     "at_most",
     "augment_images",
     "augment_windows",
@@ -52,4 +51,5 @@ __all__ = [
     "padded",
     "shuffled",
     "streams",
+    "window_scaling",
 ]

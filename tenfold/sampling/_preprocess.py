@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tenfold.sampling._sources import Inputs, WindowSource
 
-__all__ = ["Standardise", "WindowSums"]
+__all__ = ["Standardise", "window_scaling"]
 
 
 @dataclass(frozen=True)
@@ -52,29 +52,19 @@ class Standardise:
         return cls(*(torch.from_numpy(np.array(arrays[name], dtype=np.float32)) for name in ("shift", "scale")))
 
 
-class WindowSums:
-    """Sums over the signals, from which mean and standard deviation over any windows follow.
+def window_scaling(source: WindowSource, windows: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and inverse standard deviation of every channel over some windows: float64, (channels,) each.
 
-    Args:
-        source: the windows.
+    A constant channel is divided by 1. No sample outside these windows has a say, not even in the rounding: every
+    sample counts as often as there are windows that hold it.
     """
-
-    def __init__(self, source: WindowSource) -> None:
-        signals = source.signals.numpy()
-        summed = np.zeros((2, len(signals) + 1, signals.shape[1]))
-        np.cumsum(signals, axis=0, dtype=np.float64, out=summed[0, 1:])
-        np.cumsum(np.square(signals, dtype=np.float64), axis=0, out=summed[1, 1:])
-        self._sums, self._source = torch.from_numpy(summed), source
-
-    def scaling(self, windows: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and inverse standard deviation of every channel over these windows: float64, (channels,) each.
-
-        A constant channel is divided by 1.
-        """
-        starts = self._source.starts[windows]
-        lengths = self._source.steps if self._source.lengths is None else self._source.lengths[windows]
-        sums = (self._sums[:, starts + lengths] - self._sums[:, starts]).sum(1)  # (2, channels)
-        count = lengths * len(windows) if isinstance(lengths, int) else lengths.sum()
-        mean, square = sums / count
-        deviation = (square - mean**2).clamp(min=0).sqrt()
-        return mean, 1 / torch.where(deviation > 1e-6 * (1 + mean.abs()), deviation, 1.0)
+    starts = source.starts[windows]
+    stops = starts + (source.steps if source.lengths is None else source.lengths[windows])
+    n_samples = len(source.signals)
+    change = starts.bincount(minlength=n_samples + 1) - stops.bincount(minlength=n_samples + 1)
+    times = change.cumsum(0)[:-1]
+    used = times.nonzero().flatten()
+    weights, samples = times[used].double(), source.signals[used].double()
+    mean, square = (weights @ values / weights.sum() for values in (samples, samples.square()))
+    deviation = (square - mean**2).clamp(min=0).sqrt()
+    return mean, 1 / torch.where(deviation > 1e-6 * (1 + mean.abs()), deviation, 1.0)

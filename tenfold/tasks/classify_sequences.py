@@ -22,13 +22,13 @@ from tenfold.sampling import (
     Splitter,
     Standardise,
     WindowSource,
-    WindowSums,
     at_most,
     check_amount,
     folds_resampling,
     groups_drawn,
     padded,
     shuffled,
+    window_scaling,
 )
 from tenfold.seeds import generator
 from tenfold.tasks._contract import Hyper, Predicted, TaskInfo, TaskSpec
@@ -89,7 +89,6 @@ class ClassifySequences:
             lengths=torch.from_numpy(lengths) if varying else None,
             triads=torch.tensor(datasets.axes_of_sensors(self.channels), dtype=torch.int64).view(-1, 3),
         )
-        self._sums = WindowSums(self._source)
         self._windows = Windows(
             recordings.name,
             starts,
@@ -307,7 +306,7 @@ class ClassifySequences:
     def _standardise(self, train: Sequence[Tensor]) -> Standardise | None:
         if not self.settings.standardise and self._source.lengths is None:
             return None
-        pairs = [self._sums.scaling(rows) for rows in train]
+        pairs = [window_scaling(self._source, rows) for rows in train]
         shift, scale = (torch.stack([pair[at] for pair in pairs]).float()[:, None] for at in (0, 1))
         if not self.settings.standardise:  # what lies behind a shorter window is still set to 0
             shift, scale = torch.zeros_like(shift), torch.ones_like(scale)

@@ -65,7 +65,7 @@ class ComparePairs:
         raw = images.pairs if isinstance(images, datasets.Pairs) else images.images[:, 0]
         items = square_items(images.name, raw, settings.size)
         self._source = TensorSource(torch.from_numpy(items))
-        self._pixels = _pixels(items[images.part != datasets.TEST], settings.pixels)
+        self._sums = _sums_by_item(items) if settings.pixels == "standardised" else None
         self._labels = None if images.labels is None else torch.from_numpy(images.labels.astype(np.int64))
         self._targets = torch.from_numpy(images.targets) if isinstance(images, datasets.Pairs) else None
         self._name, self.size, self.n_classes = images.name, int(items.shape[-1]), images.n_classes or 0
@@ -127,6 +127,7 @@ class ComparePairs:
         self, repeats: Sequence[int], *, seed: int, configs: Sequence[Config] | None = None
     ) -> dict[Part, Split]:
         rows = {repeat: self.splitter.rows(repeat, seed) for repeat in repeats}
+        preprocess = self._preprocess([rows[repeat]["train"] for repeat in repeats])
         found: dict[Part, Split] = {}
         for part, amount in self._amounts.items():
             if amount:
@@ -134,7 +135,7 @@ class ComparePairs:
                     self._draw(rows[repeat][part], amount, generator(seed, repeat, f"{part} pairs"))
                     for repeat in repeats
                 ]
-                found[part] = self._split(torch.stack(drawn))
+                found[part] = self._split(torch.stack(drawn), preprocess)
         return found
 
     def _draw(self, pool: Tensor, count: int, rng: torch.Generator) -> Tensor:
@@ -150,15 +151,24 @@ class ComparePairs:
             pairs |= dict.fromkeys(zip(dealt[::2], dealt[1::2], strict=False))
         return torch.tensor(list(pairs)[:count], dtype=torch.int64).view(-1, 2)
 
-    def _split(self, index: Tensor) -> Split:
+    def _preprocess(self, fitted_to: Sequence[Tensor]) -> Standardise | None:
+        """From 0..1 to the pixels wanted; fitted to these items of each run alone, so that no other has a say."""
+        if self.settings.pixels == "unit":
+            return None
+        if self._sums is None:  # raw
+            scaling = torch.tensor([[0.0, 255.0]] * len(fitted_to))
+        else:
+            scaling = torch.tensor([_mean_and_scale(self._sums[items]) for items in fitted_to])
+        shift, scale = scaling.view(-1, 2, 1, 1, 1).unbind(1)
+        return Standardise(shift, scale)
+
+    def _split(self, index: Tensor, preprocess: Standardise | None) -> Split:
         targets = {} if self._labels is None else {"digits": self._labels[index]}  # (runs, examples, 2)
         if self._targets is not None:
             targets["target"] = self._targets[index]
         else:
             targets["target"] = (targets["digits"][..., 0] <= targets["digits"][..., 1]).long()
-        shift, scale = (torch.full((len(index), 1, 1, 1), value) for value in self._pixels)
-        as_it_is = self._pixels == (0.0, 1.0)
-        return Split(self._source, index, targets, preprocess=None if as_it_is else Standardise(shift, scale))
+        return Split(self._source, index, targets, preprocess=preprocess)
 
     def resampling(self, configs: Sequence[Config] | None = None) -> Resampling:
         s, unit = self.settings, self.splitter.unit
@@ -286,15 +296,22 @@ class ComparePairs:
         return found
 
 
-def _pixels(fitted: np.ndarray, pixels: str) -> tuple[float, float]:
-    """Shift and scale of images from 0 to 1."""
-    if pixels == "unit":
-        return 0.0, 1.0
-    if pixels == "raw":
-        return 0.0, 255.0
-    unit = 255 if fitted.dtype == np.uint8 else 1
-    mean, std = fitted.mean(dtype=np.float64) / unit, fitted.std(dtype=np.float64) / unit
-    return float(mean), float(1 / max(std, 1e-8))
+def _sums_by_item(items: np.ndarray) -> Tensor:
+    """Count, sum and sum of squares of the pixels of each item, from 0 to 1: float64, shape (items, 3)."""
+    unit = 255 if items.dtype == np.uint8 else 1
+    found = np.empty((len(items), 3))
+    for at, item in enumerate(items):
+        pixels = item.astype(np.float64) / unit
+        found[at] = pixels.size, pixels.sum(), np.square(pixels).sum()
+    return torch.from_numpy(found)
+
+
+def _mean_and_scale(sums: Tensor) -> tuple[float, float]:
+    """Mean and inverse standard deviation over items, from their sums."""
+    count, total, squares = sums.sum(0).tolist()
+    mean = total / count
+    std = max(squares / count - mean**2, 0.0) ** 0.5
+    return mean, 1 / std if std > 1e-6 else 1.0  # constant images are not divided by nearly nothing
 
 
 def _parts(output: Any) -> tuple[Tensor, Tensor | None]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +262,28 @@ def test_each_run_is_standardised_by_its_own_training_windows(window: int | None
         for there, got, at in zip(valid, windows_of(parts["test"], run), numbers, strict=True):
             if there:
                 np.testing.assert_allclose(got[: lengths[at]], scaler.transform(cut[at]), atol=1e-4)
+
+
+@pytest.mark.parametrize("split", ["group", "window"])
+def test_no_sample_outside_the_training_windows_has_a_say_in_them(split: str) -> None:
+    """Not even in the rounding: the numbers are equal to the last bit, however large the other samples are."""
+    options: dict[str, Any] = {"window": 10, "validation": 0.2, "test_share": 0.3}
+    data, configs = twelve(), by(split)
+    task = sequences(data, **options)
+    fitted = task.splits([0], seed=3, configs=configs)["train"].preprocess
+    used = np.zeros(len(data.signals), bool)
+    for at in task._rows(0, 3, split)["train"].tolist():  # type: ignore[arg-type]
+        used[task._source.starts[at] : task._source.starts[at] + 10] = True
+    assert 0 < used.sum() < len(used)
+    for rows, same in ((~used, True), (used, False)):
+        signals = data.signals.copy()
+        signals[rows] = 1e6 + 3 * signals[rows]
+        again = sequences(replace(data, signals=signals), **options).splits([0], seed=3, configs=configs)
+        for part in again.values():
+            assert fitted is not None
+            assert part.preprocess is not None
+            assert torch.equal(part.preprocess.shift, fitted.shift) == same
+            assert torch.equal(part.preprocess.scale, fitted.scale) == same
 
 
 def test_a_constant_channel_becomes_zero() -> None:

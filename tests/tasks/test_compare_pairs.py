@@ -206,6 +206,56 @@ def test_sizes_and_pixels() -> None:
     }  # fmt: skip
 
 
+def with_other_items(data: datasets.Images | datasets.Pairs, items: set[int]) -> Any:
+    """The same data, but white where these items are."""
+    rows = sorted(items)
+    if isinstance(data, datasets.Pairs):
+        pairs = data.pairs.copy()
+        pairs[rows] = 1
+        return replace(data, pairs=pairs)
+    images = data.images.copy()
+    images[rows] = 255
+    return replace(data, images=images)
+
+
+@pytest.mark.parametrize("data", [random_images(), random_images(part=[0] * 40 + [1] * 20), ready_pairs()])
+@pytest.mark.parametrize("folds", [None, 3])
+def test_standardised_pixels_are_fitted_to_the_training_images_of_each_repeat(data: Any, folds: int | None) -> None:
+    its: dict[str, Any] = {"train": 24, "test": 12, "validation": 0.25, "pixels": "standardised", "folds": folds}
+    task = pairs_task(data, **its)
+    for repeat in range(3):
+        splits = task.splits([repeat], seed=0)
+        fitted = splits["train"].preprocess
+        assert fitted is not None
+        rows = {part: set(found.tolist()) for part, found in task.splitter.rows(repeat, 0).items()}
+        assert items_of(splits["test"], 0) <= rows["test"]
+        for part in ("test", "validation"):  # whatever these hold
+            again = pairs_task(with_other_items(data, rows[part]), **its).splits([repeat], seed=0)
+            for split in again.values():
+                assert split.preprocess is not None
+                assert torch.equal(split.preprocess.shift, fitted.shift)
+                assert torch.equal(split.preprocess.scale, fitted.scale)
+        other = pairs_task(with_other_items(data, rows["train"]), **its).splits([repeat], seed=0)["train"].preprocess
+        assert other is not None
+        assert not torch.equal(other.shift, fitted.shift)  # the check can fail
+        items = data.pairs if isinstance(data, datasets.Pairs) else data.images / 255
+        kept = items[sorted(rows["train"])].astype(np.float64)
+        np.testing.assert_allclose(fitted.shift.item(), kept.mean(), rtol=1e-6)
+        np.testing.assert_allclose(fitted.scale.item(), 1 / kept.std(), rtol=1e-6)
+
+
+def test_each_run_of_a_stack_has_the_pixels_it_has_alone() -> None:
+    task = pairs_task(random_images(), train=10, test=5, pixels="standardised")
+    together = task.splits([2, 0, 1], seed=0)["test"]
+    shifts = set()
+    for run, repeat in enumerate([2, 0, 1]):
+        alone = task.splits([repeat], seed=0)["test"]
+        torch.testing.assert_close(together.of_run(run).span(0, 5).inputs, alone.span(0, 5).inputs, rtol=0, atol=0)
+        assert alone.preprocess is not None
+        shifts.add(alone.preprocess.shift.item())
+    assert len(shifts) == 3
+
+
 def test_images_stay_bytes_in_memory() -> None:
     split = pairs_task(random_images(), train=5, test=5).splits([0], seed=0)["train"]
     assert isinstance(split.source, TensorSource)
