@@ -65,7 +65,7 @@ SPEC = TaskSpec(
     metrics=(
         Metric("accuracy", "Accuracy", "%", higher_is_better=True, primary=True),
         Metric("f1", "F1", "%", higher_is_better=True),
-        Metric("digit_accuracy", "Digit accuracy", "%", higher_is_better=True),
+        Metric("digit_accuracy", "Class accuracy", "%", higher_is_better=True),
         Metric("auc", "ROC AUC", "%", higher_is_better=True),
         Metric("loss", "Mean loss", "nats", higher_is_better=False),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -76,7 +77,7 @@ class ComparePairs:
         self.info = TaskInfo(
             images.fingerprint,
             module_kwargs=kwargs,
-            labels={"class": images.class_names, "answer": ("first > second", "first ≤ second")},
+            labels={"class": images.class_names, "answer": _answers(images)},
             warnings=tuple(images.notes),
             inputs=image_inputs("pairs", raw, settings.size, channels=1),
         )
@@ -294,6 +295,22 @@ class ComparePairs:
         if "digits" in test.targets:
             found["labels"] = test.targets["digits"].numpy()[at, rows]
         return found
+
+
+def _answers(images: datasets.Images | datasets.Pairs) -> tuple[str, str]:
+    """Targets 0 and 1 in words: signs for classes that are numbers in their order, "after" for other classes, and
+    neutral words for ready-made pairs whose targets do not follow from their classes."""
+    if isinstance(images, datasets.Pairs):
+        labels = images.labels
+        if labels is None or ((labels[:, 0] <= labels[:, 1]) != images.targets).any():
+            return "target 0", "target 1"
+    try:
+        numbers = [float(name) for name in images.class_names]
+    except ValueError:
+        numbers = []
+    if numbers and all(low < high for low, high in itertools.pairwise(numbers)):
+        return "first > second", "first ≤ second"
+    return "first after second", "first not after second"
 
 
 def _sums_by_item(items: np.ndarray) -> Tensor:

@@ -235,3 +235,20 @@ def test_answers_are_those_of_the_record(report):
     results.answers = ["healthy", "ill"]
     assert ticks(report, results) == ["healthy", "ill"]
     assert {pair.answer for pair in hardest.collect(results)} == {"healthy", "ill"}
+
+
+def test_pairs_of_named_classes_show_their_names(report):
+    names = ["bag", "coat", "dress", "hat", "pullover", "sandal", "second hand", "shirt", "sneaker", "trousers"]
+
+    class Named(Reader):
+        def meta(self, name: str):
+            answers = ["first after second", "first not after second"]
+            return {"labels": {"class": names, "answer": answers}} if name == "task" else super().meta(name)
+
+    results = Named(report)
+    pairs, labels = hardest.collect(results), results.gallery()["labels"]
+    assert ticks(report, results) == ["1st after\n2nd", "1st not\nafter 2nd"]
+    assert any("second hand" in pair.shown for pair in pairs)
+    for pair, row, line in zip(pairs, labels.tolist(), hardest.numbers(pairs), strict=True):
+        assert pair.shown == (line["first"], line["second"]) == tuple(names[label] for label in row)
+        assert pair.answer == f"{pair.shown[0]} {'not ' if pair.target else ''}after {pair.shown[1]}"

@@ -411,6 +411,45 @@ def test_the_gallery_holds_the_pairs_that_most_models_got_wrong() -> None:
     assert task.gallery([], seed=5) == {}
 
 
+SIGNS, WORDS, NEUTRAL = (
+    ("first > second", "first ≤ second"),
+    ("first after second", "first not after second"),
+    ("target 0", "target 1"),
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "answers"),
+    [
+        (("0", "1", "2", "3"), SIGNS),
+        (("-1", "7.5", "30", "100"), SIGNS),
+        (("3", "2", "1", "0"), WORDS),  # an order of one's own: 3 > 0 would be wrong
+        (("bag", "coat", "dress", "shirt"), WORDS),
+        (("1", "2", "3", "many"), WORDS),
+        (("nan", "1", "2", "3"), WORDS),
+    ],
+)
+def test_answers_are_in_the_words_of_the_classes(names: tuple[str, ...], answers: tuple[str, str]) -> None:
+    task = pairs_task(replace(random_images(), class_names=names), train=4, test=4)
+    assert task.info.labels == {"class": names, "answer": answers}
+
+
+def test_ready_pairs_say_of_their_targets_what_is_known() -> None:
+    pairs = ready_pairs()
+    assert pairs_task(pairs, train=4, test=4).info.labels["answer"] == NEUTRAL  # they mean something else than an order
+    assert pairs.labels is not None
+    ordered = replace(pairs, targets=(pairs.labels[:, 0] <= pairs.labels[:, 1]).astype(np.int64))
+    assert pairs_task(ordered, train=4, test=4).info.labels["answer"] == WORDS
+    numbers = replace(ordered, class_names=("1", "2", "3"))
+    assert pairs_task(numbers, train=4, test=4).info.labels["answer"] == SIGNS
+    unknown = ready_pairs(labels=False)
+    assert pairs_task(unknown, train=4, test=4).info.labels["answer"] == NEUTRAL
+
+
+def test_no_label_of_a_metric_is_about_digits() -> None:
+    assert not [metric.label for metric in ComparePairs.spec.metrics if "digit" in metric.label.lower()]
+
+
 def test_a_diverged_model_shows_nothing() -> None:
     task = pairs_task(random_images(), train=10, test=8)
     bad = {"probability": np.full((1, 8), np.nan, np.float32), "target": np.zeros((1, 8)), "repeat": np.array([0])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -34,5 +35,8 @@ def short_answer(answer: str, first: object = "1st", second: object = "2nd") -> 
     Example:
         >>> short_answer("first > second"), short_answer("first > second", 7, 3), short_answer("same class")
         ('1st > 2nd', '7 > 3', 'same class')
+        >>> short_answer("first after second", "second hand", "new")
+        'second hand after new'
     """
-    return answer.replace("first", str(first)).replace("second", str(second))
+    words = {"first": str(first), "second": str(second)}
+    return re.sub(r"\b(first|second)\b", lambda found: words[found[0]], answer)

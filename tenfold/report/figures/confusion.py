@@ -12,7 +12,17 @@ from matplotlib.patches import Rectangle
 from tenfold.record import Reader, Variant
 from tenfold.report.figures._binary import ARRAYS as BINARY
 from tenfold.report.figures._binary import binary_predictions, short_answer
-from tenfold.report.figures._canvas import COLOURS, MOST_PANELS, SMALL, WIDE, fit, mean_and_std, panels, title, write
+from tenfold.report.figures._canvas import (
+    COLOURS,
+    MOST_PANELS,
+    SMALL,
+    WIDE,
+    mean_and_std,
+    panels,
+    title,
+    wrapped,
+    write,
+)
 from tenfold.report.figures._classes import ARRAYS as CLASSES
 from tenfold.report.figures._matrices import Matrices, class_numbers, collect_classes, draw_classes
 from tenfold.report.figures._numbers import Row, columns_of, number
@@ -54,7 +64,9 @@ def draw(matrices: Matrices | list[TwoByTwo], *, width: float = WIDE) -> Figure:
     if isinstance(matrices, Matrices):
         return draw_classes(matrices, width=width)
     names = [matrix.variant.label for matrix in matrices]
-    figure, axes = panels(names, width, 84, wide=4, top=4, left=62, bottom=34)
+    words = [short_answer(label) for label in matrices[0].labels]  # the same question for all
+    two_lines = any(len(wrapped(word, 56, 9.5)) > 1 for word in words)
+    figure, axes = panels(names, width, 84, wide=4, top=4, left=62, bottom=46 if two_lines else 34)
     for panel, matrix in zip(axes, matrices, strict=True):
         for actual in (0, 1):
             for predicted in (0, 1):
@@ -71,7 +83,7 @@ def draw(matrices: Matrices | list[TwoByTwo], *, width: float = WIDE) -> Figure:
         panel.set_xlim(0, 2)
         panel.set_ylim(2, 0)
         cell = panel.get_window_extent().width / 2
-        ticks = [fit(short_answer(label), min(cell, 56), 9.5) for label in matrix.labels]
+        ticks = ["\n".join(wrapped(word, min(cell, 56), 9.5)) for word in words]
         panel.set_yticks([0.5, 1.5], ticks)
         panel.set_xticks([0.5, 1.5], ticks)
         panel.tick_params(labelsize=9.5)

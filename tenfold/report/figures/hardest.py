@@ -19,13 +19,13 @@ _MOST = 24
 
 
 class Pair(NamedTuple):
-    """One pair: its images (2, height, width), the right answer, what the images show, the percentage of models that
-    were wrong; None where the record does not say."""
+    """One pair: its images (2, height, width), the right answer, the names of the classes that the images are of, the
+    percentage of models that were wrong; None where the record does not say."""
 
     images: np.ndarray
     target: int
     answer: str
-    shown: tuple[int, int] | None
+    shown: tuple[str, str] | None
     wrong_percent: float | None
 
 
@@ -38,9 +38,11 @@ def collect(results: Reader) -> list[Pair] | None:
     if images.ndim != 4 or images.shape[1] != 2 or not len(images):
         return None
     answers = labels_of(results, "answer", 2)
+    labels = arrays.get("labels")
+    names = [] if labels is None else labels_of(results, "class", int(labels.max()) + 1)
     pairs = []
     for place, pair in enumerate(images):
-        shown = tuple(arrays["labels"][place].tolist()) if "labels" in arrays else None
+        shown = None if labels is None else (names[labels[place, 0]], names[labels[place, 1]])
         answer = short_answer(answers[int(target[place] != 0)], *(shown or ()))
         wrong_percent = None if wrong is None else number(100 * wrong[place])
         pairs.append(Pair(np.asarray(pair), int(target[place]), answer, shown, wrong_percent))
