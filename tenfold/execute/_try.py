@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from tenfold.errors import RequestError, ShapeError
+from tenfold.errors import RequestError, ShapeError, TenfoldError
 from tenfold.execute._estimators import try_estimator
 from tenfold.sampling import Batch, Inputs, Split, augmented
-from tenfold.stack import stack_trees
+from tenfold.seeds import derive
+from tenfold.stack import attributes, expect_alike, stack_trees, try_forward
 from tenfold.tasks import ChecksOutput, FinalMetrics, Task
 from tenfold.train import (
     OBJECTIVE,
@@ -45,6 +46,8 @@ def try_module(job: Job, task: Task, *, primary: str | None = None) -> None:
     """
     for run in _one_of_each(job):
         one = replace(job, runs=(run,), how="loop")
+        if not job.factory.is_estimator:
+            _try_building(job, [other for other in job.runs if other.config.index == run.config.index])
         found = try_estimator(one, task) if job.factory.is_estimator else _try(one, task)
         if (primary or task.spec.primary) not in found:
             raise RequestError(
@@ -62,13 +65,30 @@ def _one_of_each(job: Job) -> list[RunId]:
     return list(firsts.values())
 
 
+def _try_building(job: Job, runs: Sequence[RunId]) -> None:
+    """The first run built twice, from its seed, and the second once: they may differ in parameters and buffers only."""
+    seeds = [derive(job.seed, job.model, run.repeat, "weights") for run in runs[:2]]
+    module, again = (job.factory.build(seeds[0], **runs[0].config.options) for _ in range(2))
+    expect_alike([module])
+    _expect_same(job, module, again)
+    if len(seeds) > 1:
+        expect_alike([module, job.factory.build(seeds[1], **runs[1].config.options)])
+    for name, value in module.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise RequestError(
+                f"{job.factory.name}: its state_dict has '{name}', which is a {type(value).__name__} and cannot be "
+                "kept in a record; keep state in buffers in place of get_extra_state"
+            )
+
+
 def _try(job: Job, task: Task) -> set[str]:
     state, again = prepare(job, task), prepare(job, task)
-    _expect_same(job, state, again)
     train, batches = state.parts["train"], epoch_batches(state)
     if state.carries:
         _expect_equal_batches(state, batches)
-    output, batch = _output(job, state, train, 2 if not state.carries else batches[0].shape[1])
+    n_examples = 2 if not state.carries else batches[0].shape[1]
+    output, batch = _output(job, state, train, n_examples, first=True)
+    _output(job, again, train, n_examples)  # buffers may change in evaluation: then of both
     if isinstance(task, ChecksOutput):
         task.check(of_run(output, 0), of_run(batch, 0))
     # The smallest batch of an epoch: what fails on small ones only, such as batch norm on one example, fails here.
@@ -76,11 +96,13 @@ def _try(job: Job, task: Task) -> set[str]:
     state.stack.train()
     try:
         batch = augmented(train.batch(rows), state.recipe, state.augment_keys, 0, train)
+        carry = initial_carry(state, rows.shape[1])
+        try_forward(state.stack.views()[0], of_run((*batch.inputs, *carry), 0), {}, recorded=True)
         losses, (outputs, _) = gradients(state, batch)
         again.stack.train()
         once_more, _ = gradients(again, batch)
         metrics_of(task, _checked_sums(task, task.sums(outputs, batch)))
-    except ShapeError:
+    except TenfoldError:
         raise
     except (RuntimeError, ValueError) as error:
         raise RequestError(
@@ -96,15 +118,24 @@ def _try(job: Job, task: Task) -> set[str]:
     return _try_scores(job, state)
 
 
-def _expect_same(job: Job, state: State, again: State) -> None:
-    built = again.stack.state_dict()
-    for name, tensor in state.stack.state_dict().items():
-        same = (tensor == built[name]) | ((tensor != tensor) & (built[name] != built[name]))  # NaN is the same as NaN
-        if not bool(same.all()):
-            raise RequestError(
-                f"'{name.removeprefix('runs.')}' of {job.factory.name} differs between two modules built from one "
-                "seed; draw initial values from PyTorch's generator only, so that a run can be repeated"
-            )
+def _expect_same(job: Job, module: nn.Module, again: nn.Module) -> None:
+    built, tensors = dict(again.named_parameters()) | dict(again.named_buffers()), dict(module.named_parameters())
+    differ = [
+        name for name, tensor in (tensors | dict(module.named_buffers())).items() if not _equal(tensor, built[name])
+    ]
+    kept = attributes(again)
+    differ += [name for name, setting in attributes(module).items() if kept.get(name) != setting]
+    if differ:
+        raise RequestError(
+            f"'{differ[0]}' of {job.factory.name} differs between two modules built from one seed; draw initial values "
+            "from PyTorch's generator only, so that a run can be repeated"
+        )
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    if (one.shape, one.dtype) != (other.shape, other.dtype):
+        return False
+    return bool(((one == other) | ((one != one) & (other != other))).all())  # NaN is the same as NaN
 
 
 def _expect_equal_batches(state: State, batches: Sequence[Tensor]) -> None:
@@ -118,13 +149,15 @@ def _expect_equal_batches(state: State, batches: Sequence[Tensor]) -> None:
             )
 
 
-def _output(job: Job, state: State, split: Split, n_examples: int) -> tuple[Any, Batch]:
-    """Output of the only run for the first examples, runs first, in evaluation mode."""
+def _output(job: Job, state: State, split: Split, n_examples: int, *, first: bool = False) -> tuple[Any, Batch]:
+    """Output of the only run for the first examples, runs first, in evaluation mode; tried the ``first`` time."""
     state.stack.eval()
     (view,) = state.stack.views()
     batch = split.span(0, n_examples)
     own, carry = of_run((batch, _first_carry(state, job, batch.valid.shape[1])), 0)
     with torch.no_grad():
+        if first:
+            try_forward(view, (*own.inputs, *carry), {}, recorded=True)
         output = view(*own.inputs, *carry)
     if state.carries:
         expected = [tuple(value.shape) for value in carry]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import NoneType, UnionType
@@ -40,7 +42,8 @@ class ModelFactory:
     base: Path = Path()
 
     def build(self, seed: int, **more: Any) -> nn.Module:
-        """The module of one run, its initial weights drawn from ``seed``; PyTorch's own generator is left as it was.
+        """The module of one run, its initial weights drawn from ``seed``; the generators of PyTorch, NumPy and Python,
+        which are seeded meanwhile, are left as they were.
 
         ``more`` are further options, stronger than the factory's: those of the run's config.
         """
@@ -83,11 +86,8 @@ class ModelFactory:
         return not module and any(hasattr(made, name) for name in ("fit", *_PREDICTS))
 
     def _make(self, seed: int, more: Mapping[str, Any]) -> Any:
-        import torch
-
         make = find_module(self.reference, base=self.base)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with _seeded(seed):
             return make(**dict(self.options) | dict(more))
 
     @property
@@ -135,6 +135,24 @@ class ModelFactory:
         if not isinstance(self.reference, str) or ":" not in self.reference:
             return {}
         return own_sources(own_path(self.reference, self.base))
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """The generators that constructors draw from without being given one."""
+    import numpy as np
+    import torch
+
+    numpys, pythons = np.random.get_state(), random.getstate()  # noqa: NPY002
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    random.seed(seed)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        np.random.set_state(numpys)  # noqa: NPY002
+        random.setstate(pythons)
 
 
 def with_module_kwargs(factory: ModelFactory, kwargs: Mapping[str, Any]) -> ModelFactory:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tenfold.errors import RequestError
 from tenfold.seeds import uniform
 
 __all__ = ["Dropout"]
@@ -38,6 +39,11 @@ class Dropout(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         if not self.training:
             return inputs
+        if torch._C._current_graph_task_id() != -1:  # within a backward pass, where another mask would be drawn
+            raise RequestError(
+                "torch.utils.checkpoint around a dropout layer would draw another mask when it computes the pass "
+                "again; leave the dropout layer outside of what is checkpointed"
+            )
         shape = inputs.shape
         if self.channel_axes:
             # As in torch.nn: (channels, length) and (channels, depth, height, width) are single examples, but

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.utils import parametrize
+from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.utils import _pytree as pytree
 
 from tenfold.errors import RequestError, ShapeError, TenfoldError, TrainingError
+from tenfold.stack._attributes import DROPOUT, attributes, class_name, expect_registered
 from tenfold.stack._dropout import Dropout
 from tenfold.stack._layout import channels_last_hooks
 from tenfold.stack._replay import Recordings, why_not_recorded
-from tenfold.stack._swap import DROPOUT, replayable, stackable
+from tenfold.stack._swap import replayable, stackable
+from tenfold.stack._try_forward import try_forward
 
-__all__ = ["How", "Stack", "signature", "stack_trees"]
+__all__ = ["How", "Stack", "expect_alike", "signature", "stack_trees"]
 
 How = Literal["vmap", "loop"]
 
@@ -28,6 +30,10 @@ _RANDOM_INSIDE = (
     "draws random numbers inside forward, which a stack cannot reproduce for each run. Use the modules nn.Dropout or "
     "nn.Dropout1d/2d/3d instead of functional dropout, and draw other random numbers outside the module."
 )
+
+_ALONE = "train it with placement 'loop' or 'processes'; in your own training loop, use Stack(..., how='loop')."
+
+_CHECKPOINT = "torch.utils.checkpoint does not work in a stack, whose runs are computed together"
 
 _MISSING = "missing"
 
@@ -37,6 +43,7 @@ _FRESH: dict[str, Callable[[], Any]] = {
     "_flat": lambda: None,
     "_compiled": dict,
     "_recordings": Recordings,
+    "_tried": set,
 }
 
 
@@ -67,7 +74,8 @@ class Stack(nn.Module):
         recorded: whether operations are recorded.
         not_recorded: why operations are not recorded, in a few words; "" where they are.
     Raises:
-        RequestError: if there is no module, or the modules are of different classes.
+        RequestError: if there is no module, the modules are of different classes or differ in anything but parameters,
+            buffers and dropout rates, or one cannot be copied.
         ShapeError: if the modules differ in names or shapes of parameters or buffers.
     Example:
         >>> stack = Stack([nn.Linear(3, 2) for _ in range(10)])
@@ -92,7 +100,7 @@ class Stack(nn.Module):
     ) -> None:
         super().__init__()
         modules = list(modules)
-        _check_alike(modules)
+        expect_alike(modules)
         if keys is None:
             keys = torch.randint(2**62, (len(modules),)).tolist()
         elif len(keys) != len(modules):
@@ -100,9 +108,11 @@ class Stack(nn.Module):
         self.n_runs = len(modules)
         self.how: How = how
         self.compiled = compiled
-        self._compiled: dict[tuple[Callable, bool], Callable] = {}
+        self._compiled: dict[tuple, Callable] = {}
         self.not_recorded = _why_not(modules[0], how=how, compiled=compiled, recorded=recorded)
         self._recordings = Recordings()
+        if how == "vmap":
+            _expect_vmappable(modules[0])
         prepare = stackable if how == "vmap" else replayable
         singles = [prepare(module, key=key) for module, key in zip(modules, keys, strict=True)]
         _remove_idle_dropout(singles)
@@ -115,6 +125,9 @@ class Stack(nn.Module):
         ]
         self._views: list[nn.Module] = []
         self._flat: Tensor | None = None
+        # A pass may do anything, where there is Python of the user's: tried once in training and once in evaluation.
+        self._has_own_code = bool(why_not_recorded(modules[0]))
+        self._tried: set[bool] = set()
         self.runs = copy.deepcopy(singles[0])
         self.training = self.runs.training
         _put_stacked(self.runs, singles)
@@ -186,21 +199,31 @@ class Stack(nn.Module):
 
     # -- computing ----------------------------------------------------------------------------------------------------
 
-    def forward(self, *inputs: Tensor, shared: bool = False) -> Any:
+    def forward(self, *inputs: Any, shared: bool = False, **named: Any) -> Any:
         """Outputs of all runs, runs first: whatever one module returns, with an axis of length R before each tensor.
 
         Args:
             inputs: shape (runs, batch, ...), or (batch, ...) with ``shared``; they may be nested, see ``map``.
             shared: give the same inputs to every run.
+            named: keyword arguments of the module: tensors as ``inputs``; anything else is the same for every run.
         Raises:
             ShapeError: if the first axis of an input is not the number of runs.
-            RequestError: if the module draws random numbers itself.
+            RequestError: if the module draws random numbers itself, or does what a stack would get wrong.
         """
-        return self.map(_identity, inputs, (), shared=shared)
+        return self.map(_identity, inputs, (), shared=shared, named=named)
 
     # Not "apply": nn.Module.apply(fn) calls fn on every submodule.
-    def map(self, fn: Callable, inputs: Sequence[Any], extras: Sequence[Any], *, shared: bool = False) -> Any:
-        """``fn(module(*inputs), *extras)`` of every run. ``fn`` is written for one run; its results are stacked.
+    def map(
+        self,
+        fn: Callable,
+        inputs: Sequence[Any],
+        extras: Sequence[Any],
+        *,
+        shared: bool = False,
+        named: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """``fn(module(*inputs, **named), *extras)`` of every run. ``fn`` is written for one run; its results are
+        stacked.
 
         Inputs, extras and results may be nested in tuples, lists, dicts and named tuples, whose types are kept; None is
         passed on unchanged.
@@ -210,29 +233,39 @@ class Stack(nn.Module):
             inputs: of the module: tensors (runs, batch, ...), or (batch, ...) with ``shared``.
             extras: further arguments of ``fn``: tensors (runs, ...).
             shared: give the same inputs to every run.
+            named: keyword arguments of the module: tensors as ``inputs``; numbers, texts and truth values are the same
+                for every run.
         Returns:
             What ``fn`` returns, each tensor with an axis of length R before it.
         Raises:
             ShapeError: if the first axis of a tensor is not the number of runs.
-            RequestError: if the module draws random numbers itself, or a leaf is neither a tensor nor None.
+            RequestError: if the module draws random numbers itself, does what a stack would get wrong, or a leaf is
+                neither a tensor nor None.
         """
+        constants = {name: value for name, value in (named or {}).items() if _is_constant(value)}
+        varying = {name: value for name, value in (named or {}).items() if name not in constants}
         if not shared:
-            self._check_runs_first("input", inputs, "; pass shared=True to give one batch to every run")
-        self._check_runs_first("extra", extras)
+            advice = "; pass shared=True to give one batch to every run"
+            self._check_runs_first("input", dict(enumerate(inputs)) | varying, advice)
+        self._check_runs_first("extra", dict(enumerate(extras)))
+        given = (tuple(inputs), varying)
+        self._try(given, constants, shared=shared)
         if self.how == "loop":
-            inputs_of_runs = [inputs] * self.n_runs if shared else _per_run(inputs, self.n_runs)
+            inputs_of_runs = [given] * self.n_runs if shared else _per_run(given, self.n_runs)
             extras_of_runs = _per_run(extras, self.n_runs)
-            return stack_trees(
-                [
-                    fn(view(*own_inputs), *own_extras)
-                    for view, own_inputs, own_extras in zip(self.views(), inputs_of_runs, extras_of_runs, strict=True)
-                ]
-            )
+            self.keep_buffers()  # of a backward pass that computes a part of the forward pass again
+            outputs = [
+                fn(view(*own, **own_named, **constants), *own_extras)
+                for view, (own, own_named), own_extras in zip(self.views(), inputs_of_runs, extras_of_runs, strict=True)
+            ]
+            self.keep_buffers()
+            return stack_trees(outputs)
 
         def every(*arguments: Any) -> Any:  # built only if no recording is replayed: it walks through all submodules
-            return self._all_runs(fn, shared)(*arguments)
+            return self._all_runs(fn, shared, constants)(*arguments)
 
-        return self._explained(every, ("map", fn, shared), inputs, extras)
+        key = ("map", fn, shared, tuple(sorted(constants.items())))
+        return self._explained(every, key, given, extras)
 
     def gradients(
         self, fn: Callable, inputs: Sequence[Any], extras: Sequence[Any]
@@ -251,25 +284,27 @@ class Stack(nn.Module):
         Raises:
             As ``map``.
         """
-        self._check_runs_first("input", inputs)
-        self._check_runs_first("extra", extras)
+        self._check_runs_first("input", dict(enumerate(inputs)))
+        self._check_runs_first("extra", dict(enumerate(extras)))
+        given = (tuple(inputs), {})
+        self._try(given, {}, shared=False)
         trainable = [name for name, parameter in self.runs.named_parameters() if parameter.requires_grad]
 
         def losses_and_gradients(tensors: dict[str, Tensor], inputs: Any, extras: Any) -> Any:
             leaves = {name: tensors[name].detach().requires_grad_() for name in trainable}
             with torch.enable_grad():
-                losses, rest = self._all_runs(fn, shared=False)(tensors | leaves, inputs, extras)
+                (losses, rest), changed = self._all_runs(fn, False, {})(tensors | leaves, inputs, extras)
                 if not leaves:
-                    return losses.detach(), pytree.tree_map(Tensor.detach, rest), ()
+                    return (losses.detach(), pytree.tree_map(Tensor.detach, rest), ()), changed
                 grads = torch.autograd.grad(
                     losses.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True
                 )
-            return losses.detach(), pytree.tree_map(Tensor.detach, rest), grads
+            return (losses.detach(), pytree.tree_map(Tensor.detach, rest), grads), changed
 
-        return self._explained(losses_and_gradients, ("gradients", fn, tuple(trainable)), inputs, extras)
+        return self._explained(losses_and_gradients, ("gradients", fn, tuple(trainable)), given, extras)
 
-    def _check_runs_first(self, word: str, values: Sequence[Any], advice: str = "") -> None:
-        for position, value in enumerate(values):
+    def _check_runs_first(self, word: str, values: Mapping[Any, Any], advice: str = "") -> None:
+        for position, value in values.items():
             for leaf in pytree.tree_leaves(value):
                 if leaf is None:
                     continue
@@ -282,37 +317,91 @@ class Stack(nn.Module):
                         + advice
                     )
 
-    def _explained(self, function: Callable, key: tuple, inputs: Sequence[Any], extras: Sequence[Any]) -> Any:
-        """``function(tensors, inputs, extras)``, recorded if wanted; errors of vmap are translated for the user."""
+    def _try(self, given: tuple[tuple, dict[str, Any]], constants: Mapping[str, Any], *, shared: bool) -> None:
+        """Before the first pass in training and the first in evaluation: refuse what a stack would get wrong."""
+        if self.training in self._tried or not self._has_own_code:
+            return
+        self._tried.add(self.training)
+        inputs, named = given if shared else _per_run(given, self.n_runs)[0]
+        prepare = stackable if self.how == "vmap" else replayable
+        single = prepare(self.module(0), key=0)
+        try_forward(single, inputs, {**named, **constants}, vmapped=self.how == "vmap")
+
+    def _explained(self, function: Callable, key: tuple, inputs: tuple, extras: Sequence[Any]) -> Any:
+        """Result of ``function(tensors, inputs, extras)``, recorded if wanted; errors of vmap are translated for the
+        user. Buffers that the modules have assigned anew, which it gives beside its result, are kept.
+        """
         tensors = dict(self.runs.named_parameters()) | dict(self.runs.named_buffers())
-        arguments = (tensors, _without_none(tuple(inputs)), _without_none(tuple(extras)))
+        arguments = (tensors, _without_none(inputs), _without_none(tuple(extras)))
+        before = [(layer, vars(layer).copy()) for layer in self.runs.modules()] if self._has_own_code else []
         try:
             if self.recorded and (key[0] == "gradients" or not torch.is_grad_enabled()):
                 modes = tuple(layer.training for layer in self.runs.modules())
-                return _with_none(self._recordings((*key, modes), function, arguments))
-            return _with_none(function(*arguments))
+                result, changed = self._recordings((*key, modes, _autocast()), function, arguments)
+            else:
+                result, changed = function(*arguments)
         except TenfoldError:
             raise
-        except (RuntimeError, ValueError) as error:
-            raise _explain(error, _class(self._plain[0])) from error
+        except (RuntimeError, ValueError, NotImplementedError) as error:
+            raise _explain(error, class_name(self._plain[0])) from error
+        finally:
+            # What a pass has left in attributes are tensors of vmap, which nobody can use after it.
+            for layer, own in before:
+                layer.__dict__.clear()
+                layer.__dict__.update(own)
+        for name, tensor in changed.items():
+            self._replace_buffer(name, tensor)
+        return _with_none(result)
 
-    def _all_runs(self, fn: Callable, shared: bool) -> Callable:
-        """The function of all runs, by vmap; in training compiled if wanted, and then kept for the next call."""
+    def _replace_buffer(self, name: str, stacked: Tensor) -> None:
+        """Keep a buffer that a pass has assigned anew. Not written into the old one, which autograd may have saved."""
+        path, _, last = name.rpartition(".")
+        stacked = stacked.detach().contiguous()
+        self.runs.get_submodule(path)._buffers[last] = stacked
+        for run, view in enumerate(self._views):
+            view.get_submodule(path)._buffers[last] = stacked.data[run].data
+
+    def keep_buffers(self) -> None:
+        """Take over buffers that the modules of ``views`` have assigned anew, which are no views of the stack's then.
+
+        Raises:
+            RequestError: if one has another shape or type than before.
+        """
+        for name, stacked in [*self.runs.named_buffers()] if self._views else []:
+            own = [view.get_buffer(name) for view in self._views]
+            if all(_is_row(tensor, stacked, run) for run, tensor in enumerate(own)):
+                continue
+            for tensor in own:
+                _expect_same_kind(name, tensor, stacked[0])
+            self._replace_buffer(name, torch.stack([tensor.detach() for tensor in own]))
+
+    def _all_runs(self, fn: Callable, shared: bool, constants: Mapping[str, Any]) -> Callable:
+        """The function of all runs, by vmap: its result and the buffers assigned anew. In training compiled if wanted,
+        and then kept for the next call.
+        """
 
         # Not functional_call's own handling of tied tensors: it does not restore a module that is used in two places.
         first_name = {id(tensor): name for name, tensor in reversed(_tensors(self.runs))}
         names = {name: first_name[id(tensor)] for name, tensor in _tensors(self.runs)}
 
-        def one(tensors: dict[str, Tensor], inputs: Sequence[Tensor], extras: Sequence[Any]) -> Any:
+        def one(tensors: dict[str, Tensor], inputs: tuple, extras: Sequence[Any]) -> Any:
             own = {name: tensors[first] for name, first in names.items()}
-            output = functional_call(self.runs, own, _with_none(tuple(inputs)), tie_weights=False)
+            given = dict(own)
+            positional, named = _with_none(inputs)
+            # It leaves in ``own`` what the module has assigned.
+            output = functional_call(self.runs, own, positional, named | dict(constants), tie_weights=False)
+            changed = {name: own[name] for name in names if own[name] is not given[name]}
+            for name, tensor in changed.items():
+                _expect_same_kind(name, tensor, given[name])
             result = fn(output, *_with_none(tuple(extras)))
-            return None if result is None else _without_none(result)  # vmap refuses a None that is the whole result
+            if result is None:
+                raise _no_tensors("NoneType")
+            return _without_none(result), changed
 
         every = torch.func.vmap(one, in_dims=(0, None if shared else 0, 0), randomness="error")
         if not (self.compiled and self.training):
-            return every
-        key = (fn, shared)
+            return _without_saved_hooks(every)
+        key = (fn, shared, tuple(sorted(constants.items())))
         if key not in self._compiled:
             self._compiled[key] = torch.compile(every)
         return self._compiled[key]
@@ -343,6 +432,7 @@ class Stack(nn.Module):
         """
         if not -self.n_runs <= run < self.n_runs:
             raise RequestError(f"run {run}: expected 0 to {self.n_runs - 1}")
+        self.keep_buffers()
         module = copy.deepcopy(self._plain[0])
         own = dict(module.named_parameters()) | dict(module.named_buffers())
         tensors = dict(self.runs.named_parameters()) | dict(self.runs.named_buffers())
@@ -378,10 +468,6 @@ def _identity(output: Any) -> Any:
     return output
 
 
-def _class(module: nn.Module) -> str:
-    return parametrize.type_before_parametrizations(module).__name__  # weight_norm makes a new class for each module
-
-
 def _why_not(module: nn.Module, *, how: How, compiled: bool, recorded: bool) -> str:
     """Why the operations of a stack are not recorded; "" if they are."""
     if not recorded:
@@ -394,29 +480,28 @@ def _why_not(module: nn.Module, *, how: How, compiled: bool, recorded: bool) -> 
 def signature(module: nn.Module) -> dict[str, Any]:
     """What the runs of one stack have in common: shape and dtype of every tensor, class and settings of every layer.
 
-    Settings are attributes that are plain values, such as the slope of a LeakyReLU: a stack computes all runs with the
-    settings of the first module. Dropout rates are not among them; they may differ between runs.
+    Settings are attributes that are neither parameters nor buffers, such as the slope of a LeakyReLU, and hooks: a
+    stack computes all runs with those of the first module. Dropout rates are not among them; they may differ.
+
+    Raises:
+        RequestError: if the module holds layers or parameters where PyTorch does not see them, see ``attributes``.
     """
+    expect_registered(module)
     common: dict[str, Any] = {
         name: (tuple(tensor.shape), tensor.dtype)
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]
     }
     for path, layer in module.named_modules():
-        common[f"class of {path or 'the module'}"] = _class(layer)
-        rate = "p" if isinstance(layer, DROPOUT) else "dropout" if isinstance(layer, nn.RNNBase) else ""
-        for name, value in vars(layer).items():
-            if not name.startswith("_") and name not in ("training", rate) and _is_setting(value):
-                common[f"{path}.{name}" if path else name] = value
-    return common
+        common[f"class of {path or 'the module'}"] = class_name(layer)
+    return common | attributes(module)
 
 
-def _is_setting(value: Any) -> bool:
-    if isinstance(value, tuple):
-        return all(_is_setting(part) for part in value)
-    return value is None or isinstance(value, bool | int | float | str)
+def expect_alike(modules: Sequence[nn.Module]) -> None:
+    """Refuse modules that cannot be runs of one stack.
 
-
-def _check_alike(modules: Sequence[nn.Module]) -> None:
+    Raises:
+        RequestError, ShapeError: see ``Stack``.
+    """
     if not modules:
         raise RequestError("a stack needs at least one module, got none")
     for position, module in enumerate(modules):
@@ -424,10 +509,10 @@ def _check_alike(modules: Sequence[nn.Module]) -> None:
             raise RequestError(f"module {position}: expected an nn.Module, got {type(module).__name__}")
     expected = signature(modules[0])
     for position, module in enumerate(modules[1:], start=1):
-        if _class(module) != _class(modules[0]):
+        if class_name(module) != class_name(modules[0]):
             raise RequestError(
-                f"all modules of a stack must be of one class: module 0 is {_class(modules[0])}, "
-                f"module {position} is {_class(module)}"
+                f"all modules of a stack must be of one class: module 0 is {class_name(modules[0])}, "
+                f"module {position} is {class_name(module)}"
             )
         got = signature(module)
         if got == expected:
@@ -441,8 +526,25 @@ def _check_alike(modules: Sequence[nn.Module]) -> None:
             )
         raise RequestError(
             f"module {position}: '{name}' is {here}, in module 0 it is {first}; the runs of a stack may differ only in "
-            "the values of parameters and buffers and in dropout rates"
+            "the values of parameters and buffers and in dropout rates. What is drawn for each run is a buffer: "
+            f"self.register_buffer('{name.rpartition('.')[2]}', torch.tensor(...)) in the constructor"
         )
+
+
+def _expect_vmappable(module: nn.Module) -> None:
+    """Refuse layers that vmap fails on, or gets wrong, without saying why."""
+    for path, layer in module.named_modules():
+        name = path or class_name(layer)
+        if isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.sparse:
+            raise RequestError(
+                f"'{name}' has sparse=True; the gradients of a stack are dense. Use sparse=False, which gives the same "
+                f"gradients; or {_ALONE}"
+            )
+        if any(isinstance(hook, SpectralNorm) for hook in layer._forward_pre_hooks.values()):
+            raise RequestError(
+                f"'{name}' has torch.nn.utils.spectral_norm, whose steps in place do not work in a stack; use "
+                f"torch.nn.utils.parametrizations.spectral_norm, or {_ALONE}"
+            )
 
 
 def _remove_idle_dropout(singles: Sequence[nn.Module]) -> None:
@@ -476,10 +578,10 @@ def _view(runs: nn.Module, run: int) -> nn.Module:
     """A module with the structure of ``runs`` whose tensors are views of run ``run``."""
     memo: dict[int, Any] = {}
     for tensor in [*runs.parameters(), *runs.buffers()]:
-        view = tensor.detach()[run]
         if isinstance(tensor, nn.Parameter):
-            view = nn.Parameter(view, requires_grad=tensor.requires_grad)
-        memo[id(tensor)] = view
+            memo[id(tensor)] = nn.Parameter(tensor.detach()[run], requires_grad=tensor.requires_grad)
+        else:  # .data: autograd counts what is written into a buffer for each run by itself
+            memo[id(tensor)] = tensor.data[run].data
     copied = copy.deepcopy(runs, memo)
     view_parameters = dict(copied.named_parameters())
     for name, stacked in runs.named_parameters():
@@ -502,6 +604,42 @@ def _pass_on_gradient(stacked: Tensor, run: int, parameter: Tensor) -> None:
 
 def _shares(parameter: Tensor, flat: Tensor) -> bool:
     return parameter.untyped_storage().data_ptr() == flat.untyped_storage().data_ptr() and parameter.dtype == flat.dtype
+
+
+def _is_row(tensor: Tensor, stacked: Tensor, run: int) -> bool:
+    same = tensor.untyped_storage().data_ptr() == stacked.untyped_storage().data_ptr()
+    return same and tensor.data_ptr() == stacked[run].data_ptr() and tensor.dtype == stacked.dtype
+
+
+def _expect_same_kind(name: str, new: Tensor, old: Tensor) -> None:
+    if isinstance(old, nn.Parameter):
+        raise RequestError(f"forward assigns the parameter '{name}' anew, which its optimiser would not know")
+    if (new.shape, new.dtype) != (old.shape, old.dtype):
+        raise RequestError(
+            f"forward gives the buffer '{name}' another shape or type: {tuple(new.shape)}, {new.dtype} in place of "
+            f"{tuple(old.shape)}, {old.dtype}; give it its final shape and type in the constructor"
+        )
+
+
+def _is_constant(value: Any) -> bool:
+    return isinstance(value, bool | int | float | str | torch.dtype | torch.device)
+
+
+def _autocast() -> Any:
+    on = torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
+    return on, torch.get_autocast_dtype("cpu"), torch.get_autocast_dtype("cuda")
+
+
+def _without_saved_hooks(function: Callable) -> Callable:
+    """Refuse, within ``function``, to compute a part of the pass again in the backward pass: it would run without the
+    runs axis.
+    """
+
+    def call(*arguments: Any) -> Any:
+        with torch.autograd.graph.disable_saved_tensors_hooks(_CHECKPOINT):
+            return function(*arguments)
+
+    return call
 
 
 def _without_none(tree: Any) -> Any:
@@ -547,7 +685,7 @@ def stack_trees(results: list[Any]) -> Any:
     return pytree.tree_unflatten(stacked, specs[0])
 
 
-def _explain(error: RuntimeError | ValueError, module: str) -> Exception:
+def _explain(error: Exception, module: str) -> Exception:
     """A failure of vmap, explained to the person who wrote the module."""
     text = str(error)
     if isinstance(error, ValueError):
@@ -555,10 +693,17 @@ def _explain(error: RuntimeError | ValueError, module: str) -> Exception:
         return _no_tensors(returned.group(1)) if returned else error
     if "randomness" in text:
         return RequestError(f"{module} {_RANDOM_INSIDE}")
-    return TrainingError(
-        f"{module} failed in a stack: {(text.splitlines() or [''])[0]} If it works alone, train it with placement "
-        "'loop' or 'processes'; in your own training loop, use Stack(..., how='loop')."
-    )
+    if _CHECKPOINT in text:
+        return TrainingError(
+            f"{module}: {_CHECKPOINT}. Leave it out (fewer runs in a stack need less memory as well), or {_ALONE}"
+        )
+    if "autograd.Function" in text:
+        return TrainingError(
+            f"{module} uses a torch.autograd.Function (of its own, or torch.utils.checkpoint with use_reentrant=True) "
+            "that a stack cannot compute for all runs at once; give it setup_context(ctx, inputs, output) and "
+            f"generate_vmap_rule = True, or {_ALONE}"
+        )
+    return TrainingError(f"{module} failed in a stack: {(text.splitlines() or [''])[0]} If it works alone, {_ALONE}")
 
 
 def _no_tensors(got: str) -> RequestError:

@@ -125,13 +125,23 @@ def _outputs(
 
 @contextlib.contextmanager
 def evaluating(state: State) -> Iterator[Callable[[int], Inputs]]:
-    """The stack in evaluation mode; gives the carried state at the beginning."""
+    """The stack in evaluation mode; gives the carried state at the beginning. It leaves the runs as they are: a module
+    that writes into its buffers in evaluation too, or an embedding with max_norm, must not learn from test data.
+    """
     was_training = state.stack.training
     state.stack.eval()
+    before = {name: tensor.detach().clone() for name, tensor in _tensors(state)}
     try:
         yield lambda batch_size: initial_carry(state, batch_size)
     finally:
+        with torch.no_grad():
+            for name, tensor in _tensors(state):
+                tensor.copy_(before[name])
         state.stack.train(was_training)
+
+
+def _tensors(state: State) -> list[tuple[str, Tensor]]:
+    return [*state.stack.runs.named_parameters(), *state.stack.runs.named_buffers()]
 
 
 def metrics_of(task: Task, sums: Mapping[str, Tensor]) -> dict[str, np.ndarray]:

@@ -51,27 +51,32 @@ def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = N
         for rows in batches:
             batch = augmented(train.batch(rows.to(device)[None]), recipe, augment_keys, done, train)
             batch = of_run(batch, 0)
-            for group in optimiser.param_groups:
-                group["lr"] = recipe.lr * factor(done, n_steps, len(batches), recipe)
-            optimiser.zero_grad()
+            if optimiser is not None:
+                for group in optimiser.param_groups:
+                    group["lr"] = recipe.lr * factor(done, n_steps, len(batches), recipe)
+                optimiser.zero_grad()
             with seeded_forward(job.seed, job.model, repeat, done):
                 output = module(*batch.inputs, *carry)
             if carries(task):
                 output, carry = output
                 carry = tree_map(torch.Tensor.detach, tuple(carry))
             loss = task.loss(output, batch, Hyper(recipe, values, key, torch.tensor(done, device=device)))
-            loss.backward()
-            if recipe.clip is not None:
-                nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
-            optimiser.step()
+            if optimiser is not None:
+                loss.backward()
+                if recipe.clip is not None:
+                    nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
+                optimiser.step()
             done += 1
             if done == max_steps:
                 return module
     return module
 
 
-def _torch_optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def _torch_optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer | None:
+    """None where nothing is trained."""
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if not parameters:
+        return None
     common: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=recipe.nesterov, **common)

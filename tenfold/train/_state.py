@@ -288,6 +288,7 @@ def gradients(state: State, batch: Batch) -> tuple[Tensor, tuple[Any, Inputs]]:
             _lay_side_by_side(grads, state.gradient[run])
         losses.append(loss.detach())
         rests.append(tree_map(lambda value: None if value is None else value.detach(), (output, tuple(carry))))
+    state.stack.keep_buffers()
     return torch.stack(losses), stack_trees(rests)
 
 
@@ -300,7 +301,8 @@ def _lay_side_by_side(tensors: Sequence[Tensor], rows: Tensor) -> None:
     for tensor in tensors:
         shape = tensor.shape[rows.dim() - 1 :]
         size = shape.numel()
-        rows[..., start : start + size].view(tensor.shape).copy_(tensor)
+        dense = tensor.to_dense() if tensor.layout != torch.strided else tensor  # of nn.Embedding(sparse=True)
+        rows[..., start : start + size].view(tensor.shape).copy_(dense)
         start += size
 
 
