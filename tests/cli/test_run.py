@@ -102,10 +102,9 @@ class First(nn.Module):
         return self.layer(pairs.flatten(1))
 
 class Second(First):
-    trials = 0
     def forward(self, pairs):
-        Second.trials += self.training  # the first two are before anything trains: the loss is computed again
-        if Second.trials > 2 and not Path(__file__).with_name("sound").exists():
+        here = Path(__file__).parent  # the record is begun when the modules have been tried
+        if self.training and (here / "records").exists() and not (here / "sound").exists():
             raise RuntimeError("stopped in the middle")
         return super().forward(pairs)
 """

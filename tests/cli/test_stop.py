@@ -111,15 +111,16 @@ SWALLOWS = """
 import os, signal
 from torch import nn
 
+calls = []
+
 class Swallows(nn.Module):
-    calls = 0
     def __init__(self):
         super().__init__()
         self.layer = nn.Linear(128, 2)
     def forward(self, pairs):
-        Swallows.calls += 1
+        calls.append(1)
         try:
-            if Swallows.calls == 8:
+            if len(calls) == 8:
                 os.kill(os.getpid(), signal.SIGINT)
         except BaseException:
             pass

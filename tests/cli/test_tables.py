@@ -48,7 +48,7 @@ def test_results_fit_the_terminal(first: tuple[Path, Result], width: int) -> Non
     text = f"{results_table(results, width)}\n{verdict_text(results, width)}"
     assert max(map(len, text.splitlines())) <= width
     assert "Published" in text
-    assert ("Digit accuracy %" in text) == (width == 160)
+    assert ("Class accuracy %" in text) == (width == 160)
 
 
 def test_single_published_figures_are_placed_and_not_tested(first: tuple[Path, Result]) -> None:
