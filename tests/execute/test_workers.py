@@ -27,19 +27,20 @@ MODULES = """
 import torch
 from torch import nn
 
+calls = []  # of this process; an attribute that changes in forward is refused
+
 class Plain(nn.Module):
     def __init__(self, size=8, trouble=""):
         super().__init__()
         self.layers = nn.Sequential(nn.Flatten(), nn.Linear(2 * size * size, 2))
         self.trouble = trouble
-        self.calls = 0
 
     def forward(self, pairs):
         logits = self.layers(pairs)
-        self.calls += 1
+        calls.append(self.training)
         if self.trouble == "branch" and float(logits.detach().sum()) > 1e9:
             return -logits
-        if self.trouble == "late" and self.training and self.calls > 4:
+        if self.trouble == "late" and self.training and len(calls) > 4:
             raise ZeroDivisionError("in the fifth call")
         return logits
 """
