@@ -1,14 +1,15 @@
-"""Lists of classes whose files are imported when they are asked for: reading a study needs their names only."""
+"""Names whose files are imported when they are asked for: reading a study needs few of them, and no torch."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-__all__ = ["OnDemand"]
+__all__ = ["OnDemand", "names_of"]
 
 Kind = TypeVar("Kind")
 
@@ -47,3 +48,19 @@ class OnDemand(Mapping[str, Kind]):
         assert spec is not None
         assert spec.origin is not None
         return Path(spec.origin), kind
+
+
+def names_of(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """``__getattr__`` and ``__dir__`` of a package whose public names are imported at first use (PEP 562).
+
+    Args:
+        package: its ``__name__``.
+        homes: public name -> module that has it.
+    """
+
+    def get(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module '{package}' has no attribute '{name}'")
+        return getattr(importlib.import_module(homes[name]), name)
+
+    return get, lambda: sorted(sys.modules[package].__all__)

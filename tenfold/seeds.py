@@ -11,13 +11,17 @@ Two kinds of numbers:
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import operator
+import random
+from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["derive", "generator", "hash_bits", "key_words", "uniform"]
+__all__ = ["SharedGenerators", "derive", "generator", "hash_bits", "key_words", "seeded", "shared_kept", "uniform"]
 
 
 def derive(seed: int, *address: str | int) -> int:
@@ -102,3 +106,51 @@ def uniform(key: Tensor, calls: Tensor, count: int) -> Tensor:
     """
     bits = hash_bits(*key_words(key, calls), count)
     return ((bits >> 8) & 0xFFFFFF).to(torch.float32) * 2.0**-24
+
+
+# -- generators that are not ours -------------------------------------------------------------------------------------
+
+
+class SharedGenerators:
+    """The states of the generators that all code in a process shares: those of Python, NumPy and PyTorch."""
+
+    def __init__(self) -> None:
+        self.python, self.numpy = random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002
+        self.torch = torch.get_rng_state()
+        self.cuda = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
+
+    def rewind(self) -> None:
+        """Bring the generators back to these states."""
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)  # noqa: NPY002
+        torch.set_rng_state(self.torch)
+        if self.cuda is not None:
+            torch.cuda.set_rng_state(self.cuda)
+
+
+@contextlib.contextmanager
+def shared_kept() -> Iterator[SharedGenerators]:
+    """The shared generators are in the end as they were in the beginning."""
+    before = SharedGenerators()
+    try:
+        yield before
+    finally:
+        before.rewind()
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """The shared generators seeded, for code that draws from them without being given one; then as they were.
+
+    Example:
+        >>> with seeded(1):
+        ...     first = torch.rand(()), np.random.rand(), random.random()
+        >>> with seeded(1):
+        ...     (torch.rand(()), np.random.rand(), random.random()) == first
+        True
+    """
+    with shared_kept():
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        random.seed(seed)
+        torch.manual_seed(seed)
+        yield

@@ -37,20 +37,20 @@ def read_arguments(path: Path, name: str) -> Arguments | None:
     That is so where the name is bound otherwise, or more than once, is decorated, or a constructor is inherited from
     another file.
     """
-    tree = _tree(path, _changed_ns(path))
+    tree = _tree(path)
     return None if tree is None else _arguments(tree, name, ())
 
 
 def definitions(path: Path) -> set[str]:
     """The classes and functions that a file defines, outside others."""
-    tree = _tree(path, _changed_ns(path))
+    tree = _tree(path)
     nodes = () if tree is None else tree.body
     return {node.name for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef)}
 
 
 def may_have(path: Path, name: str) -> bool:
     """Whether a file may have a name, once it has run; False only where no text in it could make it."""
-    tree = _tree(path, _changed_ns(path))
+    tree = _tree(path)
     if tree is None:
         return True
     found: set[str] = set()
@@ -68,19 +68,19 @@ def may_have(path: Path, name: str) -> bool:
 
 def first_line(path: Path, name: str) -> str:
     """The first line of the docstring of a class in a file."""
-    tree = _tree(path, _changed_ns(path))
+    tree = _tree(path)
     (node,) = _bindings(tree, name) if tree is not None else [None]
     text = ast.get_docstring(node) if isinstance(node, ast.ClassDef) else None
     return (text or "").partition("\n")[0]
 
 
-def _changed_ns(path: Path) -> int:
-    return path.stat().st_mtime_ns
+def _tree(path: Path) -> ast.Module | None:
+    """A file's syntax tree, read again where it has changed; None where it is no Python."""
+    return _tree_as_of(path, path.stat().st_mtime_ns)
 
 
 @cache
-def _tree(path: Path, changed_ns: int) -> ast.Module | None:
-    """A file's syntax tree, read again where it has changed; None where it is no Python."""
+def _tree_as_of(path: Path, changed_ns: int) -> ast.Module | None:
     try:
         return ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):

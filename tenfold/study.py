@@ -130,8 +130,7 @@ def data_notes(study: Study, task: Task) -> list[str]:
     """
     notes = list(task.info.warnings)
     if isinstance(task, RemarksOnData):
-        configs = [config for model in study.models for config in model.configs()]
-        notes += task.remarks(configs, repeats=study.repeats, seed=study.seed)
+        notes += task.remarks(study.configs, repeats=study.repeats, seed=study.seed)
     return notes
 
 
@@ -302,9 +301,9 @@ def _finish(record: Record, study: Study, task: Task, jobs: Mapping[str, Job], d
     """What is about all models: examples to show, where and how they were trained, results.csv."""
     if isinstance(task, HasGallery):
         predicted = [
-            Predicted(name, config, record.read_predictions(name, variant=index))
+            Predicted(name, config, record.read_predictions(name, variant=config.index))
             for name, job in jobs.items()
-            for index, config in enumerate(job.configs)
+            for config in job.configs
         ]
         record.save_gallery(task.gallery(predicted, seed=study.seed))
     plans = {name: record.plan(name) or {} for name in jobs}

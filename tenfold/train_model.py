@@ -126,7 +126,8 @@ def _keep(
 ) -> None:
     """Predictions, weights, preprocessing and scores of all runs of a model; the scores last, as they count."""
     where = {at: (outcomes[number], row) for number, group in enumerate(plan.groups) for row, at in enumerate(group)}
-    for index in (config.index for config in job.configs):
+    for config in job.configs:
+        index = config.index
         runs = [where[at] for at, run in enumerate(job.runs) if run.config.index == index]
         repeats = np.array([run.repeat for run in job.runs if run.config.index == index])
         record.save_predictions(job.model, _rows(runs, "predictions") | {"repeat": repeats}, variant=index)

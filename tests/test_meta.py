@@ -40,7 +40,7 @@ ARROWS = {
     "datasets": "errors seeds files",
     "metrics": "errors",
     "retrieval": "datasets errors files",
-    "models": "errors on_demand own_files source",
+    "models": "errors on_demand own_files seeds source",
     "losses": "errors seeds",
     "recipe": "wording",
     "sampling": "errors recipe seeds",
@@ -61,7 +61,7 @@ ARROWS = {
     "train_model export",
     "cli": "study events progress config report record recipe published metrics stats tasks models datasets errors "
     "execute source tenfold wording",
-    "__init__": "errors report config stack study export",
+    "__init__": "errors on_demand report config stack study export",
     "__main__": "cli",
 }
 NO_TORCH = ("errors", "files", "published", "wording", "datasets", "metrics", "stats", "record", "report", "cli")

@@ -13,7 +13,6 @@ from tenfold.wording import significant
 if TYPE_CHECKING:
     from tenfold.config import ModelSettings, Study
     from tenfold.published import Published
-    from tenfold.recipe import Config
     from tenfold.tasks import Task
 
 __all__ = ["datasets_text", "keys_of_task", "listing_text", "study_text"]
@@ -73,7 +72,7 @@ def study_text(study: Study, data_notes: Sequence[str] | None = None) -> str:
                     "task", {key: value for key, value in study.task.model_dump().items() if value not in (None, {})}
                 ),
                 *([_pairs("quick", study.quick)] if study.quick else []),
-                *([f"  repeats {task.resampling(_configs(study)).reason}"] if task is not None else []),
+                *([f"  repeats {task.resampling(study.configs).reason}"] if task is not None else []),
             ]
         ),
         "\n  ".join(["Data", *notes]) if notes else "",
@@ -150,10 +149,6 @@ def _data_notes(study: Study, task: Task | None) -> list[str]:
         return [] if task is None else data_notes(study, task)
     except TenfoldError as error:
         return [str(error)]
-
-
-def _configs(study: Study) -> list[Config]:
-    return [config for model in study.models for config in model.configs()]
 
 
 def _parameters(model: ModelSettings, task: Task) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import annotated_types
 from pydantic import BaseModel
@@ -169,30 +169,17 @@ def _inner(annotation: Any) -> list[type[Any]]:
 
 
 def _layout(kind: Any, before: str) -> list[Key]:
-    meanings = described(kind)
+    meanings, types = described(kind), get_type_hints(kind)
     return [
         Key(
             f"{before}{field.name}",
-            _layout_type(str(field.type)),
+            _type(types[field.name]),
             _default(field.default),
             "s" if field.name.endswith("_seconds") else "Hz" if field.name.endswith("_hz") else "",
             _sentence(meanings.get(field.name, "")),
         )
         for field in dataclasses.fields(kind)
     ]
-
-
-def _layout_type(text: str) -> str:
-    """The words for an annotation that is kept as text."""
-    parts = [part.strip() for part in text.split("|") if part.strip() != "None"]
-    words = {
-        "str": "text",
-        "int": "integer",
-        "float": "number",
-        "bool": "true or false",
-        "Sequence[str]": "list of texts",
-    }
-    return " or ".join(words.get(part, "table" if part.startswith(("Mapping", "dict")) else part) for part in parts)
 
 
 def _default(value: Any) -> str:
@@ -218,7 +205,7 @@ def _type(annotation: Any) -> str:
         return " or ".join(filter(None, (_type(part) for part in get_args(annotation) if part is not NoneType)))
     if get_origin(annotation) is Literal:
         return " or ".join(json.dumps(value) for value in get_args(annotation))
-    if get_origin(annotation) is list:
+    if get_origin(annotation) in (list, Sequence):
         (part,) = get_args(annotation)
         bare = get_args(part)[0] if get_origin(part) is Annotated else part
         return f"list of {_MANY.get(bare, 'values')}"

@@ -133,12 +133,10 @@ def _spec(raw: Any, base: Path, problems: list[str]) -> TaskSpec | None:
 
 def _other_tables(spec: TaskSpec | None) -> dict[str, tuple[str, ...]]:
     """Keys by table, for the hint beside a key that is in another one."""
-    if spec is None:
-        return {"the top level": _STUDY_KEYS}
-    return {
-        "[train]": tuple(spec.recipe.model_fields), "[task]": tuple(spec.settings.model_fields),
-        "the top level": _STUDY_KEYS,
-    }  # fmt: skip
+    tables: dict[str, tuple[str, ...]] = {"the top level": _STUDY_KEYS}
+    if spec is not None:
+        tables = {"[train]": tuple(spec.recipe.model_fields), "[task]": tuple(spec.settings.model_fields)} | tables
+    return tables
 
 
 def _quick(raw: Any, spec: TaskSpec | None, problems: list[str]) -> dict[str, int]:

@@ -109,6 +109,11 @@ class Study:
     base: Path = Path()
 
     @property
+    def configs(self) -> list[Config]:
+        """Those of all models."""
+        return [config for model in self.models for config in model.configs()]
+
+    @property
     def metrics(self) -> tuple[Metric, ...]:
         """The metrics of its task, of which one is primary: the one that ``[task]`` chose, or the task's own."""
         return find_spec(self.task.kind, base=self.base).metrics_with(self.task)

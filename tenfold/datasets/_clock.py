@@ -20,7 +20,7 @@ from tenfold.datasets._clock_text import (
     usual_step,
 )
 from tenfold.datasets._table import Table, Unreadable
-from tenfold.datasets._table_text import NUMBER
+from tenfold.datasets._table_text import NO_VALUE, NUMBER
 from tenfold.datasets._table_values import floats_of, is_text
 from tenfold.errors import DataError
 
@@ -28,7 +28,7 @@ __all__ = ["FORMS", "TIME_UNITS", "Clock", "unit_in"]
 
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0, "d": DAY}
 _LATEST_SECONDS = 1e11  # the year 5138
-_NO_VALUE = {"", "?", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "nat"}
+_NO_TIME = {*(value.lower() for value in NO_VALUE), "nat"}
 _WORDS = {
     "ns": "ns|nanos?|nanosec(?:ond)?s?",
     "us": "us|µs|μs|usec|micros?|microsec(?:ond)?s?",  # noqa: RUF001: both signs for micro are in use
@@ -41,7 +41,7 @@ _DAYS_FROM, _DAYS_TO, _DAYS_STEP, _SHORTEST_STEP = 20_000, 80_000, 2e-4, 2e-5
 
 
 def unit_in(text: str) -> str | None:
-    """The unit of time that a name or a row of units says.
+    """The unit of time that a name says.
 
     Example:
         >>> unit_in("time_ms"), unit_in("Timestamp [us]"), unit_in("timestamp"), unit_in("ms")
@@ -64,7 +64,7 @@ class Clock:
     Args:
         table: the file.
         name: of its column of time.
-        unit: of numbers; None for what the name or the row of units says, else seconds.
+        unit: of numbers; None for what the name says, else seconds.
         form: one of ``FORMS`` or a pattern with %; None to find it.
     Attributes:
         remarks: what was decided that a reader should know.
@@ -75,12 +75,9 @@ class Clock:
         self._by_pattern = form is not None and "%" in form
         self._given_unit, self._unit = unit, unit or "s"
         self.remarks: list[str] = []
-        if unit is None:
-            said = table.units.get(name, "")
-            found = (unit_in(said) if said else None) or unit_in(name)
-            if found not in (None, "s"):
-                self._unit = str(found)
-                self._remark(f"time '{name}' in {found}, as its {'unit' if said else 'name'} says")
+        if unit is None and (found := unit_in(name)) not in (None, "s"):
+            self._unit = str(found)
+            self._remark(f"time '{name}' in {found}, as its name says")
         self._form: Form | None = None
         self._period = self._usual = self._offset = 0.0
         self._last = np.nan
@@ -246,7 +243,7 @@ def _without_missing(column: Any) -> Any:
     """Texts without blanks around them; None where missing."""
     texts = [None if value is None or value != value else str(value).strip() for value in column.tolist()]  # noqa: PLR0124: NaN
     return column.__class__(
-        [None if text is None or text.lower() in _NO_VALUE else text for text in texts], dtype=object
+        [None if text is None or text.lower() in _NO_TIME else text for text in texts], dtype=object
     )
 
 

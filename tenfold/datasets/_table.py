@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tenfold.errors import DataError
@@ -30,14 +29,12 @@ class Table(ABC):
         names: of all columns, in the order of the file; empty where a column has none.
         numeric: for each column whether it holds numbers, judged from its first values; None where those are missing.
         remarks: what was detected about the file's form that a reader should know.
-        units: what a row below the names says of the unit of a column; empty where there is no such row.
     """
 
     path: Path
     names: tuple[str, ...]
     numeric: tuple[bool | None, ...]
     remarks: tuple[str, ...] = ()
-    units: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def chunks(

@@ -17,14 +17,14 @@ from tenfold.datasets._table import Table, Unreadable, rows_at_once
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["HEAD_BYTES", "NUMBER", "TextTable"]
+__all__ = ["HEAD_BYTES", "NO_VALUE", "NUMBER", "TextTable"]
 
 HEAD_BYTES = 65536
 _HEAD_ROWS = 100
 _DELIMITERS = ("\t", ";", ",", " ")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?|nan", re.IGNORECASE)
 _COMMA_NUMBER = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
-_NO_VALUE = ["", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NAN", "-NaN", "-nan", "null", "NULL", "None", "none"]
+NO_VALUE = ["", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NAN", "-NaN", "-nan", "null", "NULL", "None", "none"]
 
 
 class TextTable(Table):
@@ -72,7 +72,7 @@ class TextTable(Table):
 
     def _are_numbers(self, fields: list[str]) -> bool | None:
         """At least half: one wrong value in a column of numbers must be reported, not make it a column of text."""
-        values = [field.strip().replace(self._decimal, ".") for field in fields if field.strip() not in _NO_VALUE]
+        values = [field.strip().replace(self._decimal, ".") for field in fields if field.strip() not in NO_VALUE]
         return 2 * sum(bool(NUMBER.fullmatch(value)) for value in values) >= len(values) if values else None
 
     def chunks(
@@ -99,7 +99,7 @@ class TextTable(Table):
                     dtype={used[name]: str for name in texts},
                     index_col=False,
                     keep_default_na=False,
-                    na_values=dict.fromkeys([*(used[name] for name in numbers), more], _NO_VALUE),
+                    na_values=dict.fromkeys([*(used[name] for name in numbers), more], NO_VALUE),
                     skipinitialspace=True,
                     low_memory=False,
                     chunksize=rows_at_once(at_once, len(self.names) + 1),

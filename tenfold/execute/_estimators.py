@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -24,7 +23,7 @@ from tenfold.errors import RequestError, ShapeError, TenfoldError, TrainingError
 from tenfold.files import atomic_write
 from tenfold.models import Estimator
 from tenfold.sampling import Inputs, Part, Split
-from tenfold.seeds import derive
+from tenfold.seeds import derive, seeded
 from tenfold.tasks import TASKS, ChecksOutput, Diagnoses, FinalMetrics, FitsEstimators, Task
 from tenfold.train import Outcome, RunId, metrics_of, of_run, peak_bytes, test
 from tenfold.train._evaluate import Tested
@@ -191,7 +190,7 @@ def _fitted(job: Job, run: RunId, inputs: Any, targets: np.ndarray) -> tuple[Est
     import sklearn.utils  # noqa: F401  # its libraries have to be there for their threads to be limited
 
     seed = derive(job.seed, job.model, run.repeat, "estimator")
-    with _seeded(seed), warnings.catch_warnings(record=True) as caught:
+    with seeded(seed), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         estimator = job.factory.build_estimator(seed, **run.config.options)
         with threadpool_limits(1):  # the same sums in the same order in any process
@@ -251,21 +250,6 @@ def _as_arrays(inputs: Inputs) -> Any:
 
 def _rows(inputs: Any, rows: np.ndarray) -> Any:
     return tuple(array[rows] for array in inputs) if isinstance(inputs, tuple) else inputs[rows]
-
-
-@contextlib.contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """The generators of PyTorch, NumPy and Python seeded, for estimators that draw from them; then as they were."""
-    numpys, pythons = np.random.get_state(), random.getstate()  # noqa: NPY002  # what others draw from
-    np.random.seed(seed % 2**32)  # noqa: NPY002
-    random.seed(seed)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        np.random.set_state(numpys)  # noqa: NPY002
-        random.setstate(pythons)
 
 
 # -- what went wrong --------------------------------------------------------------------------------------------------

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenfold.models._catalogue import ESTIMATORS as ESTIMATORS
 from tenfold.models._catalogue import MODELS as MODELS
 from tenfold.models._find import ModelFactory as ModelFactory
 from tenfold.models._find import find_module as find_module
 from tenfold.models._find import with_module_kwargs as with_module_kwargs
+from tenfold.on_demand import names_of
 
 if TYPE_CHECKING:
     from tenfold.models.convolutional import DeepSiameseCNN as DeepSiameseCNN
@@ -70,12 +70,4 @@ __all__ = [
     "with_module_kwargs",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = names_of(__name__, _HOMES)

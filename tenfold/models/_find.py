@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
-import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import NoneType, UnionType
@@ -86,8 +84,10 @@ class ModelFactory:
         return not module and any(hasattr(made, name) for name in ("fit", *_PREDICTS))
 
     def _make(self, seed: int, more: Mapping[str, Any]) -> Any:
+        from tenfold.seeds import seeded  # with torch
+
         make = find_module(self.reference, base=self.base)
-        with _seeded(seed):
+        with seeded(seed):
             return make(**dict(self.options) | dict(more))
 
     @property
@@ -135,24 +135,6 @@ class ModelFactory:
         if not isinstance(self.reference, str) or ":" not in self.reference:
             return {}
         return own_sources(own_path(self.reference, self.base))
-
-
-@contextlib.contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """The generators that constructors draw from without being given one."""
-    import numpy as np
-    import torch
-
-    numpys, pythons = np.random.get_state(), random.getstate()  # noqa: NPY002
-    np.random.seed(seed % 2**32)  # noqa: NPY002
-    random.seed(seed)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        np.random.set_state(numpys)  # noqa: NPY002
-        random.setstate(pythons)
 
 
 def with_module_kwargs(factory: ModelFactory, kwargs: Mapping[str, Any]) -> ModelFactory:

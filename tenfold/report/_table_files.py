@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tenfold.files import atomic_write
 from tenfold.record import Reader
-from tenfold.report._tables import metric_rows, pair_rows, shown
+from tenfold.report._tables import Row, metric_rows, pair_rows, shown
 
 __all__ = ["save_tables"]
 
@@ -28,64 +28,61 @@ _WORDS = {"Metric", "Unit", "Model", "First", "Second", "Against published", "Ve
 
 def save_tables(results: Reader, folder: Path) -> None:
     """Write scores and pairs, as CSV and LaTeX (booktabs)."""
-    _save_csv(folder / "scores.csv", _SCORE_COLUMNS, _score_numbers(results))
-    _save_csv(folder / "pairs.csv", _PAIR_COLUMNS, _pair_numbers(results))
-    scores, pairs = [], []
+    score_numbers, score_texts, pair_numbers, pair_texts = [], [], [], []
+    keys = ("first", "second", "difference", "interval", "p", "effect_size", "superiority", "outcome")
     for metric in results.metrics:
         about = (metric["label"], metric["unit"])
-        for row in metric_rows(results, metric["name"]):
+        rows, pairs = metric_rows(results, metric["name"]), pair_rows(results.compare(metric["name"]), metric)
+        score_numbers += _score_numbers(results, metric, rows)
+        pair_numbers += [_pair_numbers(metric, row) for row in pairs]
+        for row in rows:
             cells = (row.label, row.n, row.mean, row.std, row.interval, row.published, row.difference, row.against)
-            scores.append((*about, *cells))
-        for row in pair_rows(results.compare(metric["name"]), metric):
-            keys = ("first", "second", "difference", "interval", "p", "effect_size", "superiority", "outcome")
-            pairs.append((*about, *(row[key] for key in keys)))
-    _save_tex(folder / "scores.tex", _SCORE_HEAD, scores)
-    _save_tex(folder / "pairs.tex", _PAIR_HEAD, pairs)
+            score_texts.append((*about, *cells))
+        pair_texts += [(*about, *(row[key] for key in keys)) for row in pairs]
+    _save_csv(folder / "scores.csv", _SCORE_COLUMNS, score_numbers)
+    _save_csv(folder / "pairs.csv", _PAIR_COLUMNS, pair_numbers)
+    _save_tex(folder / "scores.tex", _SCORE_HEAD, score_texts)
+    _save_tex(folder / "pairs.tex", _PAIR_HEAD, pair_texts)
 
 
 # -- CSV --------------------------------------------------------------------------------------------------------------
 
 
-def _score_numbers(results: Reader) -> list[dict[str, Any]]:
-    """One row per metric and variant, in the unit and with the digits of the page."""
-    rows = []
-    for metric in results.metrics:
-        name, unit = metric["name"], metric["unit"]
-        summaries, variants = results.summaries(name), {variant.label: variant for variant in results.variants}
-        for row in metric_rows(results, name):
-            summary, variant = summaries[row.label], variants[row.label]
-            figure = results.published(variant.model, name)
-            rows.append(
-                {
-                    "Metric": metric["label"], "Unit": unit, "Model": row.label,
-                    "n": summary.n, "Planned": results.counts(variant)["planned"],
-                    "Mean": _cell(summary.mean, unit), "Deviation": _cell(summary.std, unit),
-                    "95 % low": _cell(summary.low, unit), "95 % high": _cell(summary.high, unit),
-                    "Published": _cell(figure.mean, unit) if figure else "",
-                    "Published deviation": _cell(figure.std, unit) if figure else "",
-                    "Published n": (figure.n or "") if figure else "",
-                    "Difference": _cell(summary.mean - figure.mean, unit) if figure else "",
-                    "Against published": row.against,
-                }
-            )  # fmt: skip
-    return rows
+def _score_numbers(results: Reader, metric: Mapping[str, Any], rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """One row per variant, in the unit and with the digits of the page."""
+    name, unit = metric["name"], metric["unit"]
+    summaries, variants = results.summaries(name), {variant.label: variant for variant in results.variants}
+    found = []
+    for row in rows:
+        summary, variant = summaries[row.label], variants[row.label]
+        figure = results.published(variant.model, name)
+        found.append(
+            {
+                "Metric": metric["label"], "Unit": unit, "Model": row.label,
+                "n": summary.n, "Planned": results.counts(variant)["planned"],
+                "Mean": _cell(summary.mean, unit), "Deviation": _cell(summary.std, unit),
+                "95 % low": _cell(summary.low, unit), "95 % high": _cell(summary.high, unit),
+                "Published": _cell(figure.mean, unit) if figure else "",
+                "Published deviation": _cell(figure.std, unit) if figure else "",
+                "Published n": (figure.n or "") if figure else "",
+                "Difference": _cell(summary.mean - figure.mean, unit) if figure else "",
+                "Against published": row.against,
+            }
+        )  # fmt: skip
+    return found
 
 
-def _pair_numbers(results: Reader) -> list[dict[str, Any]]:
-    """One row per metric and pair, in the unit and with the digits of the page."""
-    return [
-        {
-            "Metric": metric["label"], "Unit": metric["unit"], "First": row["first"], "Second": row["second"],
-            "First - second": _plain(row["difference"]),
-            "95 % low": _plain(row["low"]), "95 % high": _plain(row["high"]),
-            "p (corrected)": f"{row['p_corrected']:.4g}" if math.isfinite(row["p_corrected"]) else "",
-            "Effect size": _plain(row["effect_size"]),
-            "First is better in %": _plain(row["superiority"]).removesuffix(" %"),
-            "Verdict": row["outcome"], "Notes": row["notes"],
-        }
-        for metric in results.metrics
-        for row in pair_rows(results.compare(metric["name"]), metric)
-    ]  # fmt: skip
+def _pair_numbers(metric: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """A pair, in the unit and with the digits of the page."""
+    return {
+        "Metric": metric["label"], "Unit": metric["unit"], "First": row["first"], "Second": row["second"],
+        "First - second": _plain(row["difference"]),
+        "95 % low": _plain(row["low"]), "95 % high": _plain(row["high"]),
+        "p (corrected)": f"{row['p_corrected']:.4g}" if math.isfinite(row["p_corrected"]) else "",
+        "Effect size": _plain(row["effect_size"]),
+        "First is better in %": _plain(row["superiority"]).removesuffix(" %"),
+        "Verdict": row["outcome"], "Notes": row["notes"],
+    }  # fmt: skip
 
 
 def _cell(value: float, unit: str) -> str:

@@ -3,52 +3,40 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.utils import _pytree as pytree
 
-from tenfold.errors import RequestError, ShapeError, TenfoldError, TrainingError
-from tenfold.stack._attributes import DROPOUT, attributes, class_name, expect_registered
+from tenfold.errors import RequestError, ShapeError, TenfoldError
+from tenfold.stack._alike import expect_alike
+from tenfold.stack._attributes import DROPOUT, class_name
 from tenfold.stack._dropout import Dropout
 from tenfold.stack._layout import channels_last_hooks
+from tenfold.stack._refusals import expect_same_kind, expect_vmappable, explain, without_saved_hooks
 from tenfold.stack._replay import Recordings, why_not_recorded
 from tenfold.stack._swap import replayable, stackable
+from tenfold.stack._trees import no_tensors, per_run, stack_trees, with_none, without_none
 from tenfold.stack._try_forward import try_forward
 
-__all__ = ["How", "Stack", "expect_alike", "signature", "stack_trees"]
+__all__ = ["How", "Stack"]
 
 How = Literal["vmap", "loop"]
 
-_RANDOM_INSIDE = (
-    "draws random numbers inside forward, which a stack cannot reproduce for each run. Use the modules nn.Dropout or "
-    "nn.Dropout1d/2d/3d instead of functional dropout, and draw other random numbers outside the module."
-)
-
-_ALONE = "train it with placement 'loop' or 'processes'; in your own training loop, use Stack(..., how='loop')."
-
-_CHECKPOINT = "torch.utils.checkpoint does not work in a stack, whose runs are computed together"
-
-_MISSING = "missing"
 
 # Caches: rebuilt lazily, never copied or pickled.
 _FRESH: dict[str, Callable[[], Any]] = {
     "_views": list,
+    "_places": dict,
     "_flat": lambda: None,
     "_compiled": dict,
     "_recordings": Recordings,
     "_tried": set,
 }
-
-
-class _Nothing(NamedTuple):
-    """Stands for None within vmap, which takes only tensors as leaves; a tuple without fields has no leaf."""
 
 
 class Stack(nn.Module):
@@ -112,7 +100,7 @@ class Stack(nn.Module):
         self.not_recorded = _why_not(modules[0], how=how, compiled=compiled, recorded=recorded)
         self._recordings = Recordings()
         if how == "vmap":
-            _expect_vmappable(modules[0])
+            expect_vmappable(modules[0])
         prepare = stackable if how == "vmap" else replayable
         singles = [prepare(module, key=key) for module, key in zip(modules, keys, strict=True)]
         _remove_idle_dropout(singles)
@@ -124,6 +112,8 @@ class Stack(nn.Module):
             for module in modules
         ]
         self._views: list[nn.Module] = []
+        # Name of a buffer -> where the views hold their rows of it: table, key, address in memory.
+        self._places: dict[str, list[tuple[dict[str, Any], str, int]]] = {}
         self._flat: Tensor | None = None
         # A pass may do anything, where there is Python of the user's: tried once in training and once in evaluation.
         self._has_own_code = bool(why_not_recorded(modules[0]))
@@ -155,7 +145,7 @@ class Stack(nn.Module):
         if self._flat is not None and self._flat.shape[1] == size:
             if all(_shares(parameter, self._flat) for parameter in parameters):
                 return self._flat
-        self._views = []
+        self._views, self._places = [], {}
         if not parameters:
             self._flat = next((p.new_zeros(self.n_runs, 0) for p in self.parameters()), torch.zeros(self.n_runs, 0))
             return self._flat
@@ -251,8 +241,8 @@ class Stack(nn.Module):
         given = (tuple(inputs), varying)
         self._try(given, constants, shared=shared)
         if self.how == "loop":
-            inputs_of_runs = [given] * self.n_runs if shared else _per_run(given, self.n_runs)
-            extras_of_runs = _per_run(extras, self.n_runs)
+            inputs_of_runs = [given] * self.n_runs if shared else per_run(given, self.n_runs)
+            extras_of_runs = per_run(extras, self.n_runs)
             self.keep_buffers()  # of a backward pass that computes a part of the forward pass again
             outputs = [
                 fn(view(*own, **own_named, **constants), *own_extras)
@@ -322,7 +312,7 @@ class Stack(nn.Module):
         if self.training in self._tried or not self._has_own_code:
             return
         self._tried.add(self.training)
-        inputs, named = given if shared else _per_run(given, self.n_runs)[0]
+        inputs, named = given if shared else per_run(given, self.n_runs)[0]
         prepare = stackable if self.how == "vmap" else replayable
         single = prepare(self.module(0), key=0)
         try_forward(single, inputs, {**named, **constants}, vmapped=self.how == "vmap")
@@ -332,7 +322,7 @@ class Stack(nn.Module):
         user. Buffers that the modules have assigned anew, which it gives beside its result, are kept.
         """
         tensors = dict(self.runs.named_parameters()) | dict(self.runs.named_buffers())
-        arguments = (tensors, _without_none(inputs), _without_none(tuple(extras)))
+        arguments = (tensors, without_none(inputs), without_none(tuple(extras)))
         before = [(layer, vars(layer).copy()) for layer in self.runs.modules()] if self._has_own_code else []
         try:
             if self.recorded and (key[0] == "gradients" or not torch.is_grad_enabled()):
@@ -343,7 +333,7 @@ class Stack(nn.Module):
         except TenfoldError:
             raise
         except (RuntimeError, ValueError, NotImplementedError) as error:
-            raise _explain(error, class_name(self._plain[0])) from error
+            raise explain(error, class_name(self._plain[0])) from error
         finally:
             # What a pass has left in attributes are tensors of vmap, which nobody can use after it.
             for layer, own in before:
@@ -351,7 +341,7 @@ class Stack(nn.Module):
                 layer.__dict__.update(own)
         for name, tensor in changed.items():
             self._replace_buffer(name, tensor)
-        return _with_none(result)
+        return with_none(result)
 
     def _replace_buffer(self, name: str, stacked: Tensor) -> None:
         """Keep a buffer that a pass has assigned anew. Not written into the old one, which autograd may have saved."""
@@ -360,6 +350,7 @@ class Stack(nn.Module):
         self.runs.get_submodule(path)._buffers[last] = stacked
         for run, view in enumerate(self._views):
             view.get_submodule(path)._buffers[last] = stacked.data[run].data
+        self._places.pop(name, None)
 
     def keep_buffers(self) -> None:
         """Take over buffers that the modules of ``views`` have assigned anew, which are no views of the stack's then.
@@ -367,13 +358,24 @@ class Stack(nn.Module):
         Raises:
             RequestError: if one has another shape or type than before.
         """
-        for name, stacked in [*self.runs.named_buffers()] if self._views else []:
-            own = [view.get_buffer(name) for view in self._views]
-            if all(_is_row(tensor, stacked, run) for run, tensor in enumerate(own)):
+        if not self._views:
+            return
+        for name, stacked in [*self.runs.named_buffers()]:
+            if name not in self._places:
+                self._places[name] = self._rows_of(name, stacked)
+            own = [table[key] for table, key, _ in self._places[name]]
+            # Every pass of a loop comes here: addresses are compared, submodules are not looked up.
+            addresses = [address for _, _, address in self._places[name]]
+            if [tensor.data_ptr() for tensor in own] == addresses and own[0].dtype == stacked.dtype:
                 continue
             for tensor in own:
-                _expect_same_kind(name, tensor, stacked[0])
+                expect_same_kind(name, tensor, stacked[0])
             self._replace_buffer(name, torch.stack([tensor.detach() for tensor in own]))
+
+    def _rows_of(self, name: str, stacked: Tensor) -> list[tuple[dict[str, Any], str, int]]:
+        path, _, last = name.rpartition(".")
+        tables: list[dict[str, Any]] = [view.get_submodule(path)._buffers for view in self._views]
+        return [(table, last, stacked[run].data_ptr()) for run, table in enumerate(tables)]
 
     def _all_runs(self, fn: Callable, shared: bool, constants: Mapping[str, Any]) -> Callable:
         """The function of all runs, by vmap: its result and the buffers assigned anew. In training compiled if wanted,
@@ -387,20 +389,20 @@ class Stack(nn.Module):
         def one(tensors: dict[str, Tensor], inputs: tuple, extras: Sequence[Any]) -> Any:
             own = {name: tensors[first] for name, first in names.items()}
             given = dict(own)
-            positional, named = _with_none(inputs)
+            positional, named = with_none(inputs)
             # It leaves in ``own`` what the module has assigned.
             output = functional_call(self.runs, own, positional, named | dict(constants), tie_weights=False)
             changed = {name: own[name] for name in names if own[name] is not given[name]}
             for name, tensor in changed.items():
-                _expect_same_kind(name, tensor, given[name])
-            result = fn(output, *_with_none(tuple(extras)))
+                expect_same_kind(name, tensor, given[name])
+            result = fn(output, *with_none(tuple(extras)))
             if result is None:
-                raise _no_tensors("NoneType")
-            return _without_none(result), changed
+                raise no_tensors("NoneType")
+            return without_none(result), changed
 
         every = torch.func.vmap(one, in_dims=(0, None if shared else 0, 0), randomness="error")
         if not (self.compiled and self.training):
-            return _without_saved_hooks(every)
+            return without_saved_hooks(every)
         key = (fn, shared, tuple(sorted(constants.items())))
         if key not in self._compiled:
             self._compiled[key] = torch.compile(every)
@@ -477,76 +479,6 @@ def _why_not(module: nn.Module, *, how: How, compiled: bool, recorded: bool) -> 
     return "it is compiled" if compiled else why_not_recorded(module)
 
 
-def signature(module: nn.Module) -> dict[str, Any]:
-    """What the runs of one stack have in common: shape and dtype of every tensor, class and settings of every layer.
-
-    Settings are attributes that are neither parameters nor buffers, such as the slope of a LeakyReLU, and hooks: a
-    stack computes all runs with those of the first module. Dropout rates are not among them; they may differ.
-
-    Raises:
-        RequestError: if the module holds layers or parameters where PyTorch does not see them, see ``attributes``.
-    """
-    expect_registered(module)
-    common: dict[str, Any] = {
-        name: (tuple(tensor.shape), tensor.dtype)
-        for name, tensor in [*module.named_parameters(), *module.named_buffers()]
-    }
-    for path, layer in module.named_modules():
-        common[f"class of {path or 'the module'}"] = class_name(layer)
-    return common | attributes(module)
-
-
-def expect_alike(modules: Sequence[nn.Module]) -> None:
-    """Refuse modules that cannot be runs of one stack.
-
-    Raises:
-        RequestError, ShapeError: see ``Stack``.
-    """
-    if not modules:
-        raise RequestError("a stack needs at least one module, got none")
-    for position, module in enumerate(modules):
-        if not isinstance(module, nn.Module):
-            raise RequestError(f"module {position}: expected an nn.Module, got {type(module).__name__}")
-    expected = signature(modules[0])
-    for position, module in enumerate(modules[1:], start=1):
-        if class_name(module) != class_name(modules[0]):
-            raise RequestError(
-                f"all modules of a stack must be of one class: module 0 is {class_name(modules[0])}, "
-                f"module {position} is {class_name(module)}"
-            )
-        got = signature(module)
-        if got == expected:
-            continue
-        name = next(name for name in [*expected, *got] if expected.get(name, _MISSING) != got.get(name, _MISSING))
-        here, first = got.get(name, _MISSING), expected.get(name, _MISSING)
-        if isinstance(here, tuple) and isinstance(first, tuple) and here[-1:] == first[-1:]:
-            raise ShapeError(
-                f"module {position}: '{name}' has shape {here[0]}, in module 0 it is {first[0]}; "
-                "use one stack per shape"
-            )
-        raise RequestError(
-            f"module {position}: '{name}' is {here}, in module 0 it is {first}; the runs of a stack may differ only in "
-            "the values of parameters and buffers and in dropout rates. What is drawn for each run is a buffer: "
-            f"self.register_buffer('{name.rpartition('.')[2]}', torch.tensor(...)) in the constructor"
-        )
-
-
-def _expect_vmappable(module: nn.Module) -> None:
-    """Refuse layers that vmap fails on, or gets wrong, without saying why."""
-    for path, layer in module.named_modules():
-        name = path or class_name(layer)
-        if isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.sparse:
-            raise RequestError(
-                f"'{name}' has sparse=True; the gradients of a stack are dense. Use sparse=False, which gives the same "
-                f"gradients; or {_ALONE}"
-            )
-        if any(isinstance(hook, SpectralNorm) for hook in layer._forward_pre_hooks.values()):
-            raise RequestError(
-                f"'{name}' has torch.nn.utils.spectral_norm, whose steps in place do not work in a stack; use "
-                f"torch.nn.utils.parametrizations.spectral_norm, or {_ALONE}"
-            )
-
-
 def _remove_idle_dropout(singles: Sequence[nn.Module]) -> None:
     """Remove dropout with rate 0 in all runs, as between recurrent layers by default: it would draw unused numbers."""
     tables = [dict(single.named_modules(remove_duplicate=False)) for single in singles]
@@ -606,21 +538,6 @@ def _shares(parameter: Tensor, flat: Tensor) -> bool:
     return parameter.untyped_storage().data_ptr() == flat.untyped_storage().data_ptr() and parameter.dtype == flat.dtype
 
 
-def _is_row(tensor: Tensor, stacked: Tensor, run: int) -> bool:
-    same = tensor.untyped_storage().data_ptr() == stacked.untyped_storage().data_ptr()
-    return same and tensor.data_ptr() == stacked[run].data_ptr() and tensor.dtype == stacked.dtype
-
-
-def _expect_same_kind(name: str, new: Tensor, old: Tensor) -> None:
-    if isinstance(old, nn.Parameter):
-        raise RequestError(f"forward assigns the parameter '{name}' anew, which its optimiser would not know")
-    if (new.shape, new.dtype) != (old.shape, old.dtype):
-        raise RequestError(
-            f"forward gives the buffer '{name}' another shape or type: {tuple(new.shape)}, {new.dtype} in place of "
-            f"{tuple(old.shape)}, {old.dtype}; give it its final shape and type in the constructor"
-        )
-
-
 def _is_constant(value: Any) -> bool:
     return isinstance(value, bool | int | float | str | torch.dtype | torch.device)
 
@@ -628,83 +545,3 @@ def _is_constant(value: Any) -> bool:
 def _autocast() -> Any:
     on = torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
     return on, torch.get_autocast_dtype("cpu"), torch.get_autocast_dtype("cuda")
-
-
-def _without_saved_hooks(function: Callable) -> Callable:
-    """Refuse, within ``function``, to compute a part of the pass again in the backward pass: it would run without the
-    runs axis.
-    """
-
-    def call(*arguments: Any) -> Any:
-        with torch.autograd.graph.disable_saved_tensors_hooks(_CHECKPOINT):
-            return function(*arguments)
-
-    return call
-
-
-def _without_none(tree: Any) -> Any:
-    if all(leaf is not None for leaf in pytree.tree_leaves(tree)):
-        return tree
-    return pytree.tree_map(lambda leaf: _Nothing() if leaf is None else leaf, tree)
-
-
-def _with_none(tree: Any) -> Any:
-    if isinstance(tree, Tensor):
-        return tree
-    return pytree.tree_map(lambda leaf: None if _is_nothing(leaf) else leaf, tree, is_leaf=_is_nothing)
-
-
-def _is_nothing(value: Any) -> bool:
-    return isinstance(value, _Nothing)
-
-
-def _per_run(tree: Any, n_runs: int) -> list[Any]:
-    """The trees of the single runs, from one whose tensors have the runs first."""
-    leaves, spec = pytree.tree_flatten(tree)
-    return [
-        pytree.tree_unflatten([None if leaf is None else leaf[run] for leaf in leaves], spec) for run in range(n_runs)
-    ]
-
-
-def stack_trees(results: list[Any]) -> Any:
-    """Trees of single runs as one whose tensors have the runs first: the reverse of ``_per_run``."""
-    if results[0] is None:  # as vmap: None is allowed within a result, not as the result
-        raise _no_tensors("NoneType")
-    leaves, specs = zip(*(pytree.tree_flatten(result) for result in results), strict=True)
-    stacked = []
-    for parts in zip(*leaves, strict=False):
-        for part in parts:
-            if part is not None and not isinstance(part, Tensor):
-                raise _no_tensors(type(part).__name__)
-        if any((part is None) != (parts[0] is None) for part in parts):
-            raise RequestError("a module in a stack returned None for some runs and a tensor for others")
-        stacked.append(None if parts[0] is None else torch.stack(parts))
-    for run, spec in enumerate(specs):
-        if spec != specs[0]:
-            raise RequestError(f"a module in a stack returned another structure for run {run} than for run 0")
-    return pytree.tree_unflatten(stacked, specs[0])
-
-
-def _explain(error: Exception, module: str) -> Exception:
-    """A failure of vmap, explained to the person who wrote the module."""
-    text = str(error)
-    if isinstance(error, ValueError):
-        returned = re.search(r"must only return Tensors, got type <class '(.+?)'>", text)
-        return _no_tensors(returned.group(1)) if returned else error
-    if "randomness" in text:
-        return RequestError(f"{module} {_RANDOM_INSIDE}")
-    if _CHECKPOINT in text:
-        return TrainingError(
-            f"{module}: {_CHECKPOINT}. Leave it out (fewer runs in a stack need less memory as well), or {_ALONE}"
-        )
-    if "autograd.Function" in text:
-        return TrainingError(
-            f"{module} uses a torch.autograd.Function (of its own, or torch.utils.checkpoint with use_reentrant=True) "
-            "that a stack cannot compute for all runs at once; give it setup_context(ctx, inputs, output) and "
-            f"generate_vmap_rule = True, or {_ALONE}"
-        )
-    return TrainingError(f"{module} failed in a stack: {(text.splitlines() or [''])[0]} If it works alone, {_ALONE}")
-
-
-def _no_tensors(got: str) -> RequestError:
-    return RequestError(f"a module in a stack must return tensors (or tuples, lists, dicts of tensors), got {got}")

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import copy
 import inspect
-import random
 import types
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from tenfold.errors import RequestError, TenfoldError
+from tenfold.seeds import SharedGenerators, shared_kept
 from tenfold.stack._attributes import HOOK, HOOKS, Setting, attributes, class_name, copied
 
 __all__ = ["try_forward"]
@@ -68,7 +68,7 @@ def _try(module: nn.Module, inputs: Sequence[Any], named: Mapping[str, Any], *, 
     before = attributes(first, static=False, volatile=recorded)
     kept = {path: (tensor, tensor.data_ptr(), tensor.detach().clone()) for path, tensor in _tensors(first).items()}
     watched = _Watch() if vmapped else nullcontext()
-    with _generators_kept() as numbers:
+    with shared_kept() as numbers:
         with watched:
             output = _call(first, inputs, named, name)
         _expect_no_draws(numbers, name, torch_too=recorded and not module.training)
@@ -208,33 +208,8 @@ def _same(one: Any, other: Any) -> bool:
 # -- random numbers ---------------------------------------------------------------------------------------------------
 
 
-class _Numbers:
-    """The states of the generators that Python, NumPy and PyTorch share."""
-
-    def __init__(self) -> None:
-        self.python, self.numpy = random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002
-        self.torch = torch.get_rng_state()
-        self.cuda = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
-
-    def rewind(self) -> None:
-        random.setstate(self.python)
-        np.random.set_state(self.numpy)  # noqa: NPY002
-        torch.set_rng_state(self.torch)
-        if self.cuda is not None:
-            torch.cuda.set_rng_state(self.cuda)
-
-
-@contextmanager
-def _generators_kept() -> Iterator[_Numbers]:
-    numbers = _Numbers()
-    try:
-        yield numbers
-    finally:
-        numbers.rewind()
-
-
-def _expect_no_draws(before: _Numbers, name: str, *, torch_too: bool) -> None:
-    now = _Numbers()
+def _expect_no_draws(before: SharedGenerators, name: str, *, torch_too: bool) -> None:
+    now = SharedGenerators()
     if now.python != before.python:
         raise RequestError(f"{name} draws from Python's random in forward, which is not seeded for each run; {_DRAW}")
     same = all(np.array_equal(now.numpy["state"][key], value) for key, value in before.numpy["state"].items())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tenfold.on_demand import names_of
 from tenfold.tasks._catalogue import SPECS as SPECS
 from tenfold.tasks._catalogue import TASKS as TASKS
 from tenfold.tasks._find import find_spec as find_spec
@@ -79,12 +79,4 @@ __all__ = [
     "is_built_in",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = names_of(__name__, _HOMES)

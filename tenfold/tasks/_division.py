@@ -102,11 +102,10 @@ def _random(windows: Windows, parts: Sequence[dict[Part, np.ndarray]]) -> str:
 def _share_samples(windows: Windows, train: np.ndarray, test: np.ndarray) -> float:
     """The fraction of test windows with a sample that is in a training window too."""
     order = train[np.argsort(windows.starts[train], kind="stable")]
-    starts, longest = windows.starts[order], int(windows.lengths.max())
+    starts = windows.starts[order]
     # Ends so far, since windows may differ in length: a window overlaps where an earlier start has a later end.
     ends = np.maximum.accumulate(starts + windows.lengths[order])
     before = np.searchsorted(starts, windows.starts[test] + windows.lengths[test], side="left") - 1
-    assert longest > 0
     return float(((before >= 0) & (ends[np.maximum(before, 0)] > windows.starts[test])).mean())
 
 
@@ -115,24 +114,25 @@ def _missing_classes(windows: Windows, parts: Sequence[dict[Part, np.ndarray]], 
     alone: dict[str, list[str]] = {}
     untrained: dict[tuple[int, ...], list[str]] = {}
     untested: dict[tuple[int, ...], list[str]] = {}
-    has = {part: [set(windows.labels[own[part]].tolist()) for own in parts] for part in ("train", "test")}
+    trains, tests = ([set(windows.labels[own[part]].tolist()) for own in parts] for part in ("train", "test"))
     for label in np.unique(windows.labels).tolist():
         name = f"'{windows.class_names[label]}'"
-        both = [label in train and label in test for train, test in zip(has["train"], has["test"], strict=True)]
+        both = [label in train and label in test for train, test in zip(trains, tests, strict=True)]
         if by == "group" and windows.groups is not None and not any(both):
             groups = np.unique(windows.groups[windows.labels == label])
             if len(groups) == 1:
                 alone.setdefault(windows.group_names[int(groups[0])], []).append(name)
                 continue
-        for found, wanted in ((untrained, "train"), (untested, "test")):
-            other = has["test" if wanted == "train" else "train"]
-            repeats = [
-                repeat
-                for repeat, classes in enumerate(has[wanted])
-                if label not in classes and (wanted == "test" or label in other[repeat])
-            ]
-            if repeats:
-                found.setdefault(tuple(repeats), []).append(name)
+        not_tested = [repeat for repeat, test in enumerate(tests) if label not in test]
+        not_trained = [
+            repeat
+            for repeat, (train, test) in enumerate(zip(trains, tests, strict=True))
+            if label in test and label not in train
+        ]
+        if not_trained:
+            untrained.setdefault(tuple(not_trained), []).append(name)
+        if not_tested:
+            untested.setdefault(tuple(not_tested), []).append(name)
     for group, names in alone.items():
         it = "it" if len(names) == 1 else "them"
         yield (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -242,10 +242,14 @@ class ClassifySequences:
         return {"train": n_train, "validation": n_validation, "test": n_test}
 
     def _rows(self, repeat: int, seed: int, by: By) -> dict[Part, Tensor]:
-        """Windows of each part of one repeat, in the order of the data."""
-        found = self.splitters[by].rows(repeat, seed)
-        for part, rows in found.items():
-            found[part] = at_most(rows, self._amounts[part], generator(seed, repeat, f"{part} windows"))
+        return self._drawn(self.splitters[by].rows(repeat, seed), repeat, seed)
+
+    def _drawn(self, whole: Mapping[Part, Tensor], repeat: int, seed: int) -> dict[Part, Tensor]:
+        """The windows that one repeat uses of each part, in the order of the data."""
+        found = {
+            part: at_most(rows, self._amounts[part], generator(seed, repeat, f"{part} windows"))
+            for part, rows in whole.items()
+        }
         if len(found["train"]) < self._amounts["train"]:
             raise DataError(
                 f"{self._data.name}: {len(found['train'])} windows are left to train on in repeat {repeat}, "
@@ -279,7 +283,7 @@ class ClassifySequences:
         ways: list[By] = list(dict.fromkeys(self._by(config) for config in configs))
         for by in ways:
             whole = [self.splitters[by].rows(repeat, seed) for repeat in range(repeats)]
-            rows = [self._rows(repeat, seed, by) for repeat in range(repeats)]
+            rows = [self._drawn(own, repeat, seed) for repeat, own in enumerate(whole)]
             found = remarks_on_division(self._windows, rows, by=by, of_several=len(ways) > 1)
             said += [*found, *self._remarks_on_amounts(whole, by)]
         return said
@@ -289,7 +293,7 @@ class ClassifySequences:
         s, said, n_train = self.settings, [], self._amounts["train"]
         there = [len(own["train"]) for own in whole]
         if s.train is None and max(there) > n_train:
-            unused = " ".join(["up to", str(max(there) - n_train)]) if min(there) < max(there) else there[0] - n_train
+            unused = f"{'up to ' if min(there) < max(there) else ''}{max(there) - n_train}"
             said.append(
                 f"every repeat trains on {n_train} windows, so that all train on equally many: {unused} of the windows "
                 "for training are left out, others in each repeat"
