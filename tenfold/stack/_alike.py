@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from tenfold.errors import RequestError, ShapeError
-from tenfold.stack._attributes import attributes, class_name, expect_registered
+from tenfold.stack._attributes import Setting, attributes, class_name, expect_registered
 
 __all__ = ["expect_alike", "signature"]
 
@@ -16,7 +16,8 @@ _MISSING = "missing"
 
 
 def signature(module: nn.Module) -> dict[str, Any]:
-    """What the runs of one stack have in common: shape and dtype of every tensor, class and settings of every layer.
+    """What the runs of one stack have in common: shape and dtype of every tensor, which are trained, the order,
+    class and settings of every layer.
 
     Settings are attributes that are neither parameters nor buffers, such as the slope of a LeakyReLU, and hooks: a
     stack computes all runs with those of the first module. Dropout rates are not among them; they may differ.
@@ -29,8 +30,12 @@ def signature(module: nn.Module) -> dict[str, Any]:
         name: (tuple(tensor.shape), tensor.dtype)
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]
     }
+    for name, parameter in module.named_parameters():
+        common[f"requires_grad of {name}"] = parameter.requires_grad
     for path, layer in module.named_modules():
         common[f"class of {path or 'the module'}"] = class_name(layer)
+        names = tuple(layer._modules)  # forward may go by their order
+        common[f"order of the layers of {path or 'the module'}"] = Setting(names, ", ".join(names))
     return common | attributes(module)
 
 
@@ -64,6 +69,11 @@ def expect_alike(modules: Sequence[nn.Module]) -> None:
             )
         raise RequestError(
             f"module {position}: '{name}' is {here}, in module 0 it is {first}; the runs of a stack may differ only in "
-            "the values of parameters and buffers and in dropout rates. What is drawn for each run is a buffer: "
-            f"self.register_buffer('{name.rpartition('.')[2]}', torch.tensor(...)) in the constructor"
+            "the values of parameters and buffers and in dropout rates. "
+            + (
+                "Draw the same for all runs"
+                if " " in name
+                else "What is drawn for each run is a buffer: "
+                f"self.register_buffer('{name.rpartition('.')[2]}', torch.tensor(...)) in the constructor"
+            )
         )

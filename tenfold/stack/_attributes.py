@@ -27,7 +27,17 @@ from torch.nn.utils import parametrize
 from tenfold.errors import RequestError
 from tenfold.stack._dropout import Dropout
 
-__all__ = ["DROPOUT", "HOOK", "HOOKS", "Setting", "attributes", "class_name", "copied", "expect_registered"]
+__all__ = [
+    "DROPOUT",
+    "HOOK",
+    "HOOKS",
+    "Setting",
+    "attributes",
+    "class_name",
+    "copied",
+    "expect_registered",
+    "has_own_modes",
+]
 
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
@@ -106,6 +116,12 @@ def expect_registered(module: nn.Module) -> None:
     Raises:
         RequestError: naming the parameter.
     """
+    for path, layer in module.named_modules():
+        if isinstance(layer, torch.jit.ScriptModule) or type(layer).__name__ == "OptimizedModule":
+            raise RequestError(
+                f"{repr(path) if path else 'the module'} is compiled, by torch.compile or torch.jit, for one run; give "
+                "the module as it was before: the setting compile of [train] compiles all runs at once"
+            )
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         if nn.parameter.is_lazy(tensor):
             raise RequestError(
@@ -142,6 +158,12 @@ def _not_copied(module: nn.Module) -> str:
                 where = f"{path}.{name}" if path else name
                 return f"its attribute '{where}' is a {type(value).__name__}; make it when it is used, in forward"
     return "a stack is made of copies"
+
+
+def has_own_modes(module: nn.Module) -> bool:
+    """Whether a layer does something of its own in train() or eval(), beside setting ``training``."""
+    kinds = {type(layer) for layer in module.modules()}
+    return any(kind.train is not nn.Module.train or kind.eval is not nn.Module.eval for kind in kinds)
 
 
 def _rates(layer: nn.Module) -> set[str]:
@@ -235,7 +257,8 @@ class _Reader:
             raise RequestError(
                 f"{self.name}: {where} is computed from parameters in the constructor, and would stay as it is while "
                 "they are trained; compute it in forward. Of torch.nn.utils.weight_norm use the newer form, "
-                "torch.nn.utils.parametrizations.weight_norm"
+                "torch.nn.utils.parametrizations.weight_norm; of torch.nn.utils.prune, a parametrization that "
+                "multiplies with a mask in a buffer"
             )
         return _of_tensor(tensor)
 

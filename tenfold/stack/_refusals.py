@@ -14,13 +14,17 @@ from tenfold.errors import RequestError, TrainingError
 from tenfold.stack._attributes import class_name
 from tenfold.stack._trees import no_tensors
 
-__all__ = ["expect_same_kind", "expect_vmappable", "explain", "without_saved_hooks"]
+__all__ = ["ALONE", "AUTOCAST", "expect_same_kind", "expect_vmappable", "explain", "without_saved_hooks"]
 
 _RANDOM_INSIDE = (
     "draws random numbers inside forward, which a stack cannot reproduce for each run. Use the modules nn.Dropout or "
     "nn.Dropout1d/2d/3d instead of functional dropout, and draw other random numbers outside the module."
 )
 ALONE = "train it with placement 'loop' or 'processes'; in your own training loop, use Stack(..., how='loop')."
+AUTOCAST = (
+    "torch.autocast works on some operations of a stack only, so that its numbers would be others than those of a run "
+    "alone; convert the modules, such as module.to(torch.bfloat16), or leave it out"
+)
 CHECKPOINT = "torch.utils.checkpoint does not work in a stack, whose runs are computed together"
 
 

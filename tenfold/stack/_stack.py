@@ -14,10 +14,10 @@ from torch.utils import _pytree as pytree
 
 from tenfold.errors import RequestError, ShapeError, TenfoldError
 from tenfold.stack._alike import expect_alike
-from tenfold.stack._attributes import DROPOUT, class_name
+from tenfold.stack._attributes import DROPOUT, class_name, has_own_modes
 from tenfold.stack._dropout import Dropout
 from tenfold.stack._layout import channels_last_hooks
-from tenfold.stack._refusals import expect_same_kind, expect_vmappable, explain, without_saved_hooks
+from tenfold.stack._refusals import ALONE, AUTOCAST, expect_same_kind, expect_vmappable, explain, without_saved_hooks
 from tenfold.stack._replay import Recordings, why_not_recorded
 from tenfold.stack._swap import replayable, stackable
 from tenfold.stack._trees import no_tensors, per_run, stack_trees, with_none, without_none
@@ -117,6 +117,7 @@ class Stack(nn.Module):
         self._flat: Tensor | None = None
         # A pass may do anything, where there is Python of the user's: tried once in training and once in evaluation.
         self._has_own_code = bool(why_not_recorded(modules[0]))
+        self._has_own_modes = has_own_modes(modules[0])
         self._tried: set[bool] = set()
         self.runs = copy.deepcopy(singles[0])
         self.training = self.runs.training
@@ -315,19 +316,23 @@ class Stack(nn.Module):
         inputs, named = given if shared else per_run(given, self.n_runs)[0]
         prepare = stackable if self.how == "vmap" else replayable
         single = prepare(self.module(0), key=0)
-        try_forward(single, inputs, {**named, **constants}, vmapped=self.how == "vmap")
+        # Hooks of its own: a checkpoint around the stack must not count what this pass saves.
+        with torch.autograd.graph.saved_tensors_hooks(_as_it_is, _as_it_is):
+            try_forward(single, inputs, {**named, **constants}, vmapped=self.how == "vmap")
 
     def _explained(self, function: Callable, key: tuple, inputs: tuple, extras: Sequence[Any]) -> Any:
         """Result of ``function(tensors, inputs, extras)``, recorded if wanted; errors of vmap are translated for the
         user. Buffers that the modules have assigned anew, which it gives beside its result, are kept.
         """
+        if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+            raise RequestError(f"{class_name(self._plain[0])}: {AUTOCAST}, or {ALONE}")
         tensors = dict(self.runs.named_parameters()) | dict(self.runs.named_buffers())
         arguments = (tensors, without_none(inputs), without_none(tuple(extras)))
         before = [(layer, vars(layer).copy()) for layer in self.runs.modules()] if self._has_own_code else []
         try:
             if self.recorded and (key[0] == "gradients" or not torch.is_grad_enabled()):
                 modes = tuple(layer.training for layer in self.runs.modules())
-                result, changed = self._recordings((*key, modes, _autocast()), function, arguments)
+                result, changed = self._recordings((*key, modes), function, arguments)
             else:
                 result, changed = function(*arguments)
         except TenfoldError:
@@ -417,6 +422,8 @@ class Stack(nn.Module):
                 if flat.device.type == "cpu":
                     channels_last_hooks(view)
         for view in self._views:
+            if self._has_own_modes:
+                view.train(self.runs.training)
             # Layer by layer, not view.train(): some layers may have been set to eval.
             for layer, stacked in zip(view.modules(), self.runs.modules(), strict=True):
                 layer.training = stacked.training
@@ -442,6 +449,8 @@ class Stack(nn.Module):
             for name, tensor in own.items():
                 # .data, so that a module that was built with another dtype or device takes those of the stack.
                 tensor.data = tensors[name][run].detach().clone()
+        if self._has_own_modes:
+            module.train(self.runs.training)
         training = {name: layer.training for name, layer in self.runs.named_modules()}
         for name, layer in module.named_modules():
             layer.training = training[name]
@@ -468,6 +477,10 @@ def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 def _identity(output: Any) -> Any:
     return output
+
+
+def _as_it_is(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _why_not(module: nn.Module, *, how: How, compiled: bool, recorded: bool) -> str:
@@ -540,8 +553,3 @@ def _shares(parameter: Tensor, flat: Tensor) -> bool:
 
 def _is_constant(value: Any) -> bool:
     return isinstance(value, bool | int | float | str | torch.dtype | torch.device)
-
-
-def _autocast() -> Any:
-    on = torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
-    return on, torch.get_autocast_dtype("cpu"), torch.get_autocast_dtype("cuda")

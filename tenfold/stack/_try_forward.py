@@ -1,8 +1,8 @@
 """A forward pass tried on copies of a module, so that what a stack would get wrong is refused by name.
 
-Looked for: random numbers that are not PyTorch's, parameters that forward replaces, inputs that it writes into, and
-attributes that change and are used again: a counter, say. An attribute that is written anew in every pass before it is
-read, such as the attention weights of the last batch, does no harm.
+Looked for: random numbers that are not PyTorch's, parameters that forward replaces, inputs that it writes into,
+attributes that change and are used again (a counter, say), and the same in train() and eval(). An attribute that is
+written anew in every pass before it is read, such as the attention weights of the last batch, does no harm.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from torch.utils import _pytree as pytree
 
 from tenfold.errors import RequestError, TenfoldError
 from tenfold.seeds import SharedGenerators, shared_kept
-from tenfold.stack._attributes import HOOK, HOOKS, Setting, attributes, class_name, copied
+from tenfold.stack._attributes import HOOK, HOOKS, Setting, attributes, class_name, copied, has_own_modes
+from tenfold.stack._refusals import AUTOCAST
 
 __all__ = ["try_forward"]
 
@@ -65,6 +66,7 @@ def try_forward(
 
 def _try(module: nn.Module, inputs: Sequence[Any], named: Mapping[str, Any], *, vmapped: bool, recorded: bool) -> None:
     name, first, second = class_name(module), _copy(module), _copy(module)
+    _expect_plain_modes(module, name)
     before = attributes(first, static=False, volatile=recorded)
     kept = {path: (tensor, tensor.data_ptr(), tensor.detach().clone()) for path, tensor in _tensors(first).items()}
     watched = _Watch() if vmapped else nullcontext()
@@ -142,6 +144,36 @@ def _with_own_closure(function: types.FunctionType, memo: dict[int, Any]) -> typ
     )
     own.__kwdefaults__ = function.__kwdefaults__
     return own
+
+
+# -- modes ------------------------------------------------------------------------------------------------------------
+
+
+def _expect_plain_modes(module: nn.Module, name: str) -> None:
+    """A train() or eval() of the module's own may set attributes by the mode; it may not count or write into tensors,
+    as each placement calls it another number of times.
+    """
+    if not has_own_modes(module):
+        return
+    tried = _copy(module)
+    kept = {path: tensor.detach().clone() for path, tensor in _tensors(tried).items()}
+    seen: dict[bool, Mapping[str, Setting]] = {}
+    for mode in (True, False, True, False):
+        tried.train(mode)
+        found = _tensors(tried)
+        changed = [path for path in kept if path not in found or not _equal(found[path], kept[path])]
+        now = attributes(tried, static=False)
+        before = seen.setdefault(mode, now)
+        changed += [path for path in {**before, **now} if before.get(path) != now.get(path)]
+        if changed:
+            raise RequestError(
+                f"{name}: train() or eval() changes '{changed[0]}', which a run of a stack would not get, or more than "
+                "once; compute it in forward, by self.training"
+            )
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and bool(((one == other) | ((one != one) & (other != other))).all())
 
 
 # -- tensors ----------------------------------------------------------------------------------------------------------
@@ -232,7 +264,14 @@ class _Watch(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if function in (F.embedding, F.embedding_bag):
+        if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+            self.found = f"uses torch.autocast in forward: {AUTOCAST}"
+        elif function is Tensor.register_hook:
+            self.found = (
+                "calls register_hook on a tensor in forward, which a stack would not call; use "
+                "register_full_backward_hook of a layer, in the constructor, or train it with placement 'loop'"
+            )
+        elif function in (F.embedding, F.embedding_bag):
             given = inspect.signature(function).bind(*args, **kwargs).arguments
             if function is F.embedding and given.get("padding_idx") is not None:
                 self.found = (

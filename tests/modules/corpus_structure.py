@@ -10,6 +10,7 @@ import torch
 from corpus_case import Case, both, features, sequence, words
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import prune
 from torch.utils.checkpoint import checkpoint
 
 
@@ -231,6 +232,76 @@ class WritesIntoInput(Branching):
         return self.layer(x)
 
 
+def pruned() -> nn.Module:
+    layer = nn.Linear(8, 3)
+    prune.random_unstructured(layer, "weight", amount=0.5)  # type: ignore[no-untyped-call]
+    return layer
+
+
+class TensorHook(Branching):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x)
+        if y.requires_grad:
+            y.register_hook(lambda grad: grad * 3)
+        return y
+
+
+class Cast(Branching):
+    """Autocast in forward."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return self.layer(x)
+
+
+class DrawnOrder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        order = torch.randperm(6).tolist()
+        activations = [nn.Tanh(), nn.Softplus(), nn.Sigmoid(), nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 8)]
+        self.layers = nn.ModuleDict({str(at): activations[at] for at in order})
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers.values():
+            x = layer(x)
+        return x
+
+
+class DrawnFrozen(Branching):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList([nn.Linear(8, 3).requires_grad_(bool(torch.rand(()) > 0.5)) for _ in range(8)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return sum(part(x) for part in self.parts)  # type: ignore[return-value]
+
+
+class OwnModes(Branching):
+    """Sets an attribute by the mode, in a train() of its own."""
+
+    scale = 1.0
+
+    def train(self, mode: bool = True) -> OwnModes:
+        self.scale = 2.0 if mode else 3.0
+        return super().train(mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) * self.scale
+
+
+class CountsModes(OwnModes):
+    def train(self, mode: bool = True) -> CountsModes:
+        self.scale += 1
+        return nn.Module.train(self, mode)  # type: ignore[return-value]
+
+
+class MergesModes(OwnModes):
+    def train(self, mode: bool = True) -> MergesModes:
+        with torch.no_grad():
+            self.layer.weight.mul_(2 if mode else 0.5)
+        return nn.Module.train(self, mode)  # type: ignore[return-value]
+
+
 STRUCTURES: dict[str, Case] = {
     "tied weights": Case(Tied, words),
     "a layer used twice": Case(UsedTwice),
@@ -259,6 +330,18 @@ STRUCTURES: dict[str, Case] = {
     "autograd function": Case(lambda: WithFunction(Square), not_stacked="generate_vmap_rule = True"),
     "autograd function for vmap": Case(lambda: WithFunction(Straight)),
     "a branch on numbers": Case(Branching, not_stacked="failed in a stack: .*placement 'loop'"),
+    "a hook of a tensor": Case(TensorHook, not_stacked="calls register_hook on a tensor in forward"),
+    "autocast": Case(Cast, not_stacked="uses torch.autocast in forward"),
+    "layers in a drawn order": Case(DrawnOrder, refused="'order of the layers of .*layers' is "),
+    "drawn, which are trained": Case(DrawnFrozen, refused="'requires_grad of .*' is .*Draw the same for all runs"),
+    "train() of its own": Case(OwnModes),
+    "train() that counts": Case(CountsModes, refused="eval.. changes '.*scale'"),
+    "train() that writes weights": Case(MergesModes, refused="eval.. changes '.*layer.weight'"),
+    "compiled by torch.compile": Case(
+        lambda: nn.Sequential(torch.compile(nn.Linear(8, 3), backend="eager")),  # type: ignore[arg-type]
+        refused="'.*0' is compiled, by torch.compile",
+    ),
+    "pruned": Case(pruned, refused="torch.nn.utils.prune"),
     "writes into its input": Case(WritesIntoInput, refused="writes into its input 0"),
     "sequence in, sequence out": Case(lambda: nn.Sequential(nn.Linear(8, 8), nn.Softmax(-1)), sequence),
     "nothing to train": Case(nn.Identity, features),

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from tenfold import Stack
 from tenfold.errors import RequestError, ShapeError, TrainingError
@@ -597,3 +598,35 @@ def test_a_module_of_two_precisions_is_refused() -> None:
     module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3).double())
     with pytest.raises(RequestError, match="all parameters must have one dtype and device"):
         Stack([module])
+
+
+def test_autocast_around_a_stack_is_refused_and_right_in_a_loop() -> None:
+    inputs, singles = torch.ones(2, 5, 3), [nn.Linear(3, 2) for _ in range(2)]
+    stacks = Stack(singles), Stack(singles, recorded=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for stack in stacks:
+            with pytest.raises(RequestError, match="Linear: torch.autocast .*how='loop'"):
+                stack(inputs)
+            with pytest.raises(RequestError, match="Linear: torch.autocast"):
+                stack.gradients(lambda output: (output.sum(), output), (inputs,), ())
+        output = Stack(singles, how="loop")(inputs)
+        assert output.dtype == torch.bfloat16
+        torch.testing.assert_close(output[1], singles[1](inputs[1]), rtol=0, atol=0)
+    assert stacks[0](inputs).dtype == torch.float32
+
+
+def test_a_checkpoint_around_a_stack_in_a_loop_gives_the_same_gradients() -> None:
+    class Own(nn.Linear):
+        """With code of its own, so that it is tried in its first pass."""
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return super().forward(inputs).tanh()
+
+    inputs, singles = torch.randn(2, 5, 3), [Own(3, 2) for _ in range(2)]
+    stacks = [Stack(singles, how="loop") for _ in range(2)]
+    stacks[0](inputs).square().sum().backward()
+    checkpoint(stacks[1], inputs, use_reentrant=False).square().sum().backward()
+    for one, other in zip(stacks[0].parameters(), stacks[1].parameters(), strict=True):
+        assert one.grad is not None
+        assert one.grad.abs().sum() > 0
+        torch.testing.assert_close(other.grad, one.grad)
