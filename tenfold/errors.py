@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 __all__ = [
+    "CheckpointError",
     "DataError",
     "DownloadError",
     "RecordError",
@@ -16,6 +18,8 @@ __all__ = [
     "StudyError",
     "TenfoldError",
     "TrainingError",
+    "WorkerError",
+    "attempt",
     "nearest",
     "what_failed",
 ]
@@ -67,6 +71,45 @@ class RecordError(TenfoldError):
 
 class TrainingError(TenfoldError):
     """Training could not continue. Exit code 1."""
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint is damaged or of other runs."""
+
+
+class WorkerError(TrainingError):
+    """A worker process ended or did not start: its work may be fine, and is tried again by the next ``run``."""
+
+
+Made = TypeVar("Made")
+
+
+def attempt(
+    what: str, make: Callable[[], Made], default: Made, *, failures: list[str], passing: tuple = (RecordError,)
+) -> Made:
+    """Make something that stands beside the scores, such as a figure: that it fails is noted, and no study ends of it.
+
+    Args:
+        what: subject of the sentence that is noted, such as "the examples to show".
+        make: makes it.
+        default: given in its place where it fails.
+        failures: where the sentence goes.
+        passing: errors of ``make`` that are raised all the same: without a disk to write on nothing else can go on.
+    Raises:
+        MemoryError: from ``make``.
+    Example:
+        >>> noted = []
+        >>> attempt("the figure", lambda: 1 // 0, None, failures=noted)
+        >>> noted[0].startswith("the figure could not be made: ZeroDivisionError: ")
+        True
+    """
+    try:
+        return make()
+    except (MemoryError, *passing):
+        raise
+    except Exception as error:  # whatever a task or a figure raises
+        failures.append(f"{what} could not be made: {what_failed(error)}")
+        return default
 
 
 def nearest(name: str, known: Iterable[str], *, listing: bool = False) -> str:

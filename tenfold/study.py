@@ -7,14 +7,16 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import torch
 
 from tenfold.config import ModelSettings, Study, to_toml
 from tenfold.environment import describe_environment
-from tenfold.errors import RequestError, StudyError, TenfoldError, nearest, what_failed
+from tenfold.errors import RequestError, ShapeError, StudyError, TenfoldError, attempt, nearest, what_failed
 from tenfold.events import Event, Message
 from tenfold.execute import Placement, Workers, cores, portable, try_module
 from tenfold.export import Results, save_models
@@ -27,7 +29,7 @@ from tenfold.record import Record
 from tenfold.sampling import Resampling, check_folds
 from tenfold.tasks import Divides, HasGallery, Predicted, RemarksOnData, Task, carries, find_task
 from tenfold.train import OBJECTIVE, Job, RunId
-from tenfold.train_model import certify, train_model
+from tenfold.train_model import certify, say_failures, train_model
 
 __all__ = ["data_notes", "load_task", "record_folder", "run"]
 
@@ -100,7 +102,7 @@ def run(
             if verify:
                 certify(record, job, task, tell)
         if record.status != "finished":
-            _finish(record, study, task, jobs, device)
+            _finish(record, study, task, jobs, device, tell)
     return Results(folder)
 
 
@@ -297,19 +299,35 @@ def _variants(jobs: Mapping[str, Job], task: Task) -> dict[str, list[dict[str, A
     }
 
 
-def _finish(record: Record, study: Study, task: Task, jobs: Mapping[str, Job], device: str) -> None:
+def _finish(
+    record: Record, study: Study, task: Task, jobs: Mapping[str, Job], device: str, tell: Callable[[Event], None]
+) -> None:
     """What is about all models: examples to show, where and how they were trained, results.csv."""
+    failures: list[str] = []
     if isinstance(task, HasGallery):
-        predicted = [
-            Predicted(name, config, record.read_predictions(name, variant=config.index))
-            for name, job in jobs.items()
-            for config in job.configs
-        ]
-        record.save_gallery(task.gallery(predicted, seed=study.seed))
+        make = partial(_gallery, record, study, task, jobs)
+        if arrays := attempt("the examples to show (gallery)", make, {}, failures=failures, passing=()):
+            record.save_gallery(arrays)
     plans = {name: record.plan(name) or {} for name in jobs}
     placements = {
         name: "fit" if plan.get("placement") == "fit" else f"{plan.get('placement')} ({plan.get('how')})"
         for name, plan in plans.items()
     }
-    record.save_environment(describe_environment(device=device) | {"placements": placements})
+    found = attempt("the environment", partial(describe_environment, device=device), {}, failures=failures)
+    if found:
+        record.save_environment(found | {"placements": placements})
+    say_failures(record, failures, tell)
     record.finish()
+
+
+def _gallery(record: Record, study: Study, task: HasGallery, jobs: Mapping[str, Job]) -> dict[str, np.ndarray]:
+    predicted = [
+        Predicted(name, config, record.read_predictions(name, variant=config.index))
+        for name, job in jobs.items()
+        for config in job.configs
+    ]
+    found = {name: np.asarray(value) for name, value in task.gallery(predicted, seed=study.seed).items()}
+    for name, array in found.items():
+        if array.dtype.hasobject:
+            raise ShapeError(f"'{name}': expected an array of numbers or text, got Python objects")
+    return found

@@ -7,17 +7,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain, repeat
 
 import numpy as np
 
+from tenfold.errors import CheckpointError, RecordError, WorkerError, attempt, what_failed
 from tenfold.events import EpochDone, Event, Message, ModelDone, ModelStarted
 from tenfold.execute import Placement, Plan, Workers, choose, portable, run_job, verify, verify_fit
 from tenfold.record import EpochRow, Reader, Record, RunRow
 from tenfold.tasks import Task
 from tenfold.train import Epoch, Job, Outcome, RunId
 
-__all__ = ["certify", "train_model"]
+__all__ = ["certify", "say_failures", "train_model"]
 
 
 def train_model(
@@ -34,22 +36,113 @@ def train_model(
     if {(run.config.index, run.repeat) for run in job.runs} <= record.finished(job.model):
         watch(ModelDone(job.model, _recorded_scores(record, job.model, primary), 0.0, from_record=True))
         return
-    stored = record.plan(job.model)
-    plan = Plan.from_json(stored) if stored else choose(job, task, workers, wanted=placement, memory=memory)
-    if plan.placement == "processes" and workers is None:
-        # The record was started with worker processes; one thread reproduces the numbers.
-        plan = replace(plan, threads=1)
-    if not stored:
+    plan = _plan(record, job, task, workers, placement, memory, watch)
+    started = time.monotonic()
+    while True:
+        parts = _parts(record, job, plan)
+        training = _Training(record, job, plan, primary, watch)
+        side_by_side = plan.placement == "processes" or (training.fitted and len(parts) > 1 and portable(parts[0]))
+        events = workers.train(parts) if workers is not None and side_by_side else _in_turn(parts, task)
+        failed: Exception | None = None
+        try:
+            while failed is None:
+                try:
+                    event = next(events, None)
+                except Exception as error:
+                    failed = error
+                else:
+                    if event is None:
+                        break
+                    training.add(*event)
+        finally:
+            training.flush()
+        if failed is None:
+            break
+        if workers is not None:
+            workers.stop()
+        plan = _plan_after(failed, record, job, task, workers, plan, placement, memory, watch)
+    _keep(record, job, plan, training.outcomes, watch)
+    scores = _recorded_scores(record, job.model, primary)
+    watch(ModelDone(job.model, scores, time.monotonic() - started))
+
+
+# -- the plan ---------------------------------------------------------------------------------------------------------
+
+
+def _plan(
+    record: Record,
+    job: Job,
+    task: Task,
+    workers: Workers | None,
+    wanted: Placement,
+    memory: int | None,
+    watch: Callable[[Event], None],
+) -> Plan:
+    """The recorded plan, by which a study that goes on gives the same numbers, or a new one. A placement that is asked
+    for is stronger than a plan that has failed, or by which nothing has been trained.
+    """
+    recorded = record.plan(job.model)
+    stored = Plan.from_json(recorded) if recorded else None
+    if stored is not None and wanted not in ("auto", stored.placement) and stored.placement != "fit":
+        if stored.failed or not record.has_checkpoints(job.model):
+            new = choose(job, task, workers, wanted=wanted, memory=memory)
+            if new.placement != stored.placement:
+                text = f"placement '{new.placement}' was asked for in place of '{stored.placement}'"
+                return _replaced(record, job, new, f"{text}, which had failed" if stored.failed else text, watch)
+        else:
+            text = f"goes on with placement '{stored.placement}', by which its training has begun"
+            watch(Message(text, job.model))
+    if stored is None:
+        watch(Message("choosing how to train ...", job.model))
+        plan = choose(job, task, workers, wanted=wanted, memory=memory)
         record.save_plan(job.model, plan.to_json())
         if plan.memory_groups:
             record.event("group split", plan.reason, job.model)
-    fitted = plan.placement == "fit"  # one fit per run: fits are counted instead of epochs
-    epochs = max(run.config.recipe.epochs for run in job.runs)
-    watch(ModelStarted(job.model, plan, len(job.runs), len(job.runs) if fitted else epochs))
-    started = time.monotonic()
-    outcomes: dict[int, Outcome] = {}
-    curves = _Curves(record, job, plan, primary, watch)
-    parts = [
+        return plan
+    if stored.placement == "processes" and workers is None:
+        # The record was started with worker processes; one thread reproduces the numbers.
+        return replace(stored, threads=1)
+    return stored
+
+
+def _plan_after(
+    failed: Exception,
+    record: Record,
+    job: Job,
+    task: Task,
+    workers: Workers | None,
+    plan: Plan,
+    wanted: Placement,
+    memory: int | None,
+    watch: Callable[[Event], None],
+) -> Plan:
+    """Another plan after training by one has failed, where a stack may be the reason; else what has failed is raised.
+
+    The plan is marked in the record: another placement may be asked for, also where training has begun.
+    """
+    if isinstance(failed, MemoryError | RecordError | CheckpointError):
+        raise failed
+    record.save_plan(job.model, replace(plan, failed=what_failed(failed)).to_json())
+    if plan.how != "vmap" or wanted != "auto" or isinstance(failed, WorkerError):
+        raise failed
+    new = choose(job, task, workers, wanted=wanted, memory=memory, failed=what_failed(failed).splitlines()[0])
+    text = (
+        f"placement '{plan.placement}' failed ({what_failed(failed).splitlines()[0]}); begun anew in '{new.placement}'"
+    )
+    return _replaced(record, job, new, f"{text}, one run after the other", watch)
+
+
+def _replaced(record: Record, job: Job, new: Plan, text: str, watch: Callable[[Event], None]) -> Plan:
+    """The new plan, which is of other groups: checkpoints of the old one are of no use."""
+    record.drop_checkpoints(job.model)
+    record.save_plan(job.model, new.to_json())
+    record.event("placement changed", text, job.model)
+    watch(Message(text, job.model))
+    return new
+
+
+def _parts(record: Record, job: Job, plan: Plan) -> list[Job]:
+    return [
         replace(
             job.of_runs(tuple(job.runs[at] for at in group)),
             how=plan.how,
@@ -59,22 +152,9 @@ def train_model(
         )
         for number, group in enumerate(plan.groups)
     ]
-    side_by_side = plan.placement == "processes" or (fitted and len(parts) > 1 and portable(parts[0]))
-    events = workers.train(parts) if workers is not None and side_by_side else _in_turn(parts, task)
-    try:
-        for number, event in events:
-            if isinstance(event, Outcome):
-                outcomes[number] = event
-                if fitted:
-                    so_far = np.concatenate([outcome.scores[primary] for outcome in outcomes.values()])
-                    watch(EpochDone(job.model, len(so_far), so_far))
-            else:
-                curves.add(number, event)
-    finally:
-        curves.flush()
-    _keep(record, job, plan, outcomes, watch)
-    scores = _recorded_scores(record, job.model, primary)
-    watch(ModelDone(job.model, scores, time.monotonic() - started))
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
 
 
 def _in_turn(parts: Sequence[Job], task: Task) -> Iterator[tuple[int, Epoch | Outcome]]:
@@ -84,19 +164,33 @@ def _in_turn(parts: Sequence[Job], task: Task) -> Iterator[tuple[int, Epoch | Ou
     )
 
 
-class _Curves:
-    """Takes epochs from the parts of a model; saves them now and then, and says how far all of them are."""
+class _Training:
+    """Takes outcomes and epochs from the parts of a model; saves epochs now and then, and says how far all are."""
 
     save_seconds = 1.0
 
     def __init__(self, record: Record, job: Job, plan: Plan, primary: str, watch: Callable[[Event], None]) -> None:
         self.record, self.job, self.plan, self.primary, self.watch = record, job, plan, primary, watch
+        self.fitted = plan.placement == "fit"  # one fit per run: fits are counted instead of epochs
+        self.outcomes: dict[int, Outcome] = {}
         self.latest: dict[int, Epoch] = {}
         self.said = 0
         self.waiting: list[EpochRow] = []
         self.saved = time.monotonic()
+        epochs = max(run.config.recipe.epochs for run in job.runs)
+        watch(ModelStarted(job.model, plan, len(job.runs), len(job.runs) if self.fitted else epochs))
 
-    def add(self, number: int, epoch: Epoch) -> None:
+    def add(self, number: int, event: Epoch | Outcome) -> None:
+        if isinstance(event, Epoch):
+            self.add_epoch(number, event)
+            return
+        self.outcomes[number] = event
+        if self.fitted:
+            unknown = [math.nan]
+            so_far = np.concatenate([outcome.scores.get(self.primary, unknown) for outcome in self.outcomes.values()])
+            self.watch(EpochDone(self.job.model, len(so_far), so_far))
+
+    def add_epoch(self, number: int, epoch: Epoch) -> None:
         runs = [self.job.runs[at] for at in self.plan.groups[number]]
         self.waiting += [
             (run.config.index, run.repeat, epoch.epoch, part, metric, value)
@@ -126,30 +220,54 @@ def _keep(
 ) -> None:
     """Predictions, weights, preprocessing and scores of all runs of a model; the scores last, as they count."""
     where = {at: (outcomes[number], row) for number, group in enumerate(plan.groups) for row, at in enumerate(group)}
-    for config in job.configs:
-        index = config.index
-        runs = [where[at] for at, run in enumerate(job.runs) if run.config.index == index]
-        repeats = np.array([run.repeat for run in job.runs if run.config.index == index])
-        record.save_predictions(job.model, _rows(runs, "predictions") | {"repeat": repeats}, variant=index)
-        record.save_weights(job.model, _rows(runs, "weights"), variant=index)
-        record.save_preprocessing(job.model, _rows(runs, "preprocessing"), variant=index)
+    failures = [text for number in range(len(plan.groups)) for text in outcomes[number].failures]
+    for index in (config.index for config in job.configs):
+        at = [at for at, run in enumerate(job.runs) if run.config.index == index]
+        repeats = np.array([job.runs[i].repeat for i in at])
+        for what, save in (
+            ("predictions", record.save_predictions),
+            ("weights", record.save_weights),
+            ("preprocessing", record.save_preprocessing),
+        ):
+            arrays = _rows([where[i] for i in at], what, failures) | (
+                {"repeat": repeats} if what == "predictions" else {}
+            )
+            attempt(f"the file of {what}", partial(save, job.model, arrays, variant=index), None, failures=failures)
     _pass_on_warnings(record, job, [outcomes[number] for number in range(len(plan.groups))], watch)
+    known = {metric["name"] for metric in record.metrics}
     rows = []
     for at, run in enumerate(job.runs):
-        rows.append(_run_row(job, run, *where[at]))
-        if rows[-1].status == "diverged":
+        row = _run_row(job, run, *where[at])
+        failures += [
+            f"metric '{name}' is not among those that the task names" for name in row.scores if name not in known
+        ]
+        rows.append(replace(row, scores={name: value for name, value in row.scores.items() if name in known}))
+        if row.status == "diverged":
             label = f" ({run.config.label})" if run.config.label else ""
-            text = f"repeat {run.repeat}{label}: {rows[-1].message}"
+            text = f"repeat {run.repeat}{label}: {row.message}"
             record.event("diverged", text, job.model)
             watch(Message(f"diverged: {text}; the other runs go on", job.model))
     record.finish_runs(job.model, rows)
     record.drop_checkpoints(job.model)
+    say_failures(record, failures, watch, job.model)
 
 
-def _rows(runs: Sequence[tuple[Outcome, int]], name: str) -> dict[str, np.ndarray]:
-    """Arrays of an outcome, the rows of these runs: runs first."""
+def say_failures(record: Record, failures: Sequence[str], watch: Callable[[Event], None], model: str = "") -> None:
+    """What stands beside the scores and could not be made: into the record and to whoever watches, each text once."""
+    for text in dict.fromkeys(failures):
+        record.event("failed", text, model)
+        watch(Message(f"warning: {text}; scores are kept", model))
+
+
+def _rows(runs: Sequence[tuple[Outcome, int]], name: str, failures: list[str]) -> dict[str, np.ndarray]:
+    """Arrays of an outcome, the rows of these runs: runs first. Those that one of the runs lacks are left out."""
     pieces: list[Mapping[str, np.ndarray]] = [getattr(outcome, name) for outcome, _ in runs]
-    return {key: np.stack([piece[key][row] for piece, (_, row) in zip(pieces, runs, strict=True)]) for key in pieces[0]}
+    found: dict[str, np.ndarray | None] = {}
+    for key in pieces[0]:
+        if all(key in piece for piece in pieces):
+            rows = [piece[key][row] for piece, (_, row) in zip(pieces, runs, strict=True)]
+            found[key] = attempt(f"'{key}' of {name}", partial(np.stack, rows), None, failures=failures)
+    return {key: array for key, array in found.items() if array is not None}
 
 
 def _run_row(job: Job, run: RunId, outcome: Outcome, row: int) -> RunRow:

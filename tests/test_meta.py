@@ -55,7 +55,7 @@ ARROWS = {
     "config": "tasks metrics models recipe errors published",
     "events": "execute",
     "progress": "events metrics",
-    "train_model": "events record tasks train execute",
+    "train_model": "errors events record tasks train execute",
     "export": "datasets errors models own_files recipe record retrieval sampling seeds",
     "study": "tasks metrics models train execute record recipe sampling errors config environment events progress "
     "train_model export",

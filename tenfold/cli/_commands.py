@@ -251,17 +251,24 @@ def _show_finished(folder: Path) -> bool:
 def _conclude(results: Reader, *, redraw: bool = True) -> None:
     """The table, the verdicts, and the report last: drawing its figures takes a while."""
     from tenfold.cli._tables import certificate_text, results_table, terminal_width, verdict_text
+    from tenfold.errors import attempt
     from tenfold.report import write_report
 
-    width = terminal_width()
-    certificates = certificate_text(results.meta("certificate") or {}, width)
-    out(
-        "\n\n".join(
-            part for part in (results_table(results, width), verdict_text(results, width), certificates) if part
-        )
-    )
-    report = results.folder / "report.html"
-    out(f"\nReport: {report if report.is_file() and not redraw else write_report(results.folder)}")
+    width, failures = terminal_width(), list[str]()
+    parts = {
+        "the table": lambda: results_table(results, width),
+        "the verdict": lambda: verdict_text(results, width),
+        "the certificate": lambda: certificate_text(results.meta("certificate") or {}, width),
+    }
+    said = [attempt(what, make, "", failures=failures) for what, make in parts.items()]
+    out("\n\n".join(part for part in said if part))
+    report: Path | None = results.folder / "report.html"
+    if redraw or not results.folder.joinpath("report.html").is_file():
+        report = attempt("the report", lambda: write_report(results.folder), None, failures=failures)
+    for text in failures:
+        say(f"warning: {text}; every score is in {results.folder / 'results.csv'}")
+    if report is not None:
+        out(f"\nReport: {report}")
 
 
 def _interrupted(where: Path | None, arguments: list[str], study: str, folder: str | None) -> str:

@@ -19,13 +19,13 @@ from scipy.special import logsumexp
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from tenfold.errors import RequestError, ShapeError, TenfoldError, TrainingError, what_failed
+from tenfold.errors import CheckpointError, RequestError, ShapeError, TenfoldError, TrainingError, attempt, what_failed
 from tenfold.files import atomic_write
 from tenfold.models import Estimator
 from tenfold.sampling import Inputs, Part, Split
 from tenfold.seeds import derive, seeded
 from tenfold.tasks import TASKS, ChecksOutput, Diagnoses, FinalMetrics, FitsEstimators, Task
-from tenfold.train import Outcome, RunId, metrics_of, of_run, peak_bytes, test
+from tenfold.train import DIAGNOSIS, Outcome, RunId, metrics_of, of_run, peak_bytes, runs_first, test
 from tenfold.train._evaluate import Tested
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_runs", "try_estimator"]
 
-_VERSION = 2
+_VERSION = 3
 # Log-probability of what an estimator holds impossible: log(2^-52), where scikit-learn's log_loss clips too.
 _FLOOR = float(np.log(np.finfo(np.float64).eps))
 # A study's estimators are tried on so many examples of each class before anything is trained.
@@ -49,12 +49,14 @@ class _Fits:
         diagnosed: what the task finds beside, runs first.
         messages: what each run warned of, "" for nothing.
         seconds: of all runs.
+        failures: what could not be diagnosed, and why.
     """
 
     outputs: dict[Part, Tensor]
     diagnosed: dict[str, np.ndarray]
     messages: list[str]
     seconds: float
+    failures: list[str]
 
 
 def fit_runs(job: Job, task: Task) -> Outcome:
@@ -73,7 +75,7 @@ def fit_runs(job: Job, task: Task) -> Outcome:
         fits = _fit_all(job, task, parts)
         if job.checkpoint is not None:
             _save(job, job.checkpoint, fits)
-    scores, predictions, sound = _score(fits.outputs, task, parts)
+    scores, predictions, sound, said = _score(fits.outputs, task, parts)
     lost = "log-probabilities on the test part are not finite"
     return Outcome(
         scores={name: np.where(sound.numpy(), values, np.nan) for name, values in scores.items()},
@@ -86,6 +88,7 @@ def fit_runs(job: Job, task: Task) -> Outcome:
         preprocessing={},
         seconds=fits.seconds,
         peak_bytes=peak_bytes(torch.device("cpu")),
+        failures=(*said, *fits.failures),
     )
 
 
@@ -120,8 +123,15 @@ def _fit_all(job: Job, task: Task, parts: Mapping[Part, Split]) -> _Fits:
             for part, split in parts.items()
             if part not in ("train", "validation")
         }
-        diagnosed = task.diagnose(predict, parts["test"]) if isinstance(task, Diagnoses) else {}
-    return _Fits(outputs, diagnosed, messages, time.monotonic() - started)
+    diagnosed, failures = {}, []
+    if isinstance(task, Diagnoses):
+        diagnosed = attempt(
+            DIAGNOSIS,
+            lambda: runs_first(task.diagnose(predict, parts["test"]), len(job.runs)),
+            diagnosed,
+            failures=failures,
+        )
+    return _Fits(outputs, diagnosed, messages, time.monotonic() - started, failures)
 
 
 def try_estimator(job: Job, task: Task) -> set[str]:
@@ -278,7 +288,7 @@ def _short(values: np.ndarray) -> str:
 def _save(job: Job, path: Path, fits: _Fits) -> None:
     arrays = {f"diagnosed.{name}": np.ascontiguousarray(value) for name, value in fits.diagnosed.items()}
     arrays |= {f"outputs.{part}": value.numpy() for part, value in fits.outputs.items()}
-    facts = _identity(job) | {"messages": fits.messages, "seconds": fits.seconds}
+    facts = _identity(job) | {"messages": fits.messages, "seconds": fits.seconds, "failures": fits.failures}
     with atomic_write(path) as file:
         file.write(save(arrays, metadata={"tenfold": json.dumps(facts)}))
 
@@ -288,12 +298,12 @@ def _restore(job: Job, path: Path) -> _Fits:
         with safe_open(path, framework="numpy") as file:
             facts = json.loads(file.metadata()["tenfold"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}
-        messages, seconds = facts["messages"], facts["seconds"]
+        messages, seconds, failures = facts["messages"], facts["seconds"], facts["failures"]
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise TrainingError(f"checkpoint {path} cannot be read ({error}); delete it to fit its runs anew") from error
+        raise CheckpointError(f"checkpoint {path} cannot be read ({error}); delete it to fit its runs anew") from error
     for name, expected in _identity(job).items():
         if facts.get(name) != expected:
-            raise TrainingError(
+            raise CheckpointError(
                 f"checkpoint {path} is of other runs: its {name} is {facts.get(name)!r}, expected {expected!r}; "
                 "delete it to fit its runs anew"
             )
@@ -302,7 +312,7 @@ def _restore(job: Job, path: Path) -> _Fits:
         kind, _, rest = name.partition(".")
         named[kind][rest] = array
     outputs = {part: torch.from_numpy(array) for part, array in named["outputs"].items()}
-    return _Fits(outputs, named["diagnosed"], messages, seconds)
+    return _Fits(outputs, named["diagnosed"], messages, seconds, failures)
 
 
 def _identity(job: Job) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tenfold.errors import TenfoldError
+from tenfold.errors import TenfoldError, TrainingError, what_failed
 from tenfold.execute._cores import cores
 from tenfold.execute._memory import bytes_available, bytes_per_run, groups
 from tenfold.execute._plan import Placement, Plan
-from tenfold.execute._run_job import time_steps
+from tenfold.execute._run_job import time_steps, try_evaluation
 from tenfold.execute._workers import Workers, portable
 from tenfold.stack import How, signature
 from tenfold.tasks import Task, is_built_in
@@ -83,18 +83,35 @@ class _Probe:
         self, candidate: _Candidate, *, hopeless: float = math.inf, largest: int | None = None, compiled: bool = False
     ) -> float:
         """Seconds of wall time that one step of one run costs, from the first group (or the first of each worker)."""
-        job = replace(self.job, how=candidate.how, threads=candidate.threads, compiled=compiled or self.job.compiled)
+        job = self.first(candidate, largest, compiled=compiled)
         cut = self.groups(candidate, largest)
         if candidate.placement == "processes":
             assert self.workers is not None
             together = cut[: self.workers.count]
-            slowest = self.workers.time_steps([job.of_runs(_pick(job.runs, group)) for group in together])
+            slowest = self.workers.time_steps([job.of_runs(_pick(self.job.runs, group)) for group in together])
             return slowest / sum(len(group) for group in together)
-        first = job.of_runs(_pick(job.runs, cut[0]))
-        return time_steps(first, self.task, hopeless=hopeless * len(cut[0])) / len(cut[0])
+        return time_steps(job, self.task, hopeless=hopeless * len(cut[0])) / len(cut[0])
+
+    def first(self, candidate: _Candidate, largest: int | None = None, *, compiled: bool = False) -> Job:
+        """The job of the first group of runs that are trained together."""
+        return replace(
+            self.job,
+            runs=_pick(self.job.runs, self.groups(candidate, largest)[0]),
+            how=candidate.how,
+            threads=candidate.threads,
+            compiled=compiled or self.job.compiled,
+        )
 
 
-def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, memory: int | None = None) -> Plan:
+def choose(
+    job: Job,
+    task: Task,
+    workers: Workers | None,
+    *,
+    wanted: Placement,
+    memory: int | None = None,
+    failed: str = "",
+) -> Plan:
     """A plan for all runs of ``job``.
 
     Args:
@@ -103,6 +120,7 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
         workers: processes for "processes"; None where there are none.
         wanted: "auto" times every candidate, another one decides where the runs go and times only how.
         memory: bytes that a model may fill; by default a share of what is free.
+        failed: why training in a stack has failed, after which none is a candidate any more.
     Raises:
         TenfoldError: if no candidate works; the error of the module's own, where it has one.
     """
@@ -114,15 +132,17 @@ def choose(job: Job, task: Task, workers: Workers | None, *, wanted: Placement, 
     probe = _Probe(job, task, workers, alike, per_run, memory)
     several = workers is not None and job.device == "cpu" and len(job.runs) > 1 and portable(job)
     candidates = _candidates(wanted, several=several)
+    if failed:
+        candidates = {name: candidate for name, candidate in candidates.items() if candidate.how == "loop"}
     times, failures = _timed(probe, candidates, wanted)
-    fastest = min(times, key=times.__getitem__)
+    fastest = _fastest_that_evaluates(probe, candidates, times, failures) if wanted == "auto" else _fastest(times)
     candidate = candidates[fastest]
     largest = _faster_piece(probe, candidate, times, fastest)
     fastest = fastest if largest is None else "in pieces"
     compiled, compile_note = _whether_to_compile(probe, candidate, times, fastest, largest)
     sized = probe.groups(candidate, largest)
     memory_groups = largest is None and candidate.how == "vmap" and len(sized) > len(probe.parts(candidate))
-    notes = [_why_placed(wanted, several, failures)]
+    notes = [_why_placed(wanted, several, [failed, *failures] if failed else failures)]
     if largest is not None:
         notes.append(f"in stacks of {largest}, which are faster than larger ones here")
     if memory_groups:
@@ -163,23 +183,64 @@ def _candidates(wanted: Placement, *, several: bool) -> dict[str, _Candidate]:
 
 def _timed(
     probe: _Probe, candidates: Mapping[str, _Candidate], wanted: Placement
-) -> tuple[dict[str, float], list[TenfoldError]]:
-    """Seconds of each candidate that can train the module, and what the others raised.
+) -> tuple[dict[str, float], list[str]]:
+    """Seconds of each candidate that can train the module, and why the others cannot.
 
     A single candidate that was asked for is not timed: it has 0 seconds.
     """
     if len(candidates) == 1 and wanted != "auto":
         return dict.fromkeys(candidates, 0.0), []
     times: dict[str, float] = {}
-    failures: list[TenfoldError] = []
+    failures: list[Exception] = []
     for name, candidate in candidates.items():
         try:
             times[name] = probe.seconds(candidate, hopeless=_HOPELESS * min(times.values(), default=math.inf))
-        except TenfoldError as error:  # this candidate cannot train the module; another may
+        except MemoryError:
+            raise
+        except Exception as error:  # this candidate cannot train the module; another may
             failures.append(error)
     if not times:
-        raise failures[0]
-    return times, failures
+        raise _known(failures[0], probe.job)
+    return times, [_first_line(error) for error in failures]
+
+
+def _fastest(times: Mapping[str, float]) -> str:
+    return min(times, key=times.__getitem__)
+
+
+def _fastest_that_evaluates(
+    probe: _Probe, candidates: Mapping[str, _Candidate], times: dict[str, float], failures: list[str]
+) -> str:
+    """The fastest candidate that can evaluate as well. Stacks that cannot go out of ``times`` into ``failures``."""
+    while True:
+        fastest = _fastest(times)
+        candidate = candidates[fastest]
+        if candidate.how == "loop":  # evaluated as alone, which was tried before
+            return fastest
+        try:
+            try_evaluation(probe.first(candidate), probe.task)
+        except MemoryError:
+            raise
+        except Exception as error:
+            failures.append(f"in evaluation, {_first_line(error)}")
+            for name in [name for name in times if candidates[name].how == candidate.how]:
+                del times[name]
+            if not times:
+                raise _known(error, probe.job) from error
+        else:
+            return fastest
+
+
+def _known(error: Exception, job: Job) -> TenfoldError:
+    if isinstance(error, TenfoldError):
+        return error
+    known = TrainingError(f"{job.factory.name} failed in a step of training: {what_failed(error)}")
+    known.__cause__ = error
+    return known
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] if isinstance(error, TenfoldError) else what_failed(error)
 
 
 def _faster_piece(probe: _Probe, candidate: _Candidate, times: dict[str, float], fastest: str) -> int | None:
@@ -205,12 +266,12 @@ def _whether_to_compile(
     return probe.job.recipe.compile == "always" or times["compiled"] < times[fastest], ""
 
 
-def _why_placed(wanted: Placement, several: bool, failures: Sequence[TenfoldError]) -> str:
+def _why_placed(wanted: Placement, several: bool, failures: Sequence[str]) -> str:
     if wanted == "processes" and not several:
         return "'processes' needs several cores and runs, a CPU, module and task in files of their own; stacked"
     if wanted != "auto":
         return f"placement '{wanted}' was asked for"
-    left_out = f"; left out: {str(failures[0]).splitlines()[0]}" if failures else ""
+    left_out = f"; left out: {'; '.join(dict.fromkeys(failures))}" if failures else ""
     return f"fastest of those timed{left_out}"
 
 

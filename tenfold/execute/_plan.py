@@ -27,6 +27,7 @@ class Plan:
         bytes_per_run: estimated.
         memory_groups: whether the runs were cut into groups because all together exceed the memory.
         reason: in words, for people.
+        failed: why training so ended with an error, "" where it did not.
     """
 
     placement: Literal["stack", "processes", "loop", "fit"]
@@ -38,6 +39,7 @@ class Plan:
     bytes_per_run: int = 0
     memory_groups: bool = False
     reason: str = ""
+    failed: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

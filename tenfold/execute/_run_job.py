@@ -19,13 +19,14 @@ from tenfold.train import (
     cpu_numerics,
     epoch_batches,
     evaluate_final,
+    evaluating,
     prepare,
     restore,
     step,
     train_epochs,
 )
 
-__all__ = ["run_job", "time_steps"]
+__all__ = ["run_job", "time_steps", "try_evaluation"]
 
 
 def run_job(job: Job, task: Task) -> Iterator[Epoch | Outcome]:
@@ -102,3 +103,25 @@ def time_steps(job: Job, task: Task, *, seconds: float = 0.25, at_least: int = 3
         while len(times) < at_least or (sum(times) < seconds and len(times) < 30):
             times.append(timed())
         return sorted(times)[len(times) // 2]
+
+
+def try_evaluation(job: Job, task: Task) -> None:
+    """What training meets beside the steps that are timed: the smallest batch of an epoch, and batches of every size of
+    every part that is evaluated, in evaluation mode without gradients. Layers may compute otherwise there, such as
+    attention with a padding mask, which vmap has no rule for.
+
+    Raises:
+        Exception: whatever the module or the task raises.
+    """
+    with cpu_numerics(job.threads):
+        state = prepare(job, task)
+        state.stack.train()
+        step(state, min(epoch_batches(state), key=lambda rows: rows.shape[1]))
+        with evaluating(state) as carry:
+            for part, split in state.parts.items():
+                sizes = {stop - start: (start, stop) for start, stop in split.spans()} if part != "train" else {}
+                for size, span in sizes.items():
+                    batch = split.span(*span)
+                    with torch.no_grad():
+                        output = state.stack(*batch.inputs, *carry(size))
+                    task.sums(output[0] if state.carries else output, batch)

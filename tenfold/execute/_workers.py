@@ -19,7 +19,7 @@ from multiprocessing.connection import Client, Connection, Listener, wait
 from types import TracebackType
 from typing import Any
 
-from tenfold.errors import TenfoldError, TrainingError
+from tenfold.errors import TenfoldError, TrainingError, WorkerError
 from tenfold.execute._run_job import run_job, time_steps
 from tenfold.own_files import import_own_file, own_file_of
 from tenfold.tasks import Task
@@ -125,6 +125,10 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the processes, whatever they do; a later call starts others."""
         for connection in self._connections:
             connection.close()
         for process in self._processes:
@@ -145,7 +149,7 @@ def _accept(listener: Listener, processes: Sequence[subprocess.Popen]) -> Connec
         except TimeoutError:
             ended = [process.returncode for process in processes if process.poll() is not None]
             if ended or time.monotonic() - started > 120:
-                raise TrainingError(
+                raise WorkerError(
                     f"a worker process did not start (exit code {ended[0] if ended else None}); "
                     "use --placement stack or loop"
                 ) from None
@@ -164,7 +168,7 @@ def _ask(connection: Connection, question: Any) -> None:
     try:
         _put(connection, question)
     except OSError:
-        raise TrainingError(_ENDED) from None
+        raise WorkerError(_ENDED) from None
 
 
 def _send(connection: Connection, numbered: tuple[int, Job]) -> int:
@@ -176,7 +180,7 @@ def _get_answer(connection: Connection) -> tuple[str, Any]:
     try:
         return _get(connection)
     except (EOFError, OSError):
-        return "known error", TrainingError(_ENDED)
+        return "known error", WorkerError(_ENDED)
 
 
 def _answer(connection: Connection) -> Any:

@@ -289,6 +289,15 @@ class Reader:
                 found.append(f"{variant.label}: {missing} of {counts['planned']} runs have not ended yet.")
         return found
 
+    @property
+    def failures(self) -> list[str]:
+        """What stands beside the scores and could not be made, such as examples to show, and why: a sentence each."""
+        return [
+            f"{f'{event.model}: ' if event.model else ''}{event.text.removesuffix('.')}."
+            for event in self.events
+            if event.kind == "failed"
+        ]
+
     def limits(self, metric: str | None = None, *, level: float = 0.95) -> list[str]:
         """What a reader has to know about the verdicts, each limit once."""
         found = []
@@ -306,6 +315,7 @@ class Reader:
         if reason := (self.study.get("resampling") or {}).get("reason"):
             found.append(f"Repeats: {reason}.")
         found += [f"Data: {text.removesuffix('.')}." for text in self.data_notes]
+        found += self.failures
         whose: dict[str, list[str]] = {}
         pairs = self.compare(metric, level=level)
         for verdict in pairs:

@@ -364,6 +364,10 @@ class Record:
             path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
+    def has_checkpoints(self, model: str) -> bool:
+        """Whether the state of any of a model's runs is kept."""
+        return any((self.folder / "checkpoints").glob(f"{self.slug(model)}.*.safetensors"))
+
     def drop_checkpoints(self, model: str) -> None:
         """Remove the checkpoints of a model whose runs have all ended."""
         self._expect_writing()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from tenfold import __version__
-from tenfold.errors import RecordError
+from tenfold.errors import RecordError, attempt, what_failed
 from tenfold.files import atomic_write
 from tenfold.record import Reader
 from tenfold.report._facts import certificate_table, flat, placement_rows, what_was_run
@@ -40,7 +42,9 @@ def write_report(folder: str | Path) -> Path:
     """
     results = Reader(folder)
     figures, problems = _figures(results)
-    save_tables(results, results.folder / "tables")
+    attempt(
+        "the tables beside this page", lambda: save_tables(results, results.folder / "tables"), None, failures=problems
+    )
     page = _template().render(_content(results, figures, problems))
     path = results.folder / "report.html"
     with atomic_write(path, "w") as file:
@@ -66,24 +70,35 @@ def _figures(results: Reader) -> tuple[list[dict[str, Any]], list[str]]:
     failed: dict[str, list[str]] = {}  # titles by error, so that a damaged file is named once
     for entry in FIGURES:
         try:
-            found = entry.collect(results)
-        except RecordError as error:  # without a damaged file its figures are missing, the report is not
+            figure = _figure(results, entry)
+        except RecordError as error:
             failed.setdefault(str(error), []).append(f"'{entry.title}'")
-            continue
-        if found is None:
-            continue
-        wide, narrow = (draw(entry.draw, found, width) for width in (WIDE, NARROW))
-        save_files(wide, results.folder / "figures", entry.name)
-        save_numbers(entry.numbers(found), results.folder / "figures" / f"{entry.name}.csv")
-        figures.append(
-            {"entry": entry, "wide": _svg(wide, entry, "w"), "narrow": _svg(narrow, entry, "n"),
-             "words": entry.words(found)}
-        )  # fmt: skip
+            figure = None
+        except MemoryError:
+            raise
+        except Exception as error:  # without a figure, or the file that it needs, the report is still one
+            why = what_failed(error)
+            failed.setdefault(why, []).append(f"'{entry.title}'")
+            figure = {"entry": entry, "problem": f"Not drawn: {why}"}
+        if figure is not None:
+            figures.append(figure)
     problems = [
         f"The figure{'s' * (len(titles) > 1)} {', '.join(titles)} could not be drawn: {error}"
         for error, titles in failed.items()
     ]
     return figures, problems
+
+
+def _figure(results: Reader, entry: FigureEntry) -> dict[str, Any] | None:
+    """What the page says of one figure; None where it is not for this record. Its files are written."""
+    found = entry.collect(results)
+    if found is None:
+        return None
+    wide, narrow = (draw(entry.draw, found, width) for width in (WIDE, NARROW))
+    save_files(wide, results.folder / "figures", entry.name)
+    save_numbers(entry.numbers(found), results.folder / "figures" / f"{entry.name}.csv")
+    shown = {"wide": _svg(wide, entry, "w"), "narrow": _svg(narrow, entry, "n"), "words": entry.words(found)}
+    return {"entry": entry, "problem": "", **shown}
 
 
 def _svg(figure: Any, entry: FigureEntry, kind: str) -> Markup:
@@ -95,12 +110,21 @@ def _content(results: Reader, figures: list[dict[str, Any]], problems: list[str]
     primary = results.primary
     others = [metric for metric in results.metrics if metric["name"] != primary and results.scores(metric["name"])]
     study_file = results.folder / "study.toml"
-    certificate_head, certificate = certificate_table(results.meta("certificate"))
+    problems = list(problems)
+
+    def made(what: str, make: Callable[[], Any], default: Any) -> Any:
+        return attempt(what, make, default, failures=problems)
+
+    certificate_head, certificate = made(
+        "the certificate", lambda: certificate_table(results.meta("certificate")), ([], [])
+    )
+    contents = [made(f"the part on {m['name']}", partial(_metric_content, results, m["name"]), None) for m in others]
+    placement = made("the table of placements", partial(placement_rows, results), [])
     try:
         environment = list(flat(results.environment))
     except RecordError as error:
         environment = []
-        problems = [*problems, f"The environment is not known: {error}"]
+        problems.append(f"The environment is not known: {error}")
     return {
         "version": __version__,
         "results": results,
@@ -108,9 +132,9 @@ def _content(results: Reader, figures: list[dict[str, Any]], problems: list[str]
         "description": [" ".join(part.split()) for part in (results.study.get("description") or "").split("\n\n")],
         "what": what_was_run(results),
         "main": _metric_content(results, primary),
-        "others": [_metric_content(results, metric["name"]) for metric in others],
+        "others": [content for content in contents if content is not None],
         "figures": figures,
-        "placement": placement_rows(results),
+        "placement": placement,
         "diverged": [run for run in results.runs if run.status == "diverged"],
         "missing": results.missing_sentences(),
         "limits": [*problems, *results.limits()],

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from tenfold.errors import TrainingError
+from tenfold.errors import CheckpointError
 from tenfold.files import atomic_write
 from tenfold.recipe import Config
 from tenfold.train._state import EpochSoFar, State, freeze
@@ -55,18 +55,20 @@ def restore(state: State, path: Path) -> None:
     """Bring a freshly initialised ``state`` to where the file at ``path`` was written.
 
     Raises:
-        TrainingError: if the file is damaged, of other runs, or of a module that has changed since.
+        CheckpointError: if the file is damaged, of other runs, or of a module that has changed since.
     """
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["tenfold"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise TrainingError(f"checkpoint {path} cannot be read ({error}); delete it to train its runs anew") from error
+        raise CheckpointError(
+            f"checkpoint {path} cannot be read ({error}); delete it to train its runs anew"
+        ) from error
     for name, expected in _identity(state).items():
         if facts.get(name) != expected:
             name, got, expected = _first_difference(name, facts.get(name), expected)
-            raise TrainingError(
+            raise CheckpointError(
                 f"checkpoint {path} is of other runs: its {name} is {got!r}, expected {expected!r}; "
                 "delete it to train its runs anew"
             )
@@ -74,7 +76,7 @@ def restore(state: State, path: Path) -> None:
     stored = {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("stack.")}
     for name in [*own, *stored]:
         if name not in own or name not in stored or own[name].shape != stored[name].shape:
-            raise TrainingError(
+            raise CheckpointError(
                 f"checkpoint {path} is of another version of the module ('{name}' differs); "
                 "delete it to train its runs anew"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from tenfold.errors import attempt
 from tenfold.sampling import Batch, Inputs, Part, Split
 from tenfold.tasks import FinalMetrics, Task, carries
 from tenfold.train._state import State, added, initial_carry
@@ -25,11 +27,13 @@ class Tested(NamedTuple):
         scores: metric -> float64, shape (runs,).
         predictions: what the record keeps, runs first.
         sound: which runs' outputs are finite throughout: bool, shape (runs,).
+        failures: what could not be made, and why: a sentence each.
     """
 
     scores: dict[str, np.ndarray]
     predictions: dict[str, np.ndarray]
     sound: Tensor
+    failures: tuple[str, ...] = ()
 
 
 def evaluate(state: State, part: Part) -> dict[str, np.ndarray]:
@@ -52,6 +56,8 @@ def test(
 ) -> Tested:
     """Scores and predictions on all test sets: every part but training and validation.
 
+    Predictions, and metrics made of them, may fail: what adds up over batches is scored all the same.
+
     Args:
         predict: inputs of all runs (runs, batch, ...), and the carried state, to outputs.
         task, parts: of the same runs.
@@ -59,28 +65,40 @@ def test(
     """
     sums: dict[str, Tensor] = {}
     kept: dict[str, _Kept] = {}
+    failures: list[str] = []
     sound = torch.ones(parts["test"].n_runs, dtype=torch.bool)
     for part, split in parts.items():
         if part in ("train", "validation"):
             continue
         for outputs, batch in _outputs(predict, task, split, carry):
             sums = added(sums, task.sums(outputs, batch))
-            for name, value in task.predictions(outputs, batch).items():
-                if name not in kept:
-                    kept[name] = _Kept(value, split.n_examples)
-                kept[name].add(value)
+            if not failures:
+                keep = partial(_keep, kept, task, outputs, batch, split.n_examples)
+                attempt(f"predictions on the {part} part", keep, None, failures=failures)
             for leaf in tree_leaves(outputs):
                 if leaf is not None and leaf.is_floating_point() and leaf.numel():
                     # A NaN counts as the largest. A tenth of the time of torch.isfinite of every number.
                     sound &= torch.isfinite(leaf.abs().reshape(split.n_runs, -1).amax(dim=1)).cpu()
-    predictions = {name: rows.array() for name, rows in kept.items()}
+    predictions = {} if failures else {name: rows.array() for name, rows in kept.items()}
     if (filled := parts["test"].valid) is not None:  # for whoever reads the record: rows that only fill up a run
         predictions.setdefault("valid", filled.cpu().numpy())
     scores = metrics_of(task, sums)
     if isinstance(task, FinalMetrics):
-        final = task.final_metrics(predictions)
-        scores |= {name: np.asarray(values, dtype=np.float64) for name, values in final.items()}
-    return Tested(scores, predictions, sound)
+        make = partial(_final_metrics, task, predictions, split.n_runs)
+        scores |= attempt("metrics that need all predictions", make, {}, failures=failures)
+    return Tested(scores, predictions, sound, tuple(failures))
+
+
+def _keep(kept: dict[str, _Kept], task: Task, outputs: Any, batch: Batch, n_examples: int) -> None:
+    for name, value in task.predictions(outputs, batch).items():
+        if name not in kept:
+            kept[name] = _Kept(value, n_examples)
+        kept[name].add(value)
+
+
+def _final_metrics(task: FinalMetrics, predictions: Mapping[str, np.ndarray], n_runs: int) -> dict[str, np.ndarray]:
+    final = task.final_metrics(predictions)
+    return {name: np.asarray(values, dtype=np.float64).reshape(n_runs) for name, values in final.items()}
 
 
 class _Kept:

@@ -162,7 +162,7 @@ class Stop(Exception):
 def test_stopped_anywhere_it_goes_on_to_the_same_record(
     study: tenfold.Study, whole: tenfold.Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
-    out, add = tmp_path / "broken", train_model._Curves.add
+    out, add = tmp_path / "broken", train_model._Training.add_epoch
     epochs: list[Any] = []
 
     def counted(*arguments: Any) -> None:
@@ -172,7 +172,7 @@ def test_stopped_anywhere_it_goes_on_to_the_same_record(
             raise Stop
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_model._Curves, "add", counted)
+        patch.setattr(train_model._Training, "add_epoch", counted)
         with pytest.raises(Stop):
             tenfold.run(study, out=out, placement="stack", checkpoint_seconds=0)
     assert Reader(out).status == "unfinished"
