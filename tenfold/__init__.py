@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tenfold.errors import TenfoldError as TenfoldError
     from tenfold.export import Results as Results
     from tenfold.report import write_report as write_report
+    from tenfold.retrieval import Matcher as Matcher
     from tenfold.stack import Stack as Stack
     from tenfold.study import run as run
 
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 # The module of each public name. Imported at first use: `tenfold --help` and `import tenfold` stay fast, without torch.
 _HOMES = {
+    "Matcher": "tenfold.retrieval",
     "Results": "tenfold.export",
     "Stack": "tenfold.stack",
     "Study": "tenfold.config",
@@ -47,6 +49,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Matcher",
     "Results",
     "Stack",
     "Study",

@@ -11,7 +11,7 @@ import torch
 
 import tenfold
 from tenfold import datasets
-from tenfold.errors import RequestError
+from tenfold.errors import DataError, RequestError
 from tenfold.export import Results
 from tenfold.record import Record, RunRow
 from tenfold.study import load_task
@@ -94,6 +94,22 @@ def test_a_matcher_recognises_by_example(results: Results, tmp_path: Path) -> No
     matcher.save(tmp_path / "digits.npz")
     again = type(matcher).load(tmp_path / "digits.npz", matcher._embed_images)
     assert again.match(digits.images[0], k=2) == matcher.match(digits.images[0], k=2)
+
+
+def test_a_saved_matcher_is_read_back_by_public_names(results: Results, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8), dtype=np.uint8)
+    matcher = results.best().matcher()
+    for label, image in enumerate(images):
+        matcher.add(str(label), image)
+    matcher.save(tmp_path / "kept.npz")
+    again = tenfold.Matcher.load(tmp_path / "kept.npz", tenfold.Results(results.folder).best().embed)
+    assert again.labels == matcher.labels
+    for image in images:
+        assert again.match(image, k=3) == matcher.match(image, k=3)
+    best = results.best().variant
+    other = next(variant.label for variant in results.variants if variant != best)
+    with pytest.raises(DataError, match="another network"):
+        tenfold.Matcher.load(tmp_path / "kept.npz", results.winner(other).embed)
 
 
 def test_a_matcher_turns_light_and_dark_round_as_the_study_did(results: Results, tmp_path: Path) -> None:
