@@ -20,8 +20,8 @@ from tenfold.datasets._clock_text import (
     usual_step,
 )
 from tenfold.datasets._table import Table, Unreadable
-from tenfold.datasets._table_text import NO_VALUE, NUMBER
 from tenfold.datasets._table_values import floats_of, is_text
+from tenfold.datasets._text_head import NO_VALUE, NUMBER
 from tenfold.errors import DataError
 
 __all__ = ["FORMS", "TIME_UNITS", "Clock", "unit_in"]
@@ -64,7 +64,7 @@ class Clock:
     Args:
         table: the file.
         name: of its column of time.
-        unit: of numbers; None for what the name says, else seconds.
+        unit: of numbers; None for what the line of units or the name says, else seconds.
         form: one of ``FORMS`` or a pattern with %; None to find it.
     Attributes:
         remarks: what was decided that a reader should know.
@@ -75,9 +75,12 @@ class Clock:
         self._by_pattern = form is not None and "%" in form
         self._given_unit, self._unit = unit, unit or "s"
         self.remarks: list[str] = []
-        if unit is None and (found := unit_in(name)) not in (None, "s"):
+        below = table.units.get(name)
+        found = unit_in(name) if below is None else unit_in(below)
+        if unit is None and found not in (None, "s"):
             self._unit = str(found)
-            self._remark(f"time '{name}' in {found}, as its name says")
+            self._remark(f"time '{name}' in {found}, as {'its name' if below is None else 'the line of units'} says")
+        self._unknown_unit = below if unit is None and found is None else None
         self._form: Form | None = None
         self._period = self._usual = self._offset = 0.0
         self._last = np.nan
@@ -113,6 +116,11 @@ class Clock:
     # -- numbers --
 
     def _of_numbers(self, column: Any, first_row: int) -> np.ndarray:
+        if self._unknown_unit is not None:
+            raise DataError(
+                f"{self._table.path}: the unit '{self._unknown_unit}' below time '{self._name}' is not known; say it: "
+                f"time_unit = one of {', '.join(TIME_UNITS)}"
+            )
         seconds = floats_of(self._table, column, first_row) * TIME_UNITS[self._unit]
         wrong = np.flatnonzero(np.abs(seconds) > _LATEST_SECONDS)
         if len(wrong):

@@ -10,17 +10,41 @@ from pathlib import Path
 
 from tenfold.datasets._clock import FORMS, TIME_UNITS
 from tenfold.datasets._containers import first_names
+from tenfold.datasets._text_bytes import COMPRESSED
 from tenfold.datasets._values import natural_order
 from tenfold.errors import DataError, RequestError, nearest
 
-__all__ = ["TEXT_ENDINGS", "File", "Layout", "find_files"]
+__all__ = ["File", "Layout", "find_files", "other_format"]
 
-TEXT_ENDINGS = (".csv", ".tsv", ".txt")
-_ENDINGS = (*TEXT_ENDINGS, ".parquet", ".pq", ".npz")
+_TEXT_ENDINGS = (".csv", ".tsv", ".txt")
+_ENDINGS = (*_TEXT_ENDINGS, ".parquet", ".pq", ".npz")
+_PACKED_ENDINGS = tuple(ending + packed for ending in _TEXT_ENDINGS for packed in COMPRESSED)
+_SHEET = "save each sheet as a CSV file (UTF-8)"
+_OTHER_FORMATS = {
+    ".xlsx": f"an Excel file, which is not read; {_SHEET}",
+    ".xlsm": f"an Excel file, which is not read; {_SHEET}",
+    ".xlsb": f"an Excel file, which is not read; {_SHEET}",
+    ".xls": f"an Excel file, which is not read; {_SHEET}",
+    ".ods": f"a spreadsheet, which is not read; {_SHEET}",
+    ".numbers": f"a spreadsheet, which is not read; {_SHEET}",
+    ".mat": "a MATLAB file, which is not read; save it as CSV (writetable) or NPZ",
+    ".h5": "an HDF5 file, which is not read; save it as CSV, Parquet or NPZ",
+    ".hdf5": "an HDF5 file, which is not read; save it as CSV, Parquet or NPZ",
+    ".feather": "a Feather file, which is not read; save it as Parquet",
+    ".pkl": "a pickle, which could run any code and is never read; save it as CSV, Parquet or NPZ",
+    ".pickle": "a pickle, which could run any code and is never read; save it as CSV, Parquet or NPZ",
+    ".npy": "one array without names, which is not read; save it as NPZ with the names of its columns",
+    ".edf": "an EDF file, which is not read; save it as CSV",
+    ".zip": "an archive, which is not read; unpack it",
+    ".7z": "an archive, which is not read; unpack it",
+    ".tar": "an archive, which is not read; unpack it",
+    ".tgz": "an archive, which is not read; unpack it",
+}
 _NO_RECORDINGS = ("readme", "license", "licence", "changelog", "citation")
 _UNITS = tuple(TIME_UNITS)
 _MISSING = ("refuse", "fill", "cut")
 _UNREADABLE = ("refuse", "skip")
+_SPELLINGS = ("refuse", "merge", "keep")
 _FIELDS = ("label", "group")
 
 
@@ -37,10 +61,10 @@ class Layout:
             ``files`` says it, or where there are no groups.
         files: pattern of the paths below the folder. ``{label}`` and ``{group}`` stand for what they name, ``{}`` for
             anything; none of them reaches over a slash, and with ``:d``, as in ``{:d}``, they take digits only. None
-            for every .csv, .tsv, .txt, .parquet, .pq and .npz file, also in sub-folders.
+            for every .csv, .tsv, .txt (also .csv.gz, .bz2, .xz), .parquet, .pq and .npz file, also in sub-folders.
         time: name of the column of time: numbers, or dates with times.
         time_unit: unit of a column of time that holds numbers: "s", "ms", "us", "ns", "min" or "d" (days, as a
-            spreadsheet counts dates); None for what its name says ("time_ms"), else seconds.
+            spreadsheet counts dates); None for what a line of units or its name says ("time_ms"), else seconds.
         time_format: form of a column of time that holds texts, where the values do not say it: "hh:mm" or "mm:ss",
             "day first" or "month first", or a pattern such as "%Y%m%d%H%M%S". None to find it.
         rate_hz: samples per second that are wanted; without ``time``, the rate that the files have.
@@ -51,6 +75,8 @@ class Layout:
             longer ones; or "cut" out every row with one.
         fill_seconds: see ``missing``.
         unreadable: "refuse", or "skip" files that cannot be read, which ``notes`` then names.
+        spellings: "refuse" labels or groups that differ only in capitals, blanks, "_" or "-", such as "Walk" and
+            "walk"; "merge" them under the spelling that is read first; or "keep" them apart.
     Raises:
         RequestError: if a value is impossible, or two do not go together.
     """
@@ -68,11 +94,13 @@ class Layout:
     missing: str = "refuse"
     fill_seconds: float = 0.2
     unreadable: str = "refuse"
+    spellings: str = "refuse"
 
     def __post_init__(self) -> None:
         if self.columns is not None:
             object.__setattr__(self, "columns", tuple(self.columns))
-        for name, known in (("time_unit", _UNITS), ("missing", _MISSING), ("unreadable", _UNREADABLE)):
+        choices = {"time_unit": _UNITS, "missing": _MISSING, "unreadable": _UNREADABLE, "spellings": _SPELLINGS}
+        for name, known in choices.items():
             value = getattr(self, name)
             if value not in known and not (name == "time_unit" and value is None):
                 raise RequestError(f"{name} must be one of {known}; got {value!r} ({nearest(str(value), known)})")
@@ -196,10 +224,17 @@ class _Pattern:
         return lazy.groupdict()
 
 
+def other_format(path: Path) -> str:
+    """What a file is that may hold a table and is not read, and what to do; "" for any other."""
+    return _OTHER_FORMATS.get(path.suffix.lower(), "")
+
+
 def find_files(folder: Path, layout: Layout) -> tuple[list[File], list[str]]:
     """The files of a folder that fit the layout, in natural order of their paths, and a note on those that do not.
 
-    Hidden files, and readme, licence, changelog and citation files are ignored.
+    Without a pattern, spreadsheets and the like are among them, so that they are refused or skipped by name; but for
+    one beside a table of the same name, which was most likely made of it. Hidden files, and readme, licence, changelog
+    and citation files are ignored.
 
     Raises:
         DataError: if there is no such folder or no such file, or a path fits in two ways.
@@ -209,14 +244,19 @@ def find_files(folder: Path, layout: Layout) -> tuple[list[File], list[str]]:
     below = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     below = {name: path for name, path in below.items() if not any(part[0] == "." for part in name.split("/"))}
     names = sorted((name for name in below if not name.startswith("__MACOSX/")), key=natural_order)
-    known = [name for name in names if below[name].suffix.lower() in _ENDINGS]
-    known = [name for name in known if below[name].stem.lower() not in _NO_RECORDINGS]
+    names = [name for name in names if below[name].name.split(".")[0].lower() not in _NO_RECORDINGS]
+    known = [name for name in names if name.lower().endswith((*_ENDINGS, *_PACKED_ENDINGS))]
     pattern = layout.pattern
     if pattern is None:
         if not known:
             there = f"it holds {first_names(names, most=3)}" if names else "it is empty"
-            raise DataError(f"{folder}: no file of recordings ({', '.join(_ENDINGS)}); {there}")
-        return [File(below[name]) for name in known], []
+            advice = next((f" ({each})" for name in names if (each := other_format(below[name]))), "")
+            raise DataError(f"{folder}: no file of recordings ({', '.join(_ENDINGS)}); {there}{advice}")
+        tables = {name.rsplit(".", 2 if name.lower().endswith(_PACKED_ENDINGS) else 1)[0] for name in known}
+        taken = [name for name in names if name in known or _is_unread(below[name], name, tables)]
+        others = [name for name in names if name not in taken]
+        note = f"files that are no tables of text, Parquet or NPZ, and were not read: {first_names(others, most=6)}"
+        return [File(below[name]) for name in taken], [note] if others else []
     found, others = [], []
     for name in names:
         try:
@@ -225,7 +265,7 @@ def find_files(folder: Path, layout: Layout) -> tuple[list[File], list[str]]:
             raise DataError(f"{folder}: {problem}") from None
         if fields is not None:
             found.append(File(below[name], fields.get("label"), fields.get("group")))
-        elif name in known:
+        else:
             others.append(name)
     if not found:
         there = f"there is {first_names(known or names, most=3)}" if names else "the folder is empty"
@@ -234,3 +274,7 @@ def find_files(folder: Path, layout: Layout) -> tuple[list[File], list[str]]:
         return found, []
     count = "1 file does" if len(others) == 1 else f"{len(others)} files do"
     return found, [f"{count} not fit files={pattern.text!r} and were left out: {first_names(others, most=3)}"]
+
+
+def _is_unread(path: Path, name: str, tables: set[str]) -> bool:
+    return bool(other_format(path)) and name.rsplit(".", 1)[0] not in tables

@@ -17,6 +17,7 @@ from tenfold.datasets._containers import Images, Pairs, first_names
 from tenfold.datasets._folder import read_folder
 from tenfold.datasets._npz import read_npz
 from tenfold.datasets._recordings import Recordings
+from tenfold.datasets._spelling import alike
 from tenfold.datasets.dataset import Dataset
 from tenfold.datasets.known import DATASETS
 from tenfold.errors import DataError, RequestError
@@ -158,12 +159,27 @@ def _wrong_kind(asked: str, found: type[Images] | type[Pairs] | type[Recordings]
 def _read(path: Path, read_a_folder: Callable[[Path], Images | Recordings], *, of: str) -> Images | Pairs | Recordings:
     try:
         if path.is_dir():
-            return read_a_folder(path)
+            return _with_spellings(read_a_folder(path))
         if path.suffix.lower() == ".npz":
-            return read_npz(path)
+            return _with_spellings(read_npz(path))
     except OSError as problem:
         raise _unreadable(path, problem) from problem
-    raise DataError(f"{path}: expected an .npz file or a folder of {of}; got a '{path.suffix}' file")
+    advice = ""
+    if of == "recordings":
+        advice = f"; put it into a folder of its own and name that: '{path.parent / path.stem}'"
+    raise DataError(f"{path}: expected an .npz file or a folder of {of}; got a '{path.suffix}' file{advice}")
+
+
+def _with_spellings(data: Images | Pairs | Recordings) -> Images | Pairs | Recordings:
+    """The data, with a note on names of classes or groups that differ in spelling only."""
+    groups = () if isinstance(data, Pairs) else data.group_names
+    notes = [
+        f"{what} that differ in spelling only, taken as different: {first_names(same)}"
+        for what, names in (("classes", data.class_names), ("groups", groups))
+        for same in alike(names)
+    ]
+    more = [note for note in notes if note not in data.notes]
+    return replace(data, notes=(*data.notes, *more)) if more else data
 
 
 def _unreadable(name: str | Path, problem: OSError | RuntimeError) -> DataError:

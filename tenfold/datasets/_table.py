@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tenfold.errors import DataError
@@ -28,12 +29,14 @@ class Table(ABC):
         path: the file.
         names: of all columns, in the order of the file; empty where a column has none.
         numeric: for each column whether it holds numbers, judged from its first values; None where those are missing.
-        remarks: what was detected about the file's form that a reader should know.
+        units: what the file says of the unit of a column, by its name.
+        remarks: what was detected about the file's form that a reader should know; complete when all rows are read.
     """
 
     path: Path
     names: tuple[str, ...]
     numeric: tuple[bool | None, ...]
+    units: Mapping[str, str] = MappingProxyType({})
     remarks: tuple[str, ...] = ()
 
     @abstractmethod

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tenfold.datasets._layout import other_format
 from tenfold.datasets._table import Table, Unreadable, rows_at_once
-from tenfold.datasets._table_text import HEAD_BYTES, TextTable
+from tenfold.datasets._table_text import TextTable
+from tenfold.datasets._text_bytes import DAMAGED, HEAD_BYTES, open_bytes
 from tenfold.errors import RequestError
 
 if TYPE_CHECKING:
@@ -21,22 +23,30 @@ if TYPE_CHECKING:
 __all__ = ["open_table"]
 
 
-def open_table(path: Path, *, delimiter: str | None = None) -> Table:
+def open_table(path: Path, *, delimiter: str | None = None, wanted: Sequence[str] = ()) -> Table:
     """A table from a file, by the ending of its name; any other than .parquet, .pq and .npz is text.
 
+    Args:
+        path: the file.
+        delimiter: between the fields of text; None to find it.
+        wanted: names of columns that are used, by which a text's line of names is found.
     Raises:
-        Unreadable: if the file is empty, holds no rows, is damaged, or is not what its ending says.
+        Unreadable: if the file is empty, holds no rows, is damaged, is not what its ending says, or is a spreadsheet.
         RequestError: for a Parquet file where pyarrow is not installed.
     """
+    if advice := other_format(path):
+        raise Unreadable(f"{path}: {advice}")
     try:
-        with path.open("rb") as file:
+        with open_bytes(path) as file:
             head = file.read(HEAD_BYTES)
         if not head:
             raise Unreadable(f"{path}: the file is empty")
         ending = path.suffix.lower()
         if ending == ".npz":
             return _NpzTable(path, head)
-        return _ParquetTable(path) if ending in (".parquet", ".pq") else TextTable(path, head, delimiter)
+        return _ParquetTable(path) if ending in (".parquet", ".pq") else TextTable(path, head, delimiter, wanted)
+    except DAMAGED as problem:
+        raise Unreadable(f"{path}: damaged or cut off ({problem})") from problem
     except OSError as problem:
         raise Unreadable(f"{path}: cannot be read ({problem.strerror or problem})") from problem
 

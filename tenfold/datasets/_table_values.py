@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tenfold.datasets._spelling import spelling_key
 from tenfold.datasets._table import Table, Unreadable
 from tenfold.datasets._values import natural_order
 
@@ -29,11 +31,17 @@ class Names:
         [0, 1, 0]
         >>> names.sorted(np.array([0, 1, 0]))
         (array([1, 0, 1]), ('9', '10'))
+
+    With ``merge``, a name has the code of one before it that differs in capitals, blanks, "_" or "-" only.
     """
 
     known: dict[str, int] = field(default_factory=dict)
+    merge: bool = False
 
     def code(self, name: str) -> int:
+        if self.merge and name not in self.known:
+            key = spelling_key(name)
+            name = next((other for other in self.known if spelling_key(other) == key), name)
         return self.known.setdefault(name, len(self.known))
 
     def codes(self, column: pd.Series) -> np.ndarray:
@@ -56,7 +64,7 @@ class Names:
 
 def _name(value: object) -> str | None:
     """A label as text: integers without the .0 that a missing value elsewhere in the column gives them."""
-    text = str(value).strip()
+    text = unicodedata.normalize("NFC", str(value)).strip()
     whole = re.fullmatch(r"([+-]?\d+)\.0+", text)
     return (whole[1] if whole else text) or None
 
@@ -111,7 +119,7 @@ def floats_of(table: Table, column: pd.Series, first_row: int) -> np.ndarray:
     wrong = np.flatnonzero(numbers.isna() & column.notna())
     if len(wrong):
         text = str(column.iloc[wrong[0]])
-        hint = ""
+        hint = "; is it the line of names once more? Then delete it" if text.strip() == column.name else ""
         if re.fullmatch(r"[+-]?\d*,\d+", text):
             hint = "; decimal commas are understood where no number of the first lines has a point"
         raise Unreadable(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from tenfold.datasets._layout import File, Layout, find_files
 from tenfold.datasets._pieces import Pieces, Rows
 from tenfold.datasets._recordings import Recordings
 from tenfold.datasets._resample import rate_of
+from tenfold.datasets._spelling import alike
 from tenfold.datasets._table import Table, Unreadable
 from tenfold.datasets._table_files import open_table
 from tenfold.datasets._table_values import Names, numbers_of
@@ -28,6 +30,11 @@ _MOST_TIMES_MORE = 4
 _MOST_TIMES_FEWER = 500
 _FEW_REPEATS = 0.01
 _FEW_RESTARTS = 0.1
+_WHICH_FILES = (
+    "if a file is no recording, say which are, as in files = 'recordings/{}.csv', or set unreadable = 'skip', which "
+    "leaves others out"
+)
+_CLOCK_NAME = re.compile(r"(unix|epoch|date)?[ _-]*(time|timestamp|time[ _-]?stamp|datetime)\b.*", re.IGNORECASE)
 
 
 def read_recordings(path: Path, layout: Layout | None = None) -> Recordings:
@@ -48,8 +55,8 @@ def read_recordings(path: Path, layout: Layout | None = None) -> Recordings:
     Raises:
         DataError: for a folder without files, a file that cannot be read, a column that is missing (with the nearest
             name) or present twice, text in a column of numbers (with its line), missing values where they are refused,
-            rates that differ by more than 2 % where ``rate_hz`` does not say which is wanted, or a time that cannot be
-            one.
+            rates that differ by more than 2 % where ``rate_hz`` does not say which is wanted, a time that cannot be
+            one, units that differ between files, or names that differ in spelling only.
         RequestError: for a Parquet file where pyarrow is not installed; without a layout.
     """
     layout = Layout() if layout is None else layout
@@ -60,6 +67,7 @@ def read_recordings(path: Path, layout: Layout | None = None) -> Recordings:
         files, rate_hz = reading.common_rate(files)
     for file in files:
         reading.read(file, rate_hz)
+    reading.expect_one_spelling()
     pieces = reading.pieces
     if pieces is None:
         raise DataError(f"{path}: {reading.said_problems()}; no other file is there")
@@ -89,25 +97,41 @@ def read_recordings(path: Path, layout: Layout | None = None) -> Recordings:
     )
 
 
+class _NoRecording(Unreadable):
+    """A table without the columns of a recording, such as one of people."""
+
+
 class _Reading:
     """One reading of a folder: what all files share, and what was found while reading."""
 
     def __init__(self, folder: Path, layout: Layout) -> None:
         self.folder, self.layout = folder, layout
-        self.labels, self.groups = Names(), Names()
+        merge = layout.spellings == "merge"
+        self.labels, self.groups = Names(merge=merge), Names(merge=merge)
         self.columns: tuple[str, ...] = tuple(layout.columns or ())
         self.pieces: Pieces | None = None
         self.problems: dict[Path, str] = {}
         self._columns_from = ""
         self._texts: list[str] = []
+        self._unnamed: list[str] = []
+        self._units: dict[str, tuple[str, str]] = {}  # unit of a column, and the file that says it
         self._remarks: Counter[str] = Counter()
+
+    @property
+    def _named(self) -> list[str]:
+        """The columns that the layout names."""
+        layout = self.layout
+        others = (layout.label, layout.group, layout.time)
+        return [*(layout.columns or ()), *(name for name in others if name is not None)]
 
     def _unless_skipped(self, file: File, act: Callable[[Table], None]) -> bool:
         """Do something with the table of a file; False where it cannot be read and is to be skipped."""
         try:
-            act(open_table(file.path, delimiter=self.layout.delimiter))
+            act(open_table(file.path, delimiter=self.layout.delimiter, wanted=self._named))
         except Unreadable as problem:
             if self.layout.unreadable == "refuse":
+                if isinstance(problem, _NoRecording):
+                    raise Unreadable(f"{problem}; {_WHICH_FILES}") from problem
                 raise
             self.problems[file.path] = str(problem).removeprefix(f"{file.path}: ")
             return False
@@ -166,10 +190,10 @@ class _Reading:
     def _read(self, table: Table, file: File, rate_hz: float) -> None:
         layout = self.layout
         texts = [name for name in (layout.label, layout.group) if name is not None]
-        times = [] if layout.time is None else [layout.time]
-        self._expect(table, [*(layout.columns or ()), *texts, *times])
+        self._expect(table, self._named)
         self._choose_columns(table)
-        self._expect(table, [*self.columns, *times])
+        self._expect(table, [*self.columns])
+        self._expect_units(table)
         clock = self._clock(table)
         numbers, texts = [*self.columns, *clock.column[0]], [*texts, *clock.column[1]]
         if self.pieces is None:
@@ -205,9 +229,15 @@ class _Reading:
             missing = [(int(np.argmax(lost)), name) for name, lost in wanted.items() if lost.any()]
             if missing:
                 row, name = min(missing)
+                named = name in (layout.label, layout.group)
+                what = "label" if name == layout.label else "group"
                 raise DataError(
-                    f"{table.path}: {table.place(first + row)}: no value in column '{name}'; set missing = 'fill' to "
-                    "fill short stretches or 'cut' to cut such rows out"
+                    f"{table.path}: {table.place(first + row)}: no value in column '{name}'; "
+                    + (
+                        f"a {what} is never filled: set missing = 'cut' to leave out rows without one"
+                        if named
+                        else "set missing = 'fill' to fill short stretches or 'cut' to cut such rows out"
+                    )
                 )
         return Rows(values, codes[0], codes[1], time)
 
@@ -226,13 +256,18 @@ class _Reading:
             self.columns = tuple(name for name, numeric in free if numeric is not False)
             self._columns_from = str(table.path.relative_to(self.folder))
             self._texts = [name for name, numeric in free if numeric is False]
+            # The first column of a table has no name where pandas wrote its index.
+            unnamed = [
+                place + 1 for place, name in enumerate(table.names) if place and not name and table.numeric[place]
+            ]
+            self._unnamed = [str(place) for place in unnamed]
             if not self.columns:
                 raise Unreadable(f"{table.path}: no column of numbers; it has {first_names(table.names)}")
         elif more := [name for name, numeric in free if numeric and name not in self.columns]:
-            raise Unreadable(
-                f"{table.path}: has a column of numbers that '{self._columns_from}' lacks: {first_names(more)}; name "
-                "the signals as columns"
-            )
+            said = f"{table.path}: has a column of numbers that '{self._columns_from}' lacks: {first_names(more)}"
+            if any(name in self.columns for name in table.names):
+                raise Unreadable(f"{said}; name the signals as columns")
+            raise _NoRecording(f"{said}; no column is in both")
 
     # -- checks --
 
@@ -241,10 +276,35 @@ class _Reading:
             there = [name for name in table.names if name]
             said = ", ".join(f"'{name}' ({nearest(name, there)})" for name in missing)
             alone = "; if that is several, say the delimiter" if len(table.names) == 1 else ""
-            raise Unreadable(f"{table.path}: no column {said}; it has {first_names(there, most=12)}{alone}")
+            kind = _NoRecording if len(missing) == len(wanted) and not alone else Unreadable
+            raise kind(f"{table.path}: no column {said}; it has {first_names(there, most=12)}{alone}")
         for name in wanted:
             if table.names.count(name) > 1:
                 raise Unreadable(f"{table.path}: {table.names.count(name)} columns are called '{name}'; rename them")
+
+    def _expect_units(self, table: Table) -> None:
+        """Refuse a signal that files give in several units."""
+        for name in self.columns:
+            unit = table.units.get(name)
+            if unit is None:
+                continue
+            known, where = self._units.setdefault(name, (unit, str(table.path.relative_to(self.folder))))
+            if known.strip("[]() ") != unit.strip("[]() "):
+                raise DataError(
+                    f"{table.path}: column '{name}' is in '{unit}' by the line of units, and in '{known}' in "
+                    f"'{where}'; bring all files to one unit"
+                )
+
+    def expect_one_spelling(self) -> None:
+        """Refuse labels, or groups, that differ only in their spelling."""
+        if self.layout.spellings != "refuse":
+            return
+        for what, names in (("class", self.labels), ("group", self.groups)):
+            for same in alike(names.known):
+                raise DataError(
+                    f"{self.folder}: {what} names that differ in spelling only: {first_names(same)}; set "
+                    "spellings = 'merge' if they are the same, or 'keep' if they are not"
+                )
 
     def _expect_rate(self, table: Table, own_hz: float, rate_hz: float) -> None:
         if own_hz and not own_hz / _MOST_TIMES_FEWER <= rate_hz <= own_hz * _MOST_TIMES_MORE:
@@ -293,6 +353,10 @@ class _Reading:
             notes.append(f"{self.said_problems()}; left out")
         if self._texts:
             notes.append(f"not used, since they hold text: columns {first_names(self._texts)}")
+        if layout.columns is None and (clocks := [name for name in self.columns if _CLOCK_NAME.fullmatch(name)]):
+            notes.append(f"taken as a signal by its numbers: {first_names(clocks)}; if it is the time, name it as time")
+        if self._unnamed:
+            notes.append(f"not used, since they have no name: columns {first_names(self._unnamed)} of the tables")
         for remark, count in self._remarks.items():
             say(count, "file", f"with {remark}")
         say(tally.without_label, "row", "without label or group: left out, recordings cut there")
