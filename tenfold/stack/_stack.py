@@ -17,6 +17,7 @@ from tenfold.stack._alike import expect_alike
 from tenfold.stack._attributes import DROPOUT, class_name, has_own_modes
 from tenfold.stack._dropout import Dropout
 from tenfold.stack._layout import channels_last_hooks
+from tenfold.stack._reached import pass_on_gradient, watch_optimisers
 from tenfold.stack._refusals import ALONE, AUTOCAST, expect_same_kind, expect_vmappable, explain, without_saved_hooks
 from tenfold.stack._replay import Recordings, why_not_recorded
 from tenfold.stack._swap import replayable, stackable
@@ -260,7 +261,7 @@ class Stack(nn.Module):
 
     def gradients(
         self, fn: Callable, inputs: Sequence[Any], extras: Sequence[Any]
-    ) -> tuple[Tensor, Any, tuple[Tensor, ...]]:
+    ) -> tuple[Tensor, Any, tuple[Tensor | None, ...]]:
         """Loss of every run, what else ``fn`` returns, and the gradients of the parameters in ``trainable``.
 
         Only with ``how="vmap"``.
@@ -271,7 +272,7 @@ class Stack(nn.Module):
             extras: further tensors (runs, ...), nested as for ``map``.
         Returns:
             (Tensor, Any, tuple): losses, shape (runs,); the rest, runs first; one gradient for each parameter, runs
-            first. All detached.
+            first, None where the loss does not depend on it. All detached.
         Raises:
             As ``map``.
         """
@@ -287,9 +288,7 @@ class Stack(nn.Module):
                 (losses, rest), changed = self._all_runs(fn, False, {})(tensors | leaves, inputs, extras)
                 if not leaves:
                     return (losses.detach(), pytree.tree_map(Tensor.detach, rest), ()), changed
-                grads = torch.autograd.grad(
-                    losses.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True
-                )
+                grads = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
             return (losses.detach(), pytree.tree_map(Tensor.detach, rest), grads), changed
 
         return self._explained(losses_and_gradients, ("gradients", fn, tuple(trainable)), given, extras)
@@ -528,23 +527,15 @@ def _view(runs: nn.Module, run: int) -> nn.Module:
         else:  # .data: autograd counts what is written into a buffer for each run by itself
             memo[id(tensor)] = tensor.data[run].data
     copied = copy.deepcopy(runs, memo)
+    watch_optimisers()
     view_parameters = dict(copied.named_parameters())
     for name, stacked in runs.named_parameters():
         if stacked.requires_grad:
-            view_parameters[name].register_post_accumulate_grad_hook(partial(_pass_on_gradient, stacked, run))
+            view_parameters[name].register_post_accumulate_grad_hook(partial(pass_on_gradient, stacked, name, run))
     for module in copied.modules():
         if isinstance(module, nn.RNNBase):  # has a second list of its weights, which deepcopy does not rebuild
             module._flat_weights = [getattr(module, name) for name in module._flat_weights_names]
     return copied
-
-
-def _pass_on_gradient(stacked: Tensor, run: int, parameter: Tensor) -> None:
-    """Move the gradient of a view to its row of the stacked parameter's gradient, which the user's optimiser reads."""
-    if stacked.grad is None:
-        stacked.grad = torch.zeros_like(stacked)
-    assert parameter.grad is not None
-    stacked.grad[run] += parameter.grad
-    parameter.grad = None
 
 
 def _shares(parameter: Tensor, flat: Tensor) -> bool:

@@ -20,7 +20,7 @@ from tenfold.wording import value_text
 
 __all__ = ["restore", "save_checkpoint"]
 
-_VERSION = 3
+_VERSION = 4
 
 
 def save_checkpoint(state: State, path: Path) -> None:
@@ -44,6 +44,7 @@ def save_checkpoint(state: State, path: Path) -> None:
         "diverged_at": state.diverged_at,
         "best_epoch": state.best_epoch,
         "history": state.history,
+        "pieces": state.pieces.starts,
     }
     # safetensors refuses tensors that share memory, as the views of a flat stack do.
     owned = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
@@ -83,6 +84,9 @@ def restore(state: State, path: Path) -> None:
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(tensors[f"stack.{name}"])
+    for run, starts in enumerate(facts["pieces"]):
+        for start in starts:
+            state.pieces.cut(state.optimiser, run, start)
     _restore_optimiser(state, tensors)
     best = {name[5:]: tensor for name, tensor in tensors.items() if name.startswith("best.")}
     state.best = {name: value.to(state.gradient.device) for name, value in best.items()} or None

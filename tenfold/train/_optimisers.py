@@ -37,7 +37,11 @@ def make_optimiser(rows: Sequence[nn.Parameter], recipes: Sequence[Recipe]) -> t
     parameters = list(groups.values())
     if recipe.optimizer == "sgd":
         # Its constructor looks at this momentum where Nesterov's is asked for; every group has its own.
-        return torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True)
+        optimiser = torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True)
+        for group in parameters:
+            if group["momentum"]:  # a mean of nothing, as fused SGD fails where some have one and others none
+                optimiser.state.update({row: {"momentum_buffer": torch.zeros_like(row)} for row in group["params"]})
+        return optimiser
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, fused=True)
     if recipe.optimizer == "adamw":

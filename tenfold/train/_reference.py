@@ -63,6 +63,9 @@ def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = N
             loss = task.loss(output, batch, Hyper(recipe, values, key, torch.tensor(done, device=device)))
             if optimiser is not None:
                 loss.backward()
+                for parameter in module.parameters():
+                    if parameter.grad is not None and parameter.grad.is_sparse:  # has no momentum, no weight decay
+                        parameter.grad = parameter.grad.to_dense()
                 if recipe.clip is not None:
                     nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
                 optimiser.step()

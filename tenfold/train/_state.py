@@ -19,6 +19,7 @@ from tenfold.seeds import derive, generator
 from tenfold.stack import How, Stack, stack_trees
 from tenfold.tasks import Hyper, Task, carries, is_built_in
 from tenfold.train._optimisers import make_optimiser, set_rates
+from tenfold.train._pieces import Pieces, spans_without
 from tenfold.train._schedules import Plateau, factor
 
 __all__ = ["RunId", "State", "init", "step"]
@@ -81,7 +82,7 @@ class State:
     task: Task
     parts: dict[Part, Split]
     optimiser: torch.optim.Optimizer
-    rows: list[nn.Parameter]
+    pieces: Pieces
     gradient: Tensor  # (runs, parameters)
     loss_values: dict[str, Tensor]  # by name, (runs, ...): see tenfold.tasks.Hyper
     augment_keys: Tensor  # (runs,)
@@ -146,9 +147,7 @@ def init(
     stack = Stack(modules, keys=keys, how=how, compiled=compiled, recorded=recorded).to(device=device, dtype=dtype)
     flat = stack.flatten_()
     gradient = torch.zeros_like(flat)
-    rows = [nn.Parameter(row) for row in flat]
-    for row, grad in zip(rows, gradient, strict=True):
-        row.grad = grad
+    pieces = Pieces(flat, gradient, [parameter[0].numel() for parameter in stack.trainable()])
     augment_keys = [derive(seed, model, run.repeat, "augment") for run in runs]
     return State(
         stack=stack,
@@ -156,8 +155,8 @@ def init(
         recipe=recipe,
         task=task,
         parts=parts,
-        optimiser=make_optimiser(rows, [run.config.recipe for run in runs]),
-        rows=rows,
+        optimiser=make_optimiser(pieces.whole, [run.config.recipe for run in runs]),
+        pieces=pieces,
         gradient=gradient,
         loss_values=_loss_values(runs, seed=seed, model=model, dtype=dtype, device=device),
         augment_keys=torch.tensor(augment_keys, device=device),
@@ -243,10 +242,10 @@ def step(state: State, rows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
 
 
 def freeze(state: State, which: Tensor) -> None:
-    """Leave these runs as they are from now on. The optimiser skips rows without a gradient."""
+    """Leave these runs as they are from now on."""
     state.frozen |= which
     for run in which.nonzero().flatten().tolist():
-        state.rows[run].grad = None
+        state.pieces.stop(run)
 
 
 def _loss_and_output(
@@ -272,7 +271,7 @@ def gradients(state: State, batch: Batch) -> tuple[Tensor, tuple[Any, Inputs]]:
     if state.stack.how == "vmap":
         inputs = (*batch.inputs, *state.epoch.carry)
         losses, rest, grads = state.stack.gradients(state.loss_and_output, inputs, (batch, state.loss_values))
-        _lay_side_by_side(grads, state.gradient)
+        _keep(state, range(state.n_runs), grads, state.gradient)
         return losses, rest
     losses, rests = [], []
     for run, view in enumerate(state.stack.views()):
@@ -284,26 +283,35 @@ def gradients(state: State, batch: Batch) -> tuple[Tensor, tuple[Any, Inputs]]:
         loss = state.task.loss(output, own, hyper_of(state.recipe, values))
         parameters = [parameter for parameter in view.parameters() if parameter.requires_grad]
         if parameters and not state.frozen[run]:
-            grads = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-            _lay_side_by_side(grads, state.gradient[run])
+            _keep(state, [run], torch.autograd.grad(loss, parameters, allow_unused=True), state.gradient[run])
         losses.append(loss.detach())
         rests.append(tree_map(lambda value: None if value is None else value.detach(), (output, tuple(carry))))
     state.stack.keep_buffers()
     return torch.stack(losses), stack_trees(rests)
 
 
-def _lay_side_by_side(tensors: Sequence[Tensor], rows: Tensor) -> None:
-    """Copy tensors, (runs, ...) or of one run, into ``rows``, (runs, parameters) or (parameters,).
+def _keep(state: State, runs: Sequence[int], gradients: Sequence[Tensor | None], rows: Tensor) -> None:
+    """Copy the gradients of these runs into ``rows``; what has none is left out of the coming step, as in torch.optim.
 
     One copy each: gradients of dense layers come transposed, and a reshape before ``torch.cat`` would copy them twice.
+
+    Args:
+        runs: which.
+        gradients: one for each parameter, (runs, ...) or of one run.
+        rows: (runs, numbers of one run) or (numbers,).
     """
-    start = 0
-    for tensor in tensors:
-        shape = tensor.shape[rows.dim() - 1 :]
-        size = shape.numel()
-        dense = tensor.to_dense() if tensor.layout != torch.strided else tensor  # of nn.Embedding(sparse=True)
-        rows[..., start : start + size].view(tensor.shape).copy_(dense)
+    sizes, start = state.pieces.sizes, 0
+    for gradient, size in zip(gradients, sizes, strict=True):
+        place = rows[..., start : start + size]
         start += size
+        if gradient is None:
+            place.zero_()
+            continue
+        dense = gradient.to_dense() if gradient.layout != torch.strided else gradient  # of nn.Embedding(sparse=True)
+        place.view(gradient.shape).copy_(dense)
+    spans = spans_without(gradients, sizes)
+    for run in runs:
+        state.pieces.leave_out(state.optimiser, run, spans)
 
 
 def of_run(tree: Any, run: int) -> Any:

@@ -55,6 +55,7 @@ class Case:
         refused: the message where it is refused in every placement.
         not_stacked: the message where vmap refuses it, and a loop trains it.
         in_studies: the message where only a study refuses it, whose record could not keep it.
+        in_own_loop: the message where only an optimiser over stacked parameters refuses it.
     """
 
     make: Callable[[], nn.Module]
@@ -62,3 +63,4 @@ class Case:
     refused: str = ""
     not_stacked: str = ""
     in_studies: str = ""
+    in_own_loop: str = ""

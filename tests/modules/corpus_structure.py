@@ -226,6 +226,70 @@ class Branching(nn.Module):
         return y * 2 if y.mean() > 0 else y
 
 
+class Experts(nn.Module):
+    """One of two layers is used, by the numbers of the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.experts = nn.ModuleList([nn.Linear(8, 3), nn.Linear(8, 3)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.experts[int(x[0, 0] > 0)](x)
+
+
+class Alternating(Experts):
+    """One in every other call, by a count of calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("steps", torch.tensor(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.steps = self.steps + 1
+        return self.experts[int(self.steps) % 2](x)
+
+
+class OfLargeBatches(Experts):
+    """A part that small batches do not use, and one that is used in evaluation only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Parameter(torch.ones(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.experts[0](x)
+        y = y + self.experts[1](x) if len(x) > 12 else y
+        return y if self.training else y * self.last
+
+
+class NoGradient(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x, bias):  # type: ignore[no-untyped-def]
+        return x + bias
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):  # type: ignore[no-untyped-def]
+        pass
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        return grad, None
+
+
+class WithoutGradient(nn.Module):
+    """A function that gives its parameter no gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.bias = nn.Linear(8, 3), nn.Parameter(torch.ones(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return NoGradient.apply(self.layer(x), self.bias)  # type: ignore[no-any-return]
+
+
 class WritesIntoInput(Branching):
     def forward(self, x: Tensor) -> Tensor:
         x *= 2
@@ -330,6 +394,14 @@ STRUCTURES: dict[str, Case] = {
     "autograd function": Case(lambda: WithFunction(Square), not_stacked="generate_vmap_rule = True"),
     "autograd function for vmap": Case(lambda: WithFunction(Straight)),
     "a branch on numbers": Case(Branching, not_stacked="failed in a stack: .*placement 'loop'"),
+    "experts by the numbers": Case(
+        Experts,
+        not_stacked="failed in a stack: .*placement 'loop'",
+        in_own_loop="has a gradient in run . of a stack and none in run .*SGD would move it",
+    ),
+    "experts by turns": Case(Alternating, not_stacked="failed in a stack: .*placement 'loop'"),
+    "a part of large batches": Case(OfLargeBatches),
+    "a function without a gradient": Case(WithoutGradient),
     "a hook of a tensor": Case(TensorHook, not_stacked="calls register_hook on a tensor in forward"),
     "autocast": Case(Cast, not_stacked="uses torch.autocast in forward"),
     "layers in a drawn order": Case(DrawnOrder, refused="'order of the layers of .*layers' is "),
