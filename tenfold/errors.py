@@ -142,6 +142,7 @@ def what_failed(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     ours = str(Path(__file__).parent)
     own = [frame for frame in frames if "site-packages" not in frame.filename and not frame.filename.startswith(ours)]
-    place = (own or frames)[-1]
     first_line = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {first_line} ({Path(place.filename).name}, line {place.lineno})"
+    place = (own or frames)[-1:]  # none where the error was made and not raised
+    where = f" ({Path(place[0].filename).name}, line {place[0].lineno})" if place else ""
+    return f"{type(error).__name__}: {first_line}{where}"

@@ -181,6 +181,18 @@ def test_attention_is_diagnosed_run_by_run_where_a_stack_cannot(tmp_path: Path, 
     assert (found["gradient"] > 0).all()
 
 
+def test_what_of_a_diagnosis_can_be_found_is_kept(tmp_path: Path, own: Any) -> None:
+    own.diagnose = lambda task, stack, split: {"kept": np.arange(3), "lost": NotImplementedError("no derivative")}
+    results = tenfold.run(small_study(), out=tmp_path / "record", placement="stack")
+    assert len(results.failures) == 1
+    assert "'lost' of what the task finds" in results.failures[0]
+    assert "NotImplementedError: no derivative" in results.failures[0]
+    found = results.predictions("Net")
+    assert found is not None
+    assert found["kept"].tolist() == [0, 1, 2]
+    assert "lost" not in found
+
+
 # -- plans ------------------------------------------------------------------------------------------------------------
 
 

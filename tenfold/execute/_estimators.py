@@ -19,13 +19,13 @@ from scipy.special import logsumexp
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from tenfold.errors import CheckpointError, RequestError, ShapeError, TenfoldError, TrainingError, attempt, what_failed
+from tenfold.errors import CheckpointError, RequestError, ShapeError, TenfoldError, TrainingError, what_failed
 from tenfold.files import atomic_write
 from tenfold.models import Estimator
 from tenfold.sampling import Inputs, Part, Split
 from tenfold.seeds import derive, seeded
 from tenfold.tasks import TASKS, ChecksOutput, Diagnoses, FinalMetrics, FitsEstimators, Task
-from tenfold.train import DIAGNOSIS, Outcome, RunId, metrics_of, of_run, peak_bytes, runs_first, test
+from tenfold.train import Outcome, RunId, diagnosed, metrics_of, of_run, peak_bytes, test
 from tenfold.train._evaluate import Tested
 
 if TYPE_CHECKING:
@@ -123,15 +123,9 @@ def _fit_all(job: Job, task: Task, parts: Mapping[Part, Split]) -> _Fits:
             for part, split in parts.items()
             if part not in ("train", "validation")
         }
-    diagnosed, failures = {}, []
-    if isinstance(task, Diagnoses):
-        diagnosed = attempt(
-            DIAGNOSIS,
-            lambda: runs_first(task.diagnose(predict, parts["test"]), len(job.runs)),
-            diagnosed,
-            failures=failures,
-        )
-    return _Fits(outputs, diagnosed, messages, time.monotonic() - started, failures)
+    failures: list[str] = []
+    found = diagnosed(task, predict, parts["test"], failures) if isinstance(task, Diagnoses) else {}
+    return _Fits(outputs, found, messages, time.monotonic() - started, failures)
 
 
 def try_estimator(job: Job, task: Task) -> set[str]:

@@ -199,9 +199,10 @@ class RemarksOnData(Protocol):
 class Diagnoses(Protocol):
     """A task that looks at trained runs beside their predictions."""
 
-    def diagnose(self, stack: Callable[..., Any], split: Split) -> dict[str, np.ndarray]:
+    def diagnose(self, stack: Callable[..., Any], split: Split) -> Mapping[str, np.ndarray | Exception]:
         """What else the record keeps of trained runs, runs first; ``stack`` maps the inputs of all runs to outputs,
-        and ``split`` is the test part. An estimator has no gradient."""
+        and ``split`` is the test part. An estimator has no gradient. An error in place of an array says why that one
+        could not be found; the others are kept. What fails for all runs at once is asked for again, run by run."""
         ...
 
 

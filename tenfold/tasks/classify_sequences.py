@@ -379,7 +379,7 @@ class ClassifySequences:
     def fit_targets(self, split: Split) -> tuple[Tensor, int]:
         return split.targets["target"], self._data.n_classes
 
-    def diagnose(self, stack: Callable[..., Any], split: Split) -> dict[str, np.ndarray]:
+    def diagnose(self, stack: Callable[..., Any], split: Split) -> dict[str, np.ndarray | Exception]:
         """Accuracy after a part of the steps, and how much the loss at the end depends on every step, over all windows
         of ``split``: the first ones alone would be those of one person.
 
@@ -387,22 +387,28 @@ class ClassifySequences:
             dict: "seen_steps" and "seen_accuracy" (runs, lengths): of windows cut off after so many steps, NaN where
             the module does not take them; "seen_windows" (runs,): how many windows they are; "gradient_norm" (runs,
             steps): mean over windows of the norm of the gradient of the loss with respect to a step's channels. Where
-            windows differ in length, the last is left out: steps of different windows have nothing in common.
+            windows differ in length, the last is left out: steps of different windows have nothing in common. Where a
+            layer has no derivative it is the error of that layer.
         """
         steps = np.unique(np.ceil(np.linspace(0, self.n_steps, _SEEN + 1)[1:]).astype(int))
         right, count = np.zeros((split.n_runs, len(steps))), np.zeros(split.n_runs, dtype=np.int64)
-        norms: np.ndarray | None = np.zeros((split.n_runs, self.n_steps))
+        norms: np.ndarray | Exception | None = np.zeros((split.n_runs, self.n_steps))
         for start in range(0, split.n_examples, _LOOKED_AT):
             batch = split.span(start, min(start + _LOOKED_AT, split.n_examples))
             count += batch.valid.sum(1).cpu().numpy()
             for column, seen in enumerate(steps.tolist()):
                 right[:, column] += _right_after(stack, batch, seen)
-            if norms is not None:
+            if isinstance(norms, np.ndarray):
                 of_batch = _gradient_norms(stack, batch)
-                norms = None if of_batch is None else norms + of_batch
-        found = {"seen_steps": np.tile(steps, (split.n_runs, 1)), "seen_windows": count}
-        found["seen_accuracy"] = right / count[:, None]
-        return found if norms is None else found | {"gradient_norm": norms / count[:, None]}
+                norms = norms + of_batch if isinstance(of_batch, np.ndarray) else of_batch
+        found: dict[str, np.ndarray | Exception] = {
+            "seen_steps": np.tile(steps, (split.n_runs, 1)),
+            "seen_windows": count,
+            "seen_accuracy": right / count[:, None],
+        }
+        if norms is not None:
+            found["gradient_norm"] = norms / count[:, None] if isinstance(norms, np.ndarray) else norms
+        return found
 
     def gallery(self, predicted: Sequence[Predicted], *, seed: int) -> dict[str, np.ndarray]:
         """A window of each of the six most frequent confusions of the best model: the one it was surest of. Where
@@ -459,22 +465,31 @@ def _right_after(stack: Callable[..., Any], batch: Batch, seen: int) -> np.ndarr
             outputs = stack(windows[:, :, :seen].contiguous(), *(length.clamp(max=seen) for length in lengths))
         right = (outputs.argmax(-1) == batch.targets["target"]) & batch.valid
         return right.sum(1).double().cpu().numpy()
+    except MemoryError:
+        raise
     except Exception:  # a module for windows of one length fails on others in its own way
         return np.full(len(windows), np.nan)
 
 
-def _gradient_norms(stack: Callable[..., Any], batch: Batch) -> np.ndarray | None:
+def _gradient_norms(stack: Callable[..., Any], batch: Batch) -> np.ndarray | Exception | None:
     """Sum over windows of the norm of the gradient of the loss with respect to each step, (runs, steps); None where
-    there is no gradient, or windows differ in length.
+    there is no gradient, or windows differ in length; the error of a layer that has no derivative.
     """
     if batch.inputs[1:]:
         return None
     leaf = batch.inputs[0].detach().requires_grad_()
-    # A GPU's own recurrent layers have no backward pass outside of training.
-    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-        outputs = stack(leaf).flatten(0, 1)
-        if not outputs.requires_grad:  # an estimator's
-            return None
-        losses = F.cross_entropy(outputs, batch.targets["target"].flatten(), reduction="none")
-        (gradient,) = torch.autograd.grad(losses.sum(), leaf)
+    try:
+        # A GPU's own recurrent layers have no backward pass outside of training.
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+            outputs = stack(leaf).flatten(0, 1)
+            if not outputs.requires_grad:  # an estimator's
+                return None
+            losses = F.cross_entropy(outputs, batch.targets["target"].flatten(), reduction="none")
+            (gradient,) = torch.autograd.grad(losses.sum(), leaf, allow_unused=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # fused attention, for one, raises in a stack; a layer of a user's own in its own way
+        return error
+    if gradient is None:  # of a module that cuts the graph, as by x.detach() or x > 0
+        return None
     return (gradient.double().norm(dim=-1) * batch.valid[..., None]).sum(1).cpu().numpy()

@@ -3,19 +3,18 @@
 from tenfold.train._checkpoint import restore as restore
 from tenfold.train._checkpoint import save_checkpoint as save_checkpoint
 from tenfold.train._cpu import cpu_numerics as cpu_numerics
+from tenfold.train._diagnose import diagnosed as diagnosed
 from tenfold.train._evaluate import evaluate as evaluate
 from tenfold.train._evaluate import evaluating as evaluating
 from tenfold.train._evaluate import metrics_of as metrics_of
 from tenfold.train._evaluate import test as test
 from tenfold.train._job import Job as Job
 from tenfold.train._job import prepare as prepare
-from tenfold.train._loop import DIAGNOSIS as DIAGNOSIS
 from tenfold.train._loop import OBJECTIVE as OBJECTIVE
 from tenfold.train._loop import Epoch as Epoch
 from tenfold.train._loop import Outcome as Outcome
 from tenfold.train._loop import evaluate_final as evaluate_final
 from tenfold.train._loop import peak_bytes as peak_bytes
-from tenfold.train._loop import runs_first as runs_first
 from tenfold.train._loop import train_epochs as train_epochs
 from tenfold.train._reference import train_alone as train_alone
 from tenfold.train._state import RunId as RunId
@@ -28,7 +27,6 @@ from tenfold.train._state import of_run as of_run
 from tenfold.train._state import step as step
 
 __all__ = [
-    "DIAGNOSIS",
     "OBJECTIVE",
     "Epoch",
     "Job",
@@ -36,6 +34,7 @@ __all__ = [
     "RunId",
     "State",
     "cpu_numerics",
+    "diagnosed",
     "epoch_batches",
     "evaluate",
     "evaluate_final",
@@ -48,7 +47,6 @@ __all__ = [
     "peak_bytes",
     "prepare",
     "restore",
-    "runs_first",
     "save_checkpoint",
     "step",
     "test",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,17 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tenfold.errors import ShapeError, attempt
+from tenfold.errors import attempt
 from tenfold.metrics import Metric
-from tenfold.stack import Stack
-from tenfold.tasks import Diagnoses
 from tenfold.train._checkpoint import save_checkpoint
-from tenfold.train._evaluate import evaluate, evaluating, metrics_of, test_state
+from tenfold.train._diagnose import diagnosed_state
+from tenfold.train._evaluate import evaluate, metrics_of, test_state
 from tenfold.train._state import EpochSoFar, State, epoch_batches, freeze, step
 
-__all__ = ["DIAGNOSIS", "OBJECTIVE", "Epoch", "Outcome", "evaluate_final", "runs_first", "train_epochs"]
-
-DIAGNOSIS = "what the task finds in trained runs beside predictions (diagnose)"
+__all__ = ["OBJECTIVE", "Epoch", "Outcome", "evaluate_final", "train_epochs"]
 
 Scores = dict[str, dict[str, list[float]]]  # part -> metric -> runs
 
@@ -198,55 +195,13 @@ def evaluate_final(state: State, *, seconds: float) -> Outcome:
         ],
         best_epoch=[best if state.recipe.patience is not None and best else None for best in state.best_epoch],
         messages=[_why(at, not bool(fine)) for at, fine in zip(state.diverged_at, sound, strict=True)],
-        predictions=predictions | _diagnosed(state, failures),
+        predictions=predictions | diagnosed_state(state, failures),
         weights=attempt("a copy of the weights", partial(_persistent, state), {}, failures=failures),
         preprocessing={} if preprocess is None else preprocess.arrays(),
         seconds=seconds,
         peak_bytes=peak_bytes(state.gradient.device),
         failures=tuple(failures),
     )
-
-
-def _diagnosed(state: State, failures: list[str]) -> dict[str, np.ndarray]:
-    """What the task finds beside predictions. Layers without a rule for all runs at once, such as the backward pass of
-    fused attention, are tried run by run.
-    """
-    task = state.task
-    if not isinstance(task, Diagnoses):
-        return {}
-    with evaluating(state):
-        noted: list[str] = []
-        found = attempt(DIAGNOSIS, partial(_diagnose, task, state.stack, state), None, failures=noted)
-        if found is None and state.stack.how == "vmap":
-            noted.clear()
-            found = attempt(DIAGNOSIS, lambda: _diagnose(task, _one_by_one(state), state), None, failures=noted)
-    failures += noted
-    return found or {}
-
-
-def _diagnose(task: Diagnoses, stack: Stack, state: State) -> dict[str, np.ndarray]:
-    return runs_first(task.diagnose(stack, state.parts["test"]), state.n_runs)
-
-
-def _one_by_one(state: State) -> Stack:
-    runs = [state.stack.module(run) for run in range(state.n_runs)]
-    return Stack(runs, keys=[0] * state.n_runs, how="loop").eval()
-
-
-def runs_first(arrays: Mapping[str, Any], n_runs: int) -> dict[str, np.ndarray]:
-    """Arrays that a record can keep.
-
-    Raises:
-        ShapeError: if one does not have the runs first, or holds Python objects.
-    """
-    found = {name: np.asarray(value) for name, value in arrays.items()}
-    for name, array in found.items():
-        if array.shape[:1] != (n_runs,) or array.dtype.hasobject:
-            raise ShapeError(
-                f"'{name}': expected numbers or text with the {n_runs} runs first, got shape {array.shape} of "
-                f"{array.dtype}"
-            )
-    return found
 
 
 def _why(diverged_at: int | None, lost: bool) -> str:

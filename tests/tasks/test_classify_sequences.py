@@ -385,6 +385,34 @@ def test_what_is_examined(how: Any) -> None:
     assert norms[0, 11] == pytest.approx(float(by_hand), rel=1e-4)
 
 
+class Cut(torch.autograd.Function):
+    """Has no derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, windows: torch.Tensor) -> torch.Tensor:
+        return windows.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> Any:
+        raise NotImplementedError("derivative is not implemented")
+
+
+@pytest.mark.parametrize("cut", [Cut.apply, torch.Tensor.detach])
+def test_accuracy_by_steps_seen_needs_no_derivative(cut: Any) -> None:
+    class Module(LastStep):
+        def forward(self, windows: torch.Tensor) -> torch.Tensor:
+            return super().forward(cut(windows))
+
+    task = sequences(twelve(), window=12)
+    test = task.splits([0, 1], seed=0)["test"]
+    found = task.diagnose(Stack([Module() for _ in range(2)], how="loop").eval(), test)
+    assert np.isfinite(found["seen_accuracy"][:, 3:]).all()
+    if cut == Cut.apply:
+        assert isinstance(found["gradient_norm"], NotImplementedError)
+    else:
+        assert "gradient_norm" not in found
+
+
 def test_all_windows_are_examined_not_the_first_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     task = sequences(twelve(), window=12)
     test = task.splits([0, 1], seed=0)["test"]
