@@ -221,6 +221,7 @@ def _keep(
     """Predictions, weights, preprocessing and scores of all runs of a model; the scores last, as they count."""
     where = {at: (outcomes[number], row) for number, group in enumerate(plan.groups) for row, at in enumerate(group)}
     failures = [text for number in range(len(plan.groups)) for text in outcomes[number].failures]
+    _save_parameters(record, job, {run.config.index: where[at][0].n_parameters for at, run in enumerate(job.runs)})
     for index in (config.index for config in job.configs):
         at = [at for at, run in enumerate(job.runs) if run.config.index == index]
         repeats = np.array([job.runs[i].repeat for i in at])
@@ -250,6 +251,13 @@ def _keep(
     record.finish_runs(job.model, rows)
     record.drop_checkpoints(job.model)
     say_failures(record, failures, watch, job.model)
+
+
+def _save_parameters(record: Record, job: Job, counts: Mapping[int, int | None]) -> None:
+    """The number of parameters of each variant of a model, beside those of other models."""
+    of_model = [counts[config.index] for config in job.configs]
+    if None not in of_model:
+        record.save_meta("parameters", (record.meta("parameters") or {}) | {job.model: of_model})
 
 
 def say_failures(record: Record, failures: Sequence[str], watch: Callable[[Event], None], model: str = "") -> None:

@@ -14,6 +14,7 @@ from tenfold import __version__
 from tenfold.errors import RecordError, attempt, what_failed
 from tenfold.files import atomic_write
 from tenfold.record import Reader
+from tenfold.report._compared import compared
 from tenfold.report._facts import certificate_table, flat, placement_rows, what_was_run
 from tenfold.report._render import draw, inline_svg, save_files, save_numbers
 from tenfold.report._table_files import save_tables
@@ -97,13 +98,14 @@ def _figure(results: Reader, entry: FigureEntry) -> dict[str, Any] | None:
     wide, narrow = (draw(entry.draw, found, width) for width in (WIDE, NARROW))
     save_files(wide, results.folder / "figures", entry.name)
     save_numbers(entry.numbers(found), results.folder / "figures" / f"{entry.name}.csv")
-    shown = {"wide": _svg(wide, entry, "w"), "narrow": _svg(narrow, entry, "n"), "words": entry.words(found)}
+    words = " ".join(text for text in (entry.words(found), entry.left_out(found, results)) if text)
+    shown = {"wide": _svg(wide, entry, found, "w"), "narrow": _svg(narrow, entry, found, "n"), "words": words}
     return {"entry": entry, "problem": "", **shown}
 
 
-def _svg(figure: Any, entry: FigureEntry, kind: str) -> Markup:
+def _svg(figure: Any, entry: FigureEntry, found: Any, kind: str) -> Markup:
     # Safe to mark: matplotlib escapes every text it writes, and the label is escaped in inline_svg.
-    return Markup(inline_svg(figure, prefix=f"{entry.name}-{kind}", label=entry.title))
+    return Markup(inline_svg(figure, prefix=f"{entry.name}-{kind}", label=entry.alternative(found)))
 
 
 def _content(results: Reader, figures: list[dict[str, Any]], problems: list[str]) -> dict[str, Any]:
@@ -131,6 +133,7 @@ def _content(results: Reader, figures: list[dict[str, Any]], problems: list[str]
         "title": results.study.get("title") or results.study.get("name") or "Study",
         "description": [" ".join(part.split()) for part in (results.study.get("description") or "").split("\n\n")],
         "what": what_was_run(results),
+        "compared": made("the part on data and models", partial(compared, results), None),
         "main": _metric_content(results, primary),
         "others": [content for content in contents if content is not None],
         "figures": figures,

@@ -43,6 +43,9 @@ class TaskInfo:
         warnings: what a person should know of the data, such as files that were skipped.
         inputs: how new data become the inputs of a module, before the preprocessing of each run: "kind" is "images",
             "pairs", "windows" or "arrays", the rest as tenfold.export reads it.
+        counts: how much there is, by words in the plural, items first: {"windows": 800, "classes": 6, "groups": 30}.
+        each_repeat: how much of it one repeat has, in words: {"windows to train on": 500, "windows to test": 300}.
+        class_counts: items of each class, in the order of the labels "class"; empty where there are no classes.
     """
 
     fingerprint: str
@@ -50,6 +53,9 @@ class TaskInfo:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     inputs: Mapping[str, Any] = field(default_factory=lambda: {"kind": "arrays"})
+    counts: Mapping[str, int] = field(default_factory=dict)
+    each_repeat: Mapping[str, int] = field(default_factory=dict)
+    class_counts: tuple[int, ...] = ()
 
 
 class Predicted(NamedTuple):

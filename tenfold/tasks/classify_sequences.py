@@ -32,6 +32,7 @@ from tenfold.sampling import (
 )
 from tenfold.seeds import generator
 from tenfold.tasks._contract import Hyper, Predicted, TaskInfo, TaskSpec
+from tenfold.tasks._counts import classes_and_groups, in_each_repeat
 from tenfold.tasks._division import Windows, remarks_on_division
 from tenfold.tasks._sequences_spec import SPEC, By, SequenceSettings
 from tenfold.tasks._sequences_spec import SequenceRecipe as SequenceRecipe
@@ -120,6 +121,10 @@ class ClassifySequences:
                 "steps": self.n_steps, "varying": varying, "window": settings.window, "overlap": settings.overlap,
                 "rate_hz": recordings.rate_hz,
             },
+            counts={"windows": len(starts), "recordings": len(np.unique(pieces))}
+            | classes_and_groups(self._labels, self._groups),
+            each_repeat=in_each_repeat(self._amounts, "windows"),
+            class_counts=tuple(self._labels.bincount(minlength=recordings.n_classes).tolist()),
         )  # fmt: skip
 
     # -- data ---------------------------------------------------------------------------------------------------------

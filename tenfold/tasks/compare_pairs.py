@@ -29,6 +29,7 @@ from tenfold.sampling import (
 )
 from tenfold.seeds import generator
 from tenfold.tasks._contract import Hyper, Predicted, TaskInfo, TaskSpec
+from tenfold.tasks._counts import classes_and_groups, in_each_repeat
 from tenfold.tasks._images import image_inputs, square_items
 from tenfold.tasks._pairs_spec import SPEC, PairSettings
 from tenfold.tasks._pairs_spec import PairRecipe as PairRecipe
@@ -80,6 +81,11 @@ class ComparePairs:
             labels={"class": images.class_names, "answer": _answers(images)},
             warnings=tuple(images.notes),
             inputs=image_inputs("pairs", raw, settings.size, channels=1),
+            counts={"pairs" if self._ready else "images": len(raw)} | classes_and_groups(self._labels),
+            each_repeat=in_each_repeat(self._amounts, "pairs"),
+            class_counts=()
+            if self._labels is None
+            else tuple(self._labels.flatten().bincount(minlength=self.n_classes).tolist()),
         )
         self._check_amounts()
 

@@ -30,6 +30,7 @@ from tenfold.sampling import (
 )
 from tenfold.seeds import generator, uniform
 from tenfold.tasks._contract import Hyper, Predicted, TaskInfo, TaskSpec
+from tenfold.tasks._counts import classes_and_groups
 from tenfold.tasks._images import image_inputs, square_items
 from tenfold.tasks._match_spec import SPEC, MatchRecipe, MatchSettings
 
@@ -97,6 +98,9 @@ class Match:
             labels={"class": images.class_names, "group": images.group_names},
             warnings=(*images.notes, *self._warnings()),
             inputs=image_inputs("images", images.images, settings.size, channels=channels),
+            counts={"images": len(images.labels)}
+            | classes_and_groups(self._labels, None if images.groups is None else self._groups),
+            class_counts=tuple(counts.tolist()),
         )
         self._check_amounts()
 

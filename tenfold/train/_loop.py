@@ -60,6 +60,7 @@ class Outcome:
         peak_bytes: most memory that the process (on a GPU: the device) has held so far; None where the system does
             not say.
         failures: what else could not be made of the trained runs, and why: a sentence each. Scores are not concerned.
+        n_parameters: of one run; None where models are fitted.
     """
 
     scores: dict[str, np.ndarray]
@@ -73,6 +74,7 @@ class Outcome:
     seconds: float
     peak_bytes: int | None
     failures: tuple[str, ...] = ()
+    n_parameters: int | None = None
 
 
 def train_epochs(state: State, *, checkpoint: Path | None = None, every_seconds: float = 10.0) -> Iterator[Epoch]:
@@ -201,6 +203,7 @@ def evaluate_final(state: State, *, seconds: float) -> Outcome:
         seconds=seconds,
         peak_bytes=peak_bytes(state.gradient.device),
         failures=tuple(failures),
+        n_parameters=sum(parameter[0].numel() for parameter in state.stack.runs.parameters()),
     )
 
 

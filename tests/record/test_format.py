@@ -109,7 +109,7 @@ def test_version_and_facts_are_described():
     assert f"version {SCHEMA_VERSION} of the format" in PAGE
     assert f"application_id` 0x{APPLICATION_ID:X}" in PAGE
     facts = PAGE.partition("| key | value |")[2].partition("###")[0]
-    for key in (*OWN_META, "task", "models", "base", "certificate"):
+    for key in (*OWN_META, "task", "models", "parameters", "base", "certificate"):
         assert f"`{key}`" in facts, key
 
 

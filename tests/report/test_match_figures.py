@@ -48,7 +48,17 @@ def box_of(text):
 def test_the_page_has_the_figures_of_its_kind_whole_and_in_the_pages_colours(match_page):
     sections = [attributes["id"] for attributes in match_page.named("section")]
     drawn_here = ["strips", "curves", "loss_curves", "groups", "episodes", "gallery", "embedding"]
-    assert sections == ["verdict", "table", *drawn_here, "placement", "runs", "limits", "environment", "command"]
+    assert sections == [
+        "verdict",
+        "table",
+        *drawn_here,
+        "models",
+        "placement",
+        "runs",
+        "limits",
+        "environment",
+        "command",
+    ]
     assert match_page.broken == match_page.open == []
     ids = [attributes["id"] for _, attributes in match_page.tags if attributes.get("id")]
     assert len(ids) == len(set(ids))

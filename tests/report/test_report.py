@@ -17,7 +17,7 @@ from tenfold.report._tables import shown
 
 ORDER = [
     "verdict", "table", "strips", "curves", "loss_curves", "confusion", "roc", "hardest",
-    "placement", "runs", "limits", "environment", "command",
+    "models", "placement", "runs", "limits", "environment", "command",
 ]  # fmt: skip
 ONE = {"Only": (0.8, 0.02, False, 3, None)}
 FEW = {"Small": (0.75, 0.02, False, 3, None), "Large": (0.85, 0.02, False, 3, None)}

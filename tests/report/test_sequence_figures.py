@@ -71,7 +71,17 @@ def test_the_page_has_the_figures_of_its_kind_whole_and_in_the_pages_colours(seq
     sections = [attributes["id"] for attributes in sequence_page.named("section")]
     drawn_here = ["strips", "curves", "loss_curves", "volatility", "groups", "confusion", "classes", "windows"]
     drawn_here += ["steps_seen", "gradient_norms"]
-    assert sections == ["verdict", "table", *drawn_here, "placement", "runs", "limits", "environment", "command"]
+    assert sections == [
+        "verdict",
+        "table",
+        *drawn_here,
+        "models",
+        "placement",
+        "runs",
+        "limits",
+        "environment",
+        "command",
+    ]
     assert sequence_page.broken == sequence_page.open == []
     ids = [attributes["id"] for _, attributes in sequence_page.tags if attributes.get("id")]
     assert len(ids) == len(set(ids))

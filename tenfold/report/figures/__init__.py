@@ -16,6 +16,7 @@ tuple is enough.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -41,10 +42,15 @@ from tenfold.report.figures import (
     volatility,
     windows,
 )
+from tenfold.report.figures._canvas import MOST_PANELS
+from tenfold.report.figures._left_out import left_out
 from tenfold.report.figures._numbers import Row
 from tenfold.report.figures._predictions import predictions_of
+from tenfold.wording import listed
 
 __all__ = ["FIGURES", "FigureEntry"]
+
+_MOST_NAMED = 6
 
 
 class _Module(Protocol):
@@ -70,6 +76,7 @@ class FigureEntry:
         title, caption: the words around it.
         predictions: what the test predictions may be, as in the record; empty for any predictions.
         arrays: names of arrays that it needs, one tuple of them or another; empty where it needs none.
+        most: how many models it shows at most, the best ones; None where it is about some of them by its nature.
     """
 
     name: str
@@ -78,6 +85,7 @@ class FigureEntry:
     caption: str
     predictions: tuple[str, ...] = ()
     arrays: tuple[tuple[str, ...], ...] = ()
+    most: int | None = MOST_PANELS
 
     def suits(self, predictions: str) -> bool:
         """Whether the figure is for predictions of this kind.
@@ -105,9 +113,30 @@ class FigureEntry:
         own: Callable[[Any], str] | None = getattr(self.module, "words", None)
         return f"{self.caption} {own(found)}".rstrip() if own is not None else self.caption
 
+    def left_out(self, found: Any, results: Reader) -> str:
+        """Which models it does not show, and why; "" where it shows all, or is about some of them by its nature."""
+        return "" if self.most is None else left_out(results, self.numbers(found), self.most)
+
+    def alternative(self, found: Any) -> str:
+        """What the figure shows, for people who cannot see it: of which models, what is drawn, where its numbers are.
+
+        Example:
+            >>> _first_sentence("Mean over 3.5 epochs. The number is the score.")
+            'Mean over 3.5 epochs.'
+        """
+        names = list(dict.fromkeys(str(row["label"]) for row in self.numbers(found) if "label" in row))
+        more = len(names) - _MOST_NAMED
+        shown = names if more <= 0 else [*names[:_MOST_NAMED], f"{more} more"]
+        whom = f" of {listed(shown)}" if shown else ""
+        return f"{self.title}{whom}. {_first_sentence(self.caption)} All numbers are in figures/{self.name}.csv."
+
     def numbers(self, found: Any) -> list[Row]:
         """What ``collect`` gave, as rows of a table."""
         return self.module.numbers(found)
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=[.?!])\s+(?=[A-Z“])", text, maxsplit=1)[0]
 
 
 # In the order of the report.
@@ -159,6 +188,7 @@ FIGURES = (
         "the standard deviation. An empty field is a share that rounds to 0.",
         predictions=("classes", "binary"),
         arrays=confusion.ARRAYS,
+        most=2,
     ),
     FigureEntry(
         "classes",
@@ -168,6 +198,7 @@ FIGURES = (
         "are predicted as this class. Mean over repeats, with a line of one standard deviation to each side.",
         predictions=("classes",),
         arrays=classes.ARRAYS,
+        most=4,
     ),
     FigureEntry(
         "roc",
@@ -186,6 +217,7 @@ FIGURES = (
         "that were wrong.",
         predictions=("binary",),
         arrays=hardest.ARRAYS,
+        most=None,
     ),
     FigureEntry(
         "windows",
@@ -195,6 +227,7 @@ FIGURES = (
         "wrong class, and that probability. Signals are in the units of the data, on the same scale in every window.",
         predictions=("classes",),
         arrays=windows.ARRAYS,
+        most=None,
     ),
     FigureEntry(
         "steps_seen",
@@ -234,6 +267,7 @@ FIGURES = (
         "worst answered ones, not a fair sample.",
         predictions=("ranking",),
         arrays=gallery.ARRAYS,
+        most=None,
     ),
     FigureEntry(
         "embedding",
@@ -244,6 +278,7 @@ FIGURES = (
         "far apart, have no meaning.",
         predictions=("ranking",),
         arrays=embedding.ARRAYS,
+        most=None,
     ),
     FigureEntry(
         "reconstruction",
@@ -252,5 +287,6 @@ FIGURES = (
         "The first test examples of one repeat, and their reconstructions by each of the best models.",
         predictions=("reconstruction",),
         arrays=reconstruction.ARRAYS,
+        most=6,
     ),
 )

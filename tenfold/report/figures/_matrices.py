@@ -195,7 +195,7 @@ def _matrix(page: Axes, matrix: Matrix, shown: list[int], labels: list[str], pla
             _cell(page, start + column * plan.cell, top, plan, share, colour)
     middle = x + plan.left + plan.cell * len(shown) / 2
     bottom = y + _TOP + plan.high * len(shown) + 9
-    write(page, middle, bottom, "predicted", ha="center", va="center", colour="muted", size=9.5)
+    write(page, middle, bottom, "predicted, % of row", ha="center", va="center", colour="muted", size=9.5)
 
 
 def _cell(page: Axes, left: float, top: float, plan: _Layout, value: tuple[float, float], colour: str) -> None:

@@ -87,7 +87,7 @@ def draw(matrices: Matrices | list[TwoByTwo], *, width: float = WIDE) -> Figure:
         panel.set_yticks([0.5, 1.5], ticks)
         panel.set_xticks([0.5, 1.5], ticks)
         panel.tick_params(labelsize=9.5)
-        panel.set_xlabel("predicted", fontsize=9.5, color=COLOURS["muted"], labelpad=1)
+        panel.set_xlabel("predicted, % of row", fontsize=9.5, color=COLOURS["muted"], labelpad=1)
         title(panel, matrix.variant.label, left=56)
     return figure
 

@@ -48,7 +48,7 @@ def numbers(curves: list[Roc]) -> list[Row]:
 
 def draw(curves: list[Roc], *, width: float = WIDE) -> Figure:
     """One panel per variant."""
-    figure, axes = panels([curve.variant.label for curve in curves], width, 118, wide=4, top=4, bottom=32)
+    figure, axes = panels([curve.variant.label for curve in curves], width, 118, wide=4, top=4, left=44, bottom=32)
     for panel, curve in zip(axes, curves, strict=True):
         std = np.nan_to_num(curve.std)
         panel.plot([0, 1], [0, 1], color=COLOURS["line"], lw=1)
@@ -58,12 +58,14 @@ def draw(curves: list[Roc], *, width: float = WIDE) -> Figure:
         panel.set_xlim(-0.01, 1.01)
         panel.set_ylim(-0.01, 1.01)
         for axis in (panel.xaxis, panel.yaxis):
-            axis.set_ticks([0, 0.5, 1], ["0", "50", "100"])
+            axis.set_ticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+        for tick, side in zip(panel.get_xticklabels(), ("left", "center", "right"), strict=True):
+            tick.set_horizontalalignment(side)
         panel.grid(color=COLOURS["line"], lw=0.6)
-        panel.set_xlabel("false positives, %", fontsize=9.5, color=COLOURS["muted"], labelpad=1)
+        panel.set_xlabel("false positives", fontsize=9.5, color=COLOURS["muted"], labelpad=1)
         words = f"{curve.area:.3f}" + (f" ± {curve.area_std:.3f}" if np.isfinite(curve.area_std) else "")
         write(panel, 0.97, 0.08, f"AUC {words}", ha="right", size=10.5)
-        title(panel, curve.variant.label, left=30)
+        title(panel, curve.variant.label, left=40)
     return figure
 
 
