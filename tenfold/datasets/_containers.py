@@ -35,6 +35,9 @@ class Images:
             these classes. None where there are none.
         name, source, licence, citation: where the data come from, as text.
         notes: what a reader of the results should know, such as files that were skipped.
+        resized: True where the files differ in size and were cut about their middle and resized to that of ``images``.
+        pixel_range: the value of a white pixel in the files, which is 255 here: new images are read in the same way.
+        float_range: the same for numbers with a fraction.
     Raises:
         DataError: if shapes or types do not fit, a label, part, group or row is out of range, two examples of an
             episode have the same class, or a query has a class without example or is itself an example.
@@ -52,6 +55,9 @@ class Images:
     licence: str = ""
     citation: str = ""
     notes: tuple[str, ...] = ()
+    resized: bool = False
+    pixel_range: float = 255
+    float_range: float = 1
 
     def __post_init__(self) -> None:
         count = len(self.images)
@@ -96,7 +102,7 @@ class Pairs:
         labels: class of each of the two images, shape (n, 2), int64; None where it is not known.
         part: shape (n,), uint8: TRAIN, TEST or UNASSIGNED.
         class_names: one name per class; empty where labels is None.
-        name, source, licence, citation, notes: as in ``Images``.
+        name, source, licence, citation, notes, pixel_range, float_range: as in ``Images``; here white is 1.
     Raises:
         DataError: if shapes or types do not fit, or a target, label or part is out of range.
     """
@@ -111,6 +117,8 @@ class Pairs:
     licence: str = ""
     citation: str = ""
     notes: tuple[str, ...] = ()
+    pixel_range: float = 255
+    float_range: float = 1
 
     def __post_init__(self) -> None:
         count = len(self.pairs)

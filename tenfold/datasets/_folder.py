@@ -6,21 +6,20 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tenfold.datasets._average import sides_of
 from tenfold.datasets._channels import with_channels
 from tenfold.datasets._containers import TEST, TRAIN, UNASSIGNED, Images, first_names
+from tenfold.datasets._image_file import channels_of_image, deepest_value, fitted_image, is_deep, plain_image
+from tenfold.datasets._pixel_range import RANGES, TINY, checked_range, nearly_black, smallest_range
 from tenfold.datasets._values import natural_order
 from tenfold.errors import DataError, RequestError, nearest
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-__all__ = ["channels_of_image", "fitted_image", "plain_image", "read_folder"]
+__all__ = ["read_folder"]
 
 _LEFT_BY_THE_SYSTEM = {"thumbs.db", "desktop.ini", "__macosx"}
 _UNREADABLE = ("refuse", "skip")
@@ -32,6 +31,7 @@ def read_folder(
     size: int | tuple[int, int] | None = None,
     colour: bool | None = None,
     unreadable: str = "refuse",
+    pixel_range: float | None = None,
 ) -> Images:
     """Every image of the folder, with the name of its sub-folder as its class.
 
@@ -49,11 +49,14 @@ def read_folder(
             channels are equal has no colour. In a set of 3 channels, those of such an image are equal.
         unreadable: "refuse", or "skip" files that are not images, are cut off, or larger than Pillow's limit; skipped
             files are counted in ``notes``.
+        pixel_range: white, in the numbers of the files. None is 255 for images of 8 bits and, for those of 16, the
+            smallest of 255, 1023, 4095, 16383 and 65535 that holds the largest value of them all, which ``notes`` say.
     Returns:
         ``Images``; as ``name`` that of the folder.
     Raises:
-        RequestError: if ``size`` or ``unreadable`` is impossible.
-        DataError: for an unreadable file, a class without an image, a group without a class, fewer than two classes,
+        RequestError: if ``size``, ``unreadable`` or ``pixel_range`` is impossible.
+        DataError: for an unreadable file, pixels above ``pixel_range``, a set in which no pixel is above 16 of 255
+            where no range is given, a class without an image, a group without a class, fewer than two classes,
             images outside any class, classes of different depths, folders inside a class, or images of several sizes
             where ``size`` is not given.
     """
@@ -61,30 +64,41 @@ def read_folder(
         raise RequestError(
             f"unreadable must be one of {_UNREADABLE}; got {unreadable!r} ({nearest(unreadable, _UNREADABLE)})"
         )
-    wanted = None if size is None else sides_of(size)
+    wanted, given = None if size is None else sides_of(size), checked_range(pixel_range)
     listed = _list_files(folder)
     files, labels, class_names = listed.files, listed.labels, listed.class_names
-    sizes: dict[Path, tuple[int, int]] = {}
+    headers: dict[Path, _Header] = {}
     problems: dict[Path, str] = {}
     for file in files:
-        _try(file, sizes, problems, _size_in_header)
-    several = len(set(sizes.values())) > 1
+        _try(file, headers, problems, _header)
+    sizes = [header.size for header in headers.values()]
+    several = len(set(sizes)) > 1
     if several and wanted is None:
-        raise DataError(_several_sizes(folder, Counter(sizes.values())))
-    pixels: dict[Path, np.ndarray] = {}
-    for file in sizes:
-        _try(file, pixels, problems, lambda file: _pixels(file, wanted if several else None, colour))
+        raise DataError(_several_sizes(folder, Counter(sizes)))
     notes: tuple[str, ...] = ()
+    sixteen = [file for file, header in headers.items() if header.bits == 16]
+    white_of_16 = given
+    if sixteen and given is None:
+        white_of_16, note = _range_of(folder, sixteen, len(files), problems)
+        notes += note
+    pixels: dict[Path, np.ndarray] = {}
+    for file in headers:
+        if file not in problems:
+            white = white_of_16 if headers[file].bits == 16 else given
+            _try(file, pixels, problems, partial(_pixels, size=wanted if several else None, colour=colour, white=white))
     if problems:
         said = _say_problems(folder, problems)
         if unreadable == "refuse":
             raise DataError(f"{said}; remove or repair them, or pass unreadable='skip' to leave them out")
-        notes = (f"{said}; left out",)
+        notes += (f"{said}; left out",)
     kept = [row for row, file in enumerate(files) if file in pixels]
     empty = sorted(set(range(len(class_names))) - {labels[row] for row in kept})
     if empty:
         raise DataError(f"{folder}: no readable image in class {first_names(class_names[label] for label in empty)}")
     images = [pixels[files[row]] for row in kept]
+    _expect_range(
+        folder, given, max(int(image.max()) for image in images), {header.bits for header in headers.values()}
+    )
     with_colour = sum(len(image) == 3 for image in images)
     if 0 < with_colour < len(images):
         # Worth a look: where whole classes are grey, a model can tell them by that alone.
@@ -99,6 +113,9 @@ def read_folder(
         name=folder.resolve().name,
         source=str(folder),
         notes=notes,
+        resized=several,
+        pixel_range=given or white_of_16 or RANGES[0],
+        float_range=given if given and any(header.floats for header in headers.values()) else 1,
     )
 
 
@@ -230,6 +247,8 @@ def _try(file: Path, results: dict, problems: dict[Path, str], read: Callable[[P
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             results[file] = read(file)
+    except DataError as problem:  # the file is read, and its pixels do not fit the set
+        raise DataError(f"{file}: {problem}") from problem
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         problems[file] = f"more than Pillow's limit of {Image.MAX_IMAGE_PIXELS or 0:,} pixels"
     except UnidentifiedImageError:
@@ -238,36 +257,64 @@ def _try(file: Path, results: dict, problems: dict[Path, str], read: Callable[[P
         problems[file] = str(problem).replace(str(file), file.name) or type(problem).__name__
 
 
-def _size_in_header(file: Path) -> tuple[int, int]:
-    """Height and width as the image is meant to be seen; reads the header alone."""
+@dataclass(frozen=True)
+class _Header:
+    """Height and width as an image is meant to be seen, and how many bits a number has: 8, 16 or 32."""
+
+    size: tuple[int, int]
+    bits: int
+    floats: bool
+
+
+def _header(file: Path) -> _Header:
     from PIL import ExifTags, Image
 
     with Image.open(file) as image:
+        bits = 8 if not is_deep(image) else 32 if image.mode in ("I", "F") and image.format != "PNG" else 16
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-        return (image.width, image.height) if turned else (image.height, image.width)
+        size = (image.width, image.height) if turned else (image.height, image.width)
+        return _Header(size, bits, image.mode == "F")
 
 
-def _pixels(file: Path, size: tuple[int, int] | None, colour: bool | None) -> np.ndarray:
+def _range_of(folder: Path, files: list[Path], count: int, problems: dict[Path, str]) -> tuple[float | None, tuple]:
+    """White of images of 16 bits by the largest value of them all, and what ``notes`` say of it."""
+    from PIL import Image
+
+    def largest(file: Path) -> float:
+        with Image.open(file) as image:
+            return deepest_value(image)
+
+    found: dict[Path, float] = {}
+    for file in files:
+        _try(file, found, problems, largest)
+    if not found:
+        return None, ()
+    most = max(found.values())
+    white = smallest_range(most)
+    which = "the images" if len(found) == count else f"{len(found)} of {count} images"
+    return white, (
+        f"{folder}: {which} have 16 bits, and the largest value is {most}: they were divided by {white} (pixel_range)",
+    )
+
+
+def _expect_range(folder: Path, given: float | None, largest: int, bits: set[int]) -> None:
+    """Refuse a set that is nearly black, and a range that no image can have."""
+    if given is None and 0 < largest <= TINY:
+        raise DataError(f"{folder}: {nearly_black(largest)}")
+    if given is not None and given > RANGES[0] and bits == {8}:
+        raise DataError(
+            f"{folder}: pixel_range = {given:g}, and the images have 8 bits, at most 255; leave it out, or give the "
+            "value of a white pixel"
+        )
+
+
+def _pixels(file: Path, *, size: tuple[int, int] | None, colour: bool | None, white: float | None) -> np.ndarray:
     """One image as uint8, shape (channels, height, width), brought to ``size`` where one is given."""
     from PIL import Image
 
     with Image.open(file) as opened:
-        image = plain_image(opened, colour=colour)
+        image = plain_image(opened, colour=colour, pixel_range=white)
     return channels_of_image(image if size is None else fitted_image(image, size))
-
-
-def fitted_image(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """A Pillow image in grey or RGB cut about its middle and resized to height and width, as images of a folder are
-    that differ in size."""
-    from PIL import Image, ImageOps
-
-    return ImageOps.fit(image, (size[1], size[0]), method=Image.Resampling.BILINEAR)
-
-
-def channels_of_image(image: Image.Image) -> np.ndarray:
-    """A Pillow image in grey or RGB as uint8, shape (channels, height, width)."""
-    pixels = np.asarray(image)
-    return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
 
 def _several_sizes(folder: Path, sizes: Counter) -> str:
@@ -284,37 +331,3 @@ def _say_problems(folder: Path, problems: dict[Path, str]) -> str:
     rest = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
     count = f"{len(problems)} unreadable file{'s' if len(problems) > 1 else ''}"
     return f"{folder}: {count} ({shown}{rest})"
-
-
-def plain_image(image: Image.Image, *, colour: bool | None = None) -> Image.Image:
-    """A Pillow image of any kind in 8 bits, turned as it is meant to be seen, transparent parts white.
-
-    Args:
-        image: of any mode but those of 32 bits.
-        colour: True for RGB; False for grey; None for RGB if the image has colour: if its three channels differ
-            anywhere.
-    Returns:
-        An image of the mode "RGB" or "L" (grey).
-    Raises:
-        ValueError: for pixels of 32 bits.
-    """
-    from PIL import Image, ImageOps
-
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))  # 65535 becomes 255
-    elif image.mode in ("I", "F"):
-        raise ValueError(f"pixels of 32 bits (Pillow's mode {image.mode}), whose brightest value is not known")
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    if colour is None:
-        image = image.convert("L" if image.mode in ("1", "L") else "RGB")
-        colour = image.mode == "RGB" and _has_colour(image)
-    return image.convert("RGB" if colour else "L")
-
-
-def _has_colour(image: Image.Image) -> bool:
-    """Whether the three channels differ in any pixel."""
-    pixels = np.asarray(image)
-    return bool((pixels != pixels[..., :1]).any())

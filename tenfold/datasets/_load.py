@@ -16,6 +16,7 @@ from tenfold.datasets._channels import with_channels
 from tenfold.datasets._containers import Images, Pairs, first_names
 from tenfold.datasets._folder import read_folder
 from tenfold.datasets._npz import read_npz
+from tenfold.datasets._pixel_range import checked_range
 from tenfold.datasets._recordings import Recordings
 from tenfold.datasets._spelling import alike
 from tenfold.datasets.dataset import Dataset
@@ -35,6 +36,7 @@ def load(
     size: int | tuple[int, int] | None = None,
     colour: bool | None = None,
     unreadable: str = "refuse",
+    pixel_range: float | None = None,
     report: Callable[[str], None] = say,
 ) -> Images | Pairs:
     """A data set as checked arrays.
@@ -48,6 +50,9 @@ def load(
             by 0.299 R + 0.587 G + 0.114 B; None for the channels that the files have: 3 if any image of a folder has
             colour, else 1.
         unreadable: only for a folder: "refuse" or "skip" files that cannot be read.
+        pixel_range: value of a white pixel in the files, such as 4095 for a camera of 12 bits. None is 255 for integers
+            and files of 8 bits and 1 for floats; for files of 16 bits the smallest of 255, 1023, 4095, 16383 and 65535
+            that holds their largest value, which ``notes`` say.
         report: gets lines about a download; to stderr by default.
     Returns:
         ``Images``, or ``Pairs`` for an `.npz` with ready-made pairs.
@@ -55,19 +60,24 @@ def load(
         DataError: if the data are missing, damaged, of the wrong shape or impossible, or are recordings; says where and
             which value.
         DownloadError: if a known set cannot be downloaded.
-        RequestError: if ``colour`` is True for ready-made pairs, which are grey.
+        RequestError: if ``colour`` is True for ready-made pairs, which are grey; or there is a ``pixel_range`` for a
+            known set, or an impossible one.
     Example:
         >>> digits = load("digits")
         >>> digits.images.shape, digits.class_names[:3], digits.licence
         ((1797, 1, 8, 8), ('0', '1', '2'), 'CC BY 4.0')
     """
-    found = _found(name_or_path, base)
+    found, white = _found(name_or_path, base), checked_range(pixel_range)
     if isinstance(found, Dataset):
+        if white is not None:
+            raise RequestError(f"pixel_range: white is known in the set '{found.name}'; leave it out")
         data = load_known(_of_kind(found, Images), report=report)
     else:
-        data = _read(
-            found, lambda folder: read_folder(folder, size=size, colour=colour, unreadable=unreadable), of="images"
-        )
+
+        def read_images(folder: Path) -> Images:
+            return read_folder(folder, size=size, colour=colour, unreadable=unreadable, pixel_range=white)
+
+        data = _read(found, read_images, of="images", pixel_range=white)
     if isinstance(data, Recordings):
         raise _wrong_kind(str(name_or_path), Recordings)
     if isinstance(data, Pairs):
@@ -156,12 +166,18 @@ def _wrong_kind(asked: str, found: type[Images] | type[Pairs] | type[Recordings]
     )
 
 
-def _read(path: Path, read_a_folder: Callable[[Path], Images | Recordings], *, of: str) -> Images | Pairs | Recordings:
+def _read(
+    path: Path,
+    read_a_folder: Callable[[Path], Images | Recordings],
+    *,
+    of: str,
+    pixel_range: float | None = None,
+) -> Images | Pairs | Recordings:
     try:
         if path.is_dir():
             return _with_spellings(read_a_folder(path))
         if path.suffix.lower() == ".npz":
-            return _with_spellings(read_npz(path))
+            return _with_spellings(read_npz(path, pixel_range=pixel_range))
     except OSError as problem:
         raise _unreadable(path, problem) from problem
     advice = ""

@@ -12,10 +12,12 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tenfold.datasets._containers import Images, Pairs
+from tenfold.datasets._pixel_range import TINY
 from tenfold.datasets._recordings import Recordings
 from tenfold.datasets._values import (
     channels_first,
@@ -43,11 +45,13 @@ FORMAT = 2
 _TEXTS = ("name", "source", "licence", "citation")
 _OPTIONAL = ("part", "class_names", "notes", "format", *_TEXTS)
 _GROUPS = ("groups", "group_names")
+# Of the files that a saved set was made of: facts for reading new images, never of the arrays beside them.
+_RANGES = ("pixel_range", "float_range")
 _OF_RECORDINGS = ("starts", "lengths", "channels", "rate_hz")
 # The first array of a kind identifies it; the first two are required.
 _KEYS = {
-    Images: ("images", "labels", *_OPTIONAL, *_GROUPS, "episodes"),
-    Pairs: ("pairs", "targets", "labels", *_OPTIONAL),
+    Images: ("images", "labels", *_OPTIONAL, *_GROUPS, "episodes", "resized", *_RANGES),
+    Pairs: ("pairs", "targets", "labels", *_OPTIONAL, *_RANGES),
     Recordings: ("signals", "labels", *_OPTIONAL, *_GROUPS, *_OF_RECORDINGS),
 }
 _HOW = (
@@ -56,9 +60,12 @@ _HOW = (
 )
 
 
-def read_npz(path: Path) -> Images | Pairs | Recordings:
+def read_npz(path: Path, *, pixel_range: float | None = None) -> Images | Pairs | Recordings:
     """Read and check a user's or a prepared `.npz` file.
 
+    Args:
+        path: of the file.
+        pixel_range: white, in the numbers of the file; None is 255 for integers and 1 for floats.
     Raises:
         DataError: if the file is not a whole `.npz`, holds pickled objects, lacks an array or has an unknown one, or if
             any value, shape or type is wrong. The message names the file, the array, the row and the value.
@@ -76,12 +83,13 @@ def read_npz(path: Path) -> Images | Pairs | Recordings:
     n_examples = _shared_length(where, arrays, ("images", "labels") if kind is Images else ("pairs", "targets"))
     class_names = _names(where, arrays, "class_names")
     part = parts_of(arrays.get("part"), n_examples, where=where)
-    texts = _texts(path, arrays)
+    facts: dict[str, Any] = {**_texts(path, arrays), **_ranges(where, arrays, kind, pixel_range)}
     notes = _names(where, arrays, "notes") or ()
+    dark = 1 if "format" in arrays else TINY  # what was saved is as it should be, but for black and white as 0 and 1
     if kind is Images:
         labels, names = classes_of(arrays["labels"], class_names, where=where, shape=(n_examples,))
         images = channels_first(arrays["images"], where=where, known_order="format" in arrays)
-        images = pixels_uint8(images, where=where)
+        images = pixels_uint8(images, where=where, white=pixel_range, dark=dark)
         groups, group_names = _groups(where, arrays, len(names), "class")
         episodes = rows_of(arrays["episodes"], where=where) if "episodes" in arrays else None
         try:
@@ -94,15 +102,16 @@ def read_npz(path: Path) -> Images | Pairs | Recordings:
                 group_names=group_names,
                 episodes=episodes,
                 notes=notes,
-                **texts,
+                resized=bool(arrays.get("resized", False)),
+                **facts,
             )
         except DataError as problem:  # it knows the name of the set, not the file
             raise DataError(f"{where}: {problem}") from problem
     labels, names = None, ()
     if "labels" in arrays:
         labels, names = classes_of(arrays["labels"], class_names, where=where, shape=(n_examples, 2))
-    pairs, targets = _pair_pixels(where, arrays["pairs"]), targets_of(arrays["targets"], where=where)
-    return Pairs(pairs=pairs, targets=targets, labels=labels, part=part, class_names=names, notes=notes, **texts)
+    pairs, targets = _pair_pixels(where, arrays["pairs"], pixel_range, dark), targets_of(arrays["targets"], where=where)
+    return Pairs(pairs=pairs, targets=targets, labels=labels, part=part, class_names=names, notes=notes, **facts)
 
 
 def save(data: Images | Pairs | Recordings, path: str | Path) -> Path:
@@ -128,8 +137,8 @@ def write_npz(data: Images | Pairs | Recordings, path: Path) -> None:
     arrays: dict[str, np.ndarray] = {"format": np.array(FORMAT)}
     for field in fields(data):
         value = getattr(data, field.name)
-        # What is empty or not known (a rate of 0) is left out.
-        if isinstance(value, np.ndarray) or value:
+        # What is empty, not known (a rate of 0) or as usual is left out.
+        if isinstance(value, np.ndarray) or (value and value != field.default):
             arrays[field.name] = np.asarray(value)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not tempfile: its files are readable by their owner only, and would stay so in a shared folder.
@@ -286,7 +295,24 @@ def _groups(
     return None, ()
 
 
-def _pair_pixels(where: str, pairs: np.ndarray) -> np.ndarray:
+def _ranges(where: str, arrays: Mapping[str, np.ndarray], kind: type, given: float | None) -> dict[str, float]:
+    """What white is in new images: as in these, or as in the files that a saved set was made of."""
+    stored = {name: arrays[name] for name in _RANGES if name in arrays}
+    if any(value.shape != () or value.dtype.kind not in "iuf" or not value > 0 for value in stored.values()):
+        raise DataError(f"{where}: 'pixel_range' and 'float_range' must be one number above 0 each")
+    if stored and "format" not in arrays:
+        raise DataError(
+            f"{where}: '{next(iter(stored))}' is not read from a file; give pixel_range in [task] or in load"
+        )
+    floats = arrays[_KEYS[kind][0]].dtype.kind == "f"
+    if given is None or (given == 1 and floats):
+        return {name: value.item() for name, value in stored.items()}
+    if stored:
+        raise DataError(f"{where}: its images were brought to 0..255 when they were saved; leave pixel_range out")
+    return {"pixel_range": given} | ({"float_range": given} if floats else {})
+
+
+def _pair_pixels(where: str, pairs: np.ndarray, white: float | None, dark: float) -> np.ndarray:
     if pairs.ndim != 4 or pairs.shape[1] != 2 or 0 in pairs.shape:
         raise DataError(f"{where}: 'pairs' must have the shape (n, 2, height, width); got {pairs.shape}")
-    return pixels_unit(pairs, where=where)
+    return pixels_unit(pairs, where=where, white=white, dark=dark)

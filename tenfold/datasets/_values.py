@@ -8,6 +8,7 @@ import numpy as np
 
 from tenfold.datasets._channels import channel_axes
 from tenfold.datasets._containers import TEST, TRAIN, UNASSIGNED
+from tenfold.datasets._pixel_range import RANGES, TINY, nearly_black, to_bytes, to_unit
 from tenfold.errors import DataError
 
 __all__ = [
@@ -70,19 +71,23 @@ def channels_first(images: np.ndarray, *, where: str, known_order: bool = False)
     )
 
 
-def pixels_uint8(images: np.ndarray, *, where: str) -> np.ndarray:
-    """Pixels as uint8 0..255; floats 0..1 are rounded to the nearest of the 256 steps."""
-    _check_pixels(images, where=where)
-    if images.dtype.kind == "b":
-        return images.astype(np.uint8) * np.uint8(255)
-    return (np.rint(images * 255.0) if images.dtype.kind == "f" else images).astype(np.uint8, copy=False)
+def pixels_uint8(images: np.ndarray, *, where: str, white: float | None = None, dark: float = TINY) -> np.ndarray:
+    """Pixels as uint8 0..255, rounded to the nearest of the 256 steps.
+
+    Args:
+        images: integers from 0 to ``white``, floats, or booleans.
+        where: the file, for messages.
+        white: None for 255, in floats 1.
+        dark: where ``white`` is not given, and no pixel is above this of 255, it is asked for.
+    """
+    _check_pixels(images, white, dark, where=where)
+    return to_bytes(images, _white(images, white))
 
 
-def pixels_unit(images: np.ndarray, *, where: str) -> np.ndarray:
-    """Pixels as float32 0..1."""
-    _check_pixels(images, where=where)
-    scale = 255 if images.dtype.kind in "iu" else 1
-    return (images / np.float64(scale)).astype(np.float32) if scale != 1 else images.astype(np.float32)
+def pixels_unit(images: np.ndarray, *, where: str, white: float | None = None, dark: float = TINY) -> np.ndarray:
+    """Pixels as float32 0..1; see ``pixels_uint8``."""
+    _check_pixels(images, white, dark, where=where)
+    return to_unit(images, _white(images, white))
 
 
 def classes_of(
@@ -266,31 +271,38 @@ def _counts(values: np.ndarray, what: str, least: int, *, where: str) -> np.ndar
     return values.astype(np.int64)
 
 
-def _check_pixels(images: np.ndarray, *, where: str) -> None:
-    """Refuse anything but booleans, integers 0..255 and floats 0..1."""
-    kind = images.dtype.kind
+def _white(images: np.ndarray, given: float | None) -> float:
+    return given or (1 if images.dtype.kind == "f" else RANGES[0])
+
+
+def _check_pixels(images: np.ndarray, given: float | None, dark: float, *, where: str) -> None:
+    """Refuse anything but booleans and numbers from 0 to white, and a set that is nearly black."""
+    kind, white = images.dtype.kind, _white(images, given)
     if kind not in "biuf":
         raise DataError(f"{where}: pixels must be integers 0..255 or floats 0..1; got {images.dtype}")
-    if kind == "f":
+    if kind == "b":
+        return
+    if images.dtype == np.uint8 and white > RANGES[0]:
+        raise DataError(f"{where}: pixel_range = {white:g}, and integers of 8 bits are at most 255; leave it out")
+    if images.dtype == np.uint8 and white == RANGES[0]:
+        largest = images.max()
+    else:
+        low, largest = images.min(), images.max()
         # One pass for the usual case; `not` also catches NaN, which is never inside.
-        if not (images.min() >= 0 and images.max() <= 1):
+        if not (low >= 0 and largest <= white):
             _refuse(~np.isfinite(images), images, "pixels must be finite", where=where)
-            hint = "float pixels must lie in 0..1 (divide 0..255 by 255)"
-            _refuse((images < 0) | (images > 1), images, hint, where=where)
-    elif kind in "iu":
-        if images.dtype != np.uint8:
-            _refuse((images < 0) | (images > 255), images, "integer pixels must lie in 0..255", where=where)
-        if images.max() == 1:
-            raise DataError(
-                f"{where}: the brightest integer pixel is 1 of 255, so all images are nearly black; "
-                "save black and white as booleans, or 0..1 as floats"
-            )
+            rule = f"{'float' if kind == 'f' else 'integer'} pixels must lie in 0..{white:g}"
+            rule += " (divide 0..255 by 255)" if kind == "f" and given is None else ""
+            fix = "; where white is another value, give it: pixel_range in [task] or in load"
+            _refuse((images < 0) | (images > white), images, rule, where=where, fix=fix if low >= 0 else "")
+    if given is None and 0 < largest * (RANGES[0] / white) <= dark:
+        raise DataError(f"{where}: {nearly_black(largest, white)}")
 
 
-def _refuse(bad: np.ndarray, values: np.ndarray, rule: str, *, where: str) -> None:
+def _refuse(bad: np.ndarray, values: np.ndarray, rule: str, *, where: str, fix: str = "") -> None:
     """Raise with the first bad value and its row, if there is one."""
     if bad.any():
         place = tuple(int(index) for index in np.argwhere(bad)[0])
         more = int(bad.sum()) - 1
         rest = f" ({more} more like it)" if more else ""
-        raise DataError(f"{where}: {rule}; row {place[0]} holds {values[place].item()!r}{rest}")
+        raise DataError(f"{where}: {rule}; row {place[0]} holds {values[place].item()!r}{rest}{fix}")

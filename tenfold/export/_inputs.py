@@ -39,69 +39,15 @@ def prepared(data: Any, spec: Mapping[str, Any]) -> Arrays:
 
 def _images(data: Any, spec: Mapping[str, Any]) -> Arrays:
     """Images (n, channels, height, width) from 0 to 1."""
+    form = _form(spec)
     # Three channels of one image, where the study's are in colour, and not three grey images.
-    one = isinstance(data, np.ndarray) and data.ndim == 3 and spec["channels"] == data.shape[0] == 3
-    images = [_image(image, spec) for image in _several(data, one or _is_one_image(data))]
-    return (np.stack(images),)
+    one = isinstance(data, np.ndarray) and data.ndim == 3 and form.channels == data.shape[0] == 3
+    images = _several(data, one or _is_one_image(data))
+    return (np.stack([form.read(image, where=f"image {at}") for at, image in enumerate(images)]),)
 
 
-def _image(image: Any, spec: Mapping[str, Any]) -> np.ndarray:
-    if isinstance(image, str | Path) or hasattr(image, "getpixel"):
-        image = _read(image, colour=spec["channels"] == 3)
-    array = _array(image)
-    if array.ndim == 2:
-        array = array[None]
-    elif array.ndim == 3 and array.shape[0] not in (1, 3) and array.shape[2] in (1, 3):
-        array = array.transpose(2, 0, 1)
-    if array.ndim != 3 or array.shape[0] not in (1, 3):
-        raise ShapeError(
-            f"expected an image of shape (height, width), (channels, height, width) or (height, width, channels) with "
-            f"1 or 3 channels, got {array.shape}"
-        )
-    if array.dtype.kind not in "buif":
-        raise ShapeError(f"expected an image of integers from 0 to 255 or of fractions, got {array.dtype}")
-    low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
-    if not (low >= 0 and high <= (255 if array.dtype.kind in "iu" else 1)):  # a NaN is refused too
-        raise ShapeError(
-            f"expected pixels from 0 to 255 as integers or from 0 to 1 as fractions, got {low:g} to {high:g} as "
-            f"{array.dtype}"
-        )
-    array = datasets.with_channels(array, spec["channels"])
-    if spec["fitted"] and array.shape[1:] != (spec["size"], spec["size"]):
-        array = _fitted(array, spec["size"])
-    if spec["size"] is not None:
-        if min(array.shape[1:]) < spec["size"]:
-            raise ShapeError(
-                f"expected an image of at least {spec['size']} x {spec['size']} pixels, to which the study's were "
-                f"averaged down, got {array.shape[1]} x {array.shape[2]}"
-            )
-        return datasets.average_down(array, spec["size"])
-    if array.shape[1:] != (spec["height"], spec["width"]):
-        raise ShapeError(
-            f"expected an image of {spec['height']} x {spec['width']} pixels (height x width), as the study's, got "
-            f"{array.shape[1]} x {array.shape[2]}"
-        )
-    return array.astype(np.float32) / (255 if array.dtype.kind in "iu" else 1)
-
-
-def _fitted(array: np.ndarray, size: int) -> np.ndarray:
-    """Brought to a size as the reader of a folder does, in bytes."""
-    from PIL import Image
-
-    pixels = np.rint(array * (1 if array.dtype.kind in "iu" else 255)).astype(np.uint8)
-    image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-    return datasets.channels_of_image(datasets.fitted_image(image, (size, size)))
-
-
-def _read(image: Any, *, colour: bool) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        opened = image if hasattr(image, "getpixel") else Image.open(image)
-        array = np.asarray(datasets.plain_image(opened, colour=colour))
-    except (OSError, UnidentifiedImageError, ValueError) as error:
-        raise RequestError(f"{image}: cannot be read as an image ({error})") from error
-    return array.transpose(2, 0, 1) if colour else array[None]
+def _form(spec: Mapping[str, Any]) -> datasets.ImageForm:
+    return datasets.ImageForm.from_facts(spec)
 
 
 def _is_one_image(data: Any) -> bool:
@@ -119,7 +65,11 @@ def _pairs(data: Any, spec: Mapping[str, Any]) -> Arrays:
             raise ShapeError(
                 f"expected pairs of images: (first, second), or an array of shape (n, 2, height, width), got {got}"
             )
-    return (np.stack([np.concatenate([_image(image, spec) for image in pair]) for pair in pairs]),)
+    form, found = _form(spec), []
+    for at, pair in enumerate(pairs):
+        names = (f"the first image of pair {at}", f"the second image of pair {at}")
+        found.append([form.read(image, where=where) for image, where in zip(pair, names, strict=True)])
+    return (np.stack([np.concatenate(pair) for pair in found]),)
 
 
 def _is_one_pair(data: Any) -> bool:
@@ -150,7 +100,7 @@ def _is_one_recording(data: Any) -> bool:
 
 
 def _cut(recording: Any, spec: Mapping[str, Any]) -> list[np.ndarray]:
-    signals = _array(recording)
+    signals = datasets.as_array(recording)
     signals = signals.astype(np.float32) if signals.dtype.kind in "buif" else signals
     recorded = list(spec["recorded"])
     if signals.ndim != 2 or signals.shape[1] != len(recorded) or signals.dtype != np.float32:
@@ -174,7 +124,7 @@ def _cut(recording: Any, spec: Mapping[str, Any]) -> list[np.ndarray]:
 
 def _arrays(data: Any, spec: Mapping[str, Any]) -> Arrays:
     """Arrays as the modules take them; bytes are scaled to 0..1, as ``TensorSource`` does."""
-    arrays = [_array(part) for part in (data if isinstance(data, tuple) else (data,))]
+    arrays = [datasets.as_array(part) for part in (data if isinstance(data, tuple) else (data,))]
     scaled = [part.astype(np.float32) / 255 if part.dtype == np.uint8 else part for part in arrays]
     return tuple(part.astype(np.float32) if part.dtype.kind == "f" else part for part in scaled)
 
@@ -188,13 +138,6 @@ def _several(data: Any, is_one: bool) -> list[Any]:
     if not found:
         raise ShapeError(_EMPTY)
     return found
-
-
-def _array(data: Any) -> np.ndarray:
-    try:
-        return np.asarray(data)
-    except ValueError as error:  # lists of different lengths
-        raise ShapeError(f"expected an array, got a list that is none: {error}") from error
 
 
 _KINDS: dict[str, Callable[[Any, Mapping[str, Any]], Arrays]] = {

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from tenfold.datasets import ImageForm
 from tenfold.errors import RequestError
 from tenfold.export._inputs import prepared
 from tenfold.export._models import factory_of
@@ -167,12 +168,11 @@ class Winner:
             inputs = (np.ascontiguousarray(images, dtype=np.float32),)
             return _side_by_side([_forward(each, inputs) for each in steps])
 
-        spec, settings = self._task["inputs"], self.results.study["task"]
+        settings = self.results.study["task"]
         return Matcher(
             embed,
             similarity=similarity or settings.get("similarity", "cosine"),
-            size=spec["height"],
-            channels=spec["channels"],
+            form=ImageForm.from_facts(self._task["inputs"]),
         )
 
     # -- inner --------------------------------------------------------------------------------------------------------

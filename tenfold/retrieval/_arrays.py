@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 
+from tenfold.datasets import as_array
 from tenfold.errors import DataError, RequestError, ShapeError
 
-__all__ = ["as_array", "checked_count", "embeddings_of", "labels_of", "refuse_other_lengths"]
+__all__ = ["checked_count", "embeddings_of", "labels_of", "refuse_other_lengths"]
 
 _ROWS_AT_ONCE = 1 << 20
 """Values checked for NaN at once, so that the mask is smaller than the array."""
-
-
-def as_array(values: Any) -> np.ndarray:
-    """A NumPy array of anything array-like; a torch tensor is detached and copied to the CPU."""
-    # Whoever passes a tensor has imported torch. Looked up, not imported: NumPy users do not need it.
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(values, torch.Tensor):
-        values = values.detach().cpu()
-        return (values.float() if values.dtype == torch.bfloat16 else values).numpy()  # NumPy has no bfloat16
-    try:
-        return np.asarray(values)
-    except ValueError as problem:  # lists of unequal length
-        raise ShapeError(f"expected an array, got rows of different lengths ({problem})") from problem
 
 
 def embeddings_of(values: Any, *, name: str) -> np.ndarray:

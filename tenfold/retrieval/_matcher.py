@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import zipfile
 from collections.abc import Callable
@@ -10,19 +11,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tenfold.datasets import ImageForm, as_array, checked_range
 from tenfold.errors import DataError, RequestError, ShapeError, TenfoldError, nearest
 from tenfold.files import atomic_write
-from tenfold.retrieval._arrays import as_array, checked_count
-from tenfold.retrieval._images import image_list, network_image
+from tenfold.retrieval._arrays import checked_count
 from tenfold.retrieval._search import search
 from tenfold.retrieval._similarity import SIMILARITIES, checked_similarity
 
 __all__ = ["Candidate", "Matcher"]
 
-FORMAT = 2
-"""Raised by one when an older tenfold could misread a newer file."""
+FORMAT = 3
+"""Raised by one when an older tenfold could misread a newer file. 3: how images are read is in it."""
 
-_KEYS = ("format", "similarity", "size", "channels", "shape", "labels", "label_of", "embeddings", "probe")
+_KEYS = ("format", "similarity", "form", "shape", "labels", "label_of", "embeddings", "probe")
 _IMAGES_AT_ONCE = 256
 _SAME_NETWORK = 0.01
 """How far, as a share of its length, the embedding of the probe may be off: more than another device or half
@@ -47,8 +48,9 @@ class Matcher:
     """Labels an image by the most similar of a few labelled examples; labels are added and removed without training.
 
     Every image, in whatever form, gets the channels that the network was trained on, is cut to a square about its
-    middle and averaged over area to ``size``. Its brightness stays: a network trained on white strokes needs white
-    strokes. Of several examples of a label the most similar one counts.
+    middle and averaged over area to ``size``; the matcher of a study (``Winner.matcher``) reads images as the study
+    read its own. Brightness stays: a network trained on white strokes needs white strokes. Of several examples of a
+    label the most similar one counts.
 
     Args:
         embed: maps images, float32 in 0..1 of shape (n, channels, size, size), to embeddings of shape (n, d): a
@@ -58,6 +60,10 @@ class Matcher:
             first.
         channels: those that ``embed`` was trained on: 1 for grey, 3 for red, green and blue. Colour images given to a
             grey network become grey; grey images given to a colour network get three equal channels.
+        pixel_range: value of a white pixel in files and integers; None for 255, and for files of 16 bits 65535 where
+            nothing smaller holds them.
+        form: how a study brought its images to what its networks take, instead of ``size``, ``channels`` and
+            ``pixel_range``.
     Raises:
         RequestError: if an argument is impossible.
     Example:
@@ -78,18 +84,29 @@ class Matcher:
         similarity: str = "cosine",
         size: int | None = None,
         channels: int = 1,
+        pixel_range: float | None = None,
+        form: ImageForm | None = None,
     ) -> None:
         if not callable(embed):
             raise RequestError(f"embed must be a function or a network; got {type(embed).__name__}")
         self._embed_images = embed
         self._similarity = checked_similarity(similarity)
-        self._size = None if size is None else checked_count(size, name="size")
         if channels not in (1, 3):
             raise RequestError(f"channels must be 1 (grey) or 3 (red, green, blue); got {channels!r}")
-        self._channels = int(channels)
-        self._shape = None if self._size is None else (self._size, self._size)
+        side = None if size is None else checked_count(size, name="size")
+        fit = "none" if side is None else "square"
+        self._form = form or ImageForm(
+            channels=int(channels), height=side, width=side, fit=fit, pixel_range=checked_range(pixel_range)
+        )
+        self._shape = self._fixed_shape
         self._labels: list[str] = []  # of each example
         self._embeddings: np.ndarray | None = None  # (examples, d)
+
+    @property
+    def _fixed_shape(self) -> tuple[int, int] | None:
+        """Height and width that images are brought to; None where it is that of the first."""
+        height, width = self._form.height, self._form.width
+        return None if height is None or width is None else (height, width)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -102,8 +119,8 @@ class Matcher:
 
     def __repr__(self) -> str:
         return (
-            f"Matcher({len(self.labels)} labels, {len(self)} examples, {self._similarity}, size={self._size}, "
-            f"channels={self._channels})"
+            f"Matcher({len(self.labels)} labels, {len(self)} examples, {self._similarity}, "
+            f"size={self._form.height}, channels={self._form.channels})"
         )
 
     def add(self, label: str | int, image_or_images: Any) -> None:
@@ -119,7 +136,7 @@ class Matcher:
             ShapeError: if an image or what ``embed`` gives has a wrong shape.
         """
         label = _checked_label(label)
-        images = image_list(image_or_images)
+        images = _image_list(image_or_images)
         if not images:
             raise RequestError(f"no image to add for '{label}': the list is empty")
         embeddings, shape = self._embed(images, [f"image {number} of '{label}'" for number in range(len(images))])
@@ -141,8 +158,8 @@ class Matcher:
         kept = [row for row, other in enumerate(self._labels) if other != label]
         self._embeddings = self._embeddings[kept] if kept else None
         self._labels = [self._labels[row] for row in kept]
-        if not kept and self._size is None:
-            self._shape = None
+        if not kept:
+            self._shape = self._fixed_shape
 
     def match(self, image: Any, k: int = 3) -> list[Candidate]:
         """The k labels most similar to an image, best first; among equals the one added first.
@@ -160,7 +177,7 @@ class Matcher:
         checked_count(k, name="k")
         if k > len(self.labels):
             raise RequestError(f"k must be at most the number of labels, {len(self.labels)}; got {k}")
-        images = image_list(image)
+        images = _image_list(image)
         if len(images) != 1:
             raise RequestError(f"match takes one image; got {len(images)}")
         embedding, _ = self._embed(images, ["the image"])
@@ -189,8 +206,7 @@ class Matcher:
         arrays = {
             "format": np.array(FORMAT),
             "similarity": np.array(self._similarity),
-            "size": np.array(self._size or 0),
-            "channels": np.array(self._channels),
+            "form": np.array(json.dumps(self._form.facts())),
             "shape": np.array(self._shape or (0, 0)),
             "labels": np.array(self.labels, dtype=np.str_),
             "label_of": np.array([codes[label] for label in self._labels], np.int64),
@@ -213,8 +229,8 @@ class Matcher:
         """
         path = Path(path)
         arrays = _read(path)
-        size, channels = int(arrays["size"]) or None, int(arrays["channels"])
-        matcher = cls(embed, similarity=str(arrays["similarity"]), size=size, channels=channels)
+        form = ImageForm.from_facts(json.loads(str(arrays["form"])))
+        matcher = cls(embed, similarity=str(arrays["similarity"]), form=form)
         if len(arrays["embeddings"]):
             matcher._labels = [str(arrays["labels"][code]) for code in arrays["label_of"]]
             matcher._embeddings = arrays["embeddings"].astype(np.float64)
@@ -228,7 +244,7 @@ class Matcher:
         for start in range(0, len(images), _IMAGES_AT_ONCE):
             pixels = []
             for image, name in zip(images[start:], names[start : start + _IMAGES_AT_ONCE], strict=False):
-                pixels.append(network_image(image, self._size, channels=self._channels, where=name))
+                pixels.append(self._form.read(image, where=name))
                 height, width = pixels[-1].shape[1:]
                 shape = shape or (height, width)
                 if (height, width) != shape:
@@ -272,7 +288,7 @@ class Matcher:
     def _probe(self) -> np.ndarray:
         """The embedding of a test pattern, shape (1, d); or (0, 0) where the network makes NaN of it."""
         assert self._shape is not None
-        channels, rows, columns = np.indices((self._channels, *self._shape), np.float32)
+        channels, rows, columns = np.indices((self._form.channels, *self._shape), np.float32)
         pattern = np.float32(0.5) + np.float32(0.5) * np.sin(rows * 0.7 + columns * 1.3 + channels * 1.9)
         found = self._call(pattern[None])  # (1, channels, height, width)
         return found if np.isfinite(found).all() else np.zeros((0, 0))
@@ -285,6 +301,13 @@ class Matcher:
                 f"{path}: its examples were added with another network: embeddings of two networks cannot be compared. "
                 "Load it with that one, or add the examples again"
             )
+
+
+def _image_list(images: Any) -> list[Any]:
+    """One image or several, as a list: a list, a tuple or an array of four axes holds several."""
+    if isinstance(images, (list, tuple)):
+        return list(images)
+    return list(images) if getattr(images, "ndim", None) == 4 else [images]
 
 
 def _run(embed: Callable[..., Any], pixels: np.ndarray) -> Any:
@@ -344,19 +367,20 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 def _contradiction(arrays: dict[str, np.ndarray]) -> str | None:
     """What in the arrays cannot be from ``save``, or None."""
-    kinds = {"similarity": "U", "size": "iu", "channels": "iu", "shape": "iu", "labels": "U", "label_of": "iu"}
-    kinds |= {"embeddings": "f"}
-    axes = {"similarity": 0, "size": 0, "channels": 0, "shape": 1, "labels": 1, "label_of": 1, "embeddings": 2}
+    kinds = {"similarity": "U", "form": "U", "shape": "iu", "labels": "U", "label_of": "iu", "embeddings": "f"}
+    axes = {"similarity": 0, "form": 0, "shape": 1, "labels": 1, "label_of": 1, "embeddings": 2}
     for key, kind in kinds.items():
         if arrays[key].dtype.kind not in kind or arrays[key].ndim != axes[key]:
             return f"'{key}' is {arrays[key].dtype} of shape {arrays[key].shape}"
     labels, label_of, embeddings = arrays["labels"], arrays["label_of"], arrays["embeddings"]
     if arrays["similarity"] not in SIMILARITIES:
         return f"similarity '{arrays['similarity']}' is unknown"
-    if arrays["shape"].shape != (2,) or arrays["shape"].min() < min(1, len(embeddings)) or arrays["size"] < 0:
-        return f"images of shape {arrays['shape']}, size {arrays['size']}"
-    if arrays["channels"] not in (1, 3):
-        return f"images of {arrays['channels']} channels"
+    if arrays["shape"].shape != (2,) or arrays["shape"].min() < min(1, len(embeddings)):
+        return f"images of shape {arrays['shape']}"
+    try:
+        ImageForm.from_facts(json.loads(str(arrays["form"])))
+    except (TypeError, ValueError) as problem:
+        return str(problem)
     if len(label_of) != len(embeddings) or (embeddings.shape[1] == 0 and len(embeddings)):
         return f"{len(label_of)} labels for embeddings of shape {embeddings.shape}"
     if set(label_of.tolist()) != set(range(len(labels))) or len(set(labels.tolist())) < len(labels) or "" in labels:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from tenfold.datasets import as_array
 from tenfold.errors import DataError, RequestError, ShapeError
-from tenfold.retrieval._arrays import as_array, checked_count, embeddings_of, labels_of, refuse_other_lengths
+from tenfold.retrieval._arrays import checked_count, embeddings_of, labels_of, refuse_other_lengths
 from tenfold.retrieval._search import search
 
 __all__ = [

@@ -24,11 +24,6 @@ def square_items(name: str, images: np.ndarray, size: int | None) -> np.ndarray:
     return np.ascontiguousarray(items)
 
 
-def image_inputs(kind: str, images: np.ndarray, size: int | None, *, channels: int) -> dict[str, Any]:
-    """``TaskInfo.inputs`` of a task on images (..., height, width): new ones become what these became.
-
-    Images that came in the size wanted are of a folder that brought them there; others are averaged down.
-    """
-    height, width = images.shape[-2:] if size is None else (size, size)
-    fitted = size is not None and images.shape[-2:] == (size, size)
-    return {"kind": kind, "channels": channels, "height": height, "width": width, "size": size, "fitted": fitted}
+def image_inputs(kind: str, data: datasets.Images | datasets.Pairs, size: int | None) -> dict[str, Any]:
+    """``TaskInfo.inputs`` of a task on images: new ones become what these became."""
+    return {"kind": kind, "size": size} | datasets.ImageForm.of(data, size).facts()

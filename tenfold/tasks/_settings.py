@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from tenfold import datasets
-from tenfold.recipe import CHECKED, Unit
+from tenfold.recipe import CHECKED, Positive, Unit
 
 __all__ = ["ImageSettings", "TaskSettings"]
 
@@ -50,12 +50,23 @@ class ImageSettings(TaskSettings):
         validation: fraction of the training part for early stopping, plateau schedules and choosing settings.
         colour: True for three channels, False for grey; None as the images are.
         unreadable: what to do with image files that cannot be read: "refuse" or "skip".
+        pixel_range: value of a white pixel in the files, such as 4095 for a camera of 12 bits, for training and for new
+            images. None for 255, for numbers with a fraction 1, and for files of 16 bits the smallest of 255, 1023,
+            4095, 16383 and 65535 that holds them all.
     """
 
     size: Annotated[Annotated[int, Field(ge=4, le=256)] | None, Unit("pixels")] = None
     validation: Annotated[float, Field(ge=0, le=0.5), Unit("fraction of the training part")] = 0.0
     colour: bool | None = None
     unreadable: Literal["refuse", "skip"] = "refuse"
+    pixel_range: Positive | None = None
 
     def load_data(self, *, base: Path) -> datasets.Images | datasets.Pairs:
-        return datasets.load(self.data, base=base, size=self.size, colour=self.colour, unreadable=self.unreadable)
+        return datasets.load(
+            self.data,
+            base=base,
+            size=self.size,
+            colour=self.colour,
+            unreadable=self.unreadable,
+            pixel_range=self.pixel_range,
+        )

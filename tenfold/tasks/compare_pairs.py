@@ -80,7 +80,7 @@ class ComparePairs:
             module_kwargs=kwargs,
             labels={"class": images.class_names, "answer": _answers(images)},
             warnings=tuple(images.notes),
-            inputs=image_inputs("pairs", raw, settings.size, channels=1),
+            inputs=image_inputs("pairs", images, settings.size),
             counts={"pairs" if self._ready else "images": len(raw)} | classes_and_groups(self._labels),
             each_repeat=in_each_repeat(self._amounts, "pairs"),
             class_counts=()

@@ -97,7 +97,7 @@ class Match:
             module_kwargs={"size": self.size, "n_channels": channels},
             labels={"class": images.class_names, "group": images.group_names},
             warnings=(*images.notes, *self._warnings()),
-            inputs=image_inputs("images", images.images, settings.size, channels=channels),
+            inputs=image_inputs("images", images, settings.size),
             counts={"images": len(images.labels)}
             | classes_and_groups(self._labels, None if images.groups is None else self._groups),
             class_counts=tuple(counts.tolist()),

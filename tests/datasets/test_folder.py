@@ -51,11 +51,11 @@ def test_sub_folders_are_classes_in_natural_order(folder: Path) -> None:
 
 def test_train_and_test_folders_are_parts(tmp_path: Path) -> None:
     for place, path in enumerate(["train/a/1", "train/a/2", "train/b/1", "test/a/1", "test/b/1"]):
-        picture(tmp_path / f"{path}.png", value=place)
+        picture(tmp_path / f"{path}.png", value=50 + place)
     data = load(tmp_path)
     np.testing.assert_array_equal(data.part, [TRAIN] * 3 + [TEST] * 2)
     np.testing.assert_array_equal(data.labels, [0, 0, 1, 0, 1])
-    np.testing.assert_array_equal(data.images[:, 0, 0, 0], range(5))
+    np.testing.assert_array_equal(data.images[:, 0, 0, 0], range(50, 55))
     (tmp_path / "test" / "b" / "1.png").unlink()
     (tmp_path / "test" / "b").rmdir()
     picture(tmp_path / "test" / "c" / "1.png")
@@ -380,7 +380,7 @@ def grouped(tmp_path: Path) -> Path:
     """Two groups, the second with a class of the same name; one image in each class but one."""
     paths = ["Latin/10/1", "Latin/9/1", "Latin/9/2", "Greek/9/1", "Greek/1/1"]
     for value, path in enumerate(paths):
-        picture(tmp_path / "set" / f"{path}.png", value=value)
+        picture(tmp_path / "set" / f"{path}.png", value=50 + value)
     return tmp_path / "set"
 
 
@@ -395,7 +395,7 @@ def test_two_levels_are_groups_of_classes(grouped: Path) -> None:
     assert data.groups.tolist() == [0, 0, 1, 1]
     assert data.groups.dtype == np.int64
     assert data.labels.tolist() == [0, 1, 2, 2, 3]
-    assert data.images[:, 0, 0, 0].tolist() == [4, 3, 1, 2, 0]
+    assert data.images[:, 0, 0, 0].tolist() == [54, 53, 51, 52, 50]
     assert (data.part == UNASSIGNED).all()
 
 
@@ -423,12 +423,12 @@ def test_one_group_is_enough_and_one_class_is_not(tmp_path: Path) -> None:
 
 def test_train_and_test_may_hold_groups(tmp_path: Path) -> None:
     for value, path in enumerate(["train/Greek/1", "train/Greek/2", "test/Latin/1", "test/Latin/2"]):
-        picture(tmp_path / path / "1.png", value=value)
+        picture(tmp_path / path / "1.png", value=50 + value)
     data = load(tmp_path)
     assert data.class_names == ("Greek/1", "Greek/2", "Latin/1", "Latin/2")
     assert data.groups.tolist() == [0, 0, 1, 1]
     assert data.part.tolist() == [TRAIN, TRAIN, TEST, TEST]
-    assert data.images[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
+    assert data.images[:, 0, 0, 0].tolist() == [50, 51, 52, 53]
     picture(tmp_path / "test" / "Greek" / "1" / "1.png")
     assert "train: no folder for class 'Latin/1', 'Latin/2', which the other part has" in refused(tmp_path)
 

@@ -321,13 +321,21 @@ def pairs_of_8(tmp_path_factory: pytest.TempPathFactory) -> tenfold.Results:
             r"shape \(3, 8, 8\)$",
         ),
         (["a.png"], r"^expected pairs of images: .*, got str$"),
-        (np.zeros((1, 2, 9, 8)), r"^expected an image of 8 x 8 pixels \(height x width\), as the study's, got 9 x 8$"),
+        (
+            np.zeros((1, 2, 9, 8)),
+            r"^the first image of pair 0: expected an image of 8 x 8 pixels \(height x width\), as the study's, "
+            r"got 9 x 8;",
+        ),
         (
             [(np.zeros((2, 8, 8)), np.zeros((2, 8, 8)))],
-            r"^expected an image of shape \(height, width\), .* with 1 or 3 channels, got \(2, 8, 8\)$",
+            r"^the first image of pair 0: expected an image of shape \(height, width\), .* with 1 or 3 channels .*; "
+            r"got shape \(2, 8, 8\)",
         ),
-        (np.full((1, 2, 8, 8), "x"), r"^expected an image of integers from 0 to 255 or of fractions, got <U1$"),
-        ([([[0, 1], [2]], [[0, 1], [2]])], r"^expected an array, got a list that is none: "),
+        (
+            np.full((1, 2, 8, 8), "x"),
+            r"^the first image of pair 0: expected an image: a path, a Pillow image, or an array; got an array of <U1$",
+        ),
+        ([([[0, 1], [2]], [[0, 1], [2]])], r"^expected an array, got rows of different lengths \("),
     ],
 )
 def test_pairs_that_do_not_fit(pairs_of_8: tenfold.Results, data: Any, message: str) -> None:
@@ -444,19 +452,22 @@ def embeddings(tmp_path_factory: pytest.TempPathFactory) -> tenfold.Results:
     ("data", "message"),
     [
         ([], r"^expected at least one example, got none$"),
-        (np.zeros((2, 2, 8, 8)), r"^expected an image of shape .* with 1 or 3 channels, got \(2, 8, 8\)$"),
+        (
+            np.zeros((2, 2, 8, 8)),
+            r"^image 0: expected an image of shape .* with 1 or 3 channels .*; got shape \(2, 8, 8\)",
+        ),
         (
             np.zeros((5, 3, 2)),
-            r"^expected an image of at least 4 x 4 pixels, to which the study's were averaged down, ",
+            r"^image 0: is 3 x 2 pixels; at least 4 x 4 are needed, since averaging only makes smaller",
         ),
         (5, r"^expected one example or several, got int$"),
         (
             np.full((1, 8, 8), np.nan),
-            r"^expected pixels from 0 to 255 as integers or from 0 to 1 as fractions, got nan",
+            r"^image 0: pixels must be integers 0..255 or floats 0..1; got float64 from nan",
         ),
-        (np.full((1, 8, 8), 16.0), r"^expected pixels .* got 16 to 16 as float64$"),
-        (np.full((1, 8, 8), 300), r"^expected pixels .* got 300 to 300 as int64$"),
-        ("nowhere.png", r"^nowhere\.png: cannot be read as an image \("),
+        (np.full((1, 8, 8), 16.0), r"^image 0: pixels must be .*; got float64 from 16.0 to 16.0$"),
+        (np.full((1, 8, 8), 300), r"^image 0: pixels must be .*; got int64 from 300 to 300$"),
+        ("nowhere.png", r"^image 0 \(nowhere\.png\): there is no such file$"),
     ],
 )
 def test_images_that_do_not_fit(embeddings: tenfold.Results, data: Any, message: str) -> None:

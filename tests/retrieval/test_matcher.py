@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import zipfile
 from pathlib import Path
@@ -467,7 +468,7 @@ def test_files_that_are_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=message):
             Matcher.load(tmp_path / "other.npz", flat)
 
-    refused({"format": np.array(1)}, r"another version of tenfold \(format 1\); this one reads 2")
+    refused({"format": np.array(1)}, r"another version of tenfold \(format 1\); this one reads 3")
     refused({"similarity": np.array("l2")}, "damaged: similarity 'l2' is unknown")
     refused({"labels": np.array([1, 2])}, "damaged: 'labels' is int64 of shape")
     refused({"labels": np.array(["a", "b"])}, "damaged: labels are empty, twice or not used")
@@ -478,9 +479,16 @@ def test_files_that_are_refused(tmp_path: Path) -> None:
     refused({"embeddings": np.full((2, 4), np.nan)}, "damaged: an embedding is NaN or infinite")
     refused({"embeddings": np.zeros((2, 0))}, "damaged: 2 labels for embeddings of shape")
     refused({"shape": np.array([0, 2])}, "damaged: images of shape")
-    refused({"size": np.array(-1)}, "damaged: images of shape")
-    refused({"channels": np.array(2)}, "damaged: images of 2 channels")
-    refused({"channels": np.array(3)}, "another network")
+    form = json.loads(str(arrays["form"]))
+
+    def read(**changes: object) -> dict[str, object]:
+        return {"form": np.array(json.dumps(form | changes))}
+
+    refused(read(height=-1, width=-1), "damaged: images of shape")
+    refused(read(fit="half"), "damaged: an unknown way to bring images to a size: 'half'")
+    refused({"form": np.array("{")}, "damaged: ")
+    refused(read(channels=2), "damaged: images of 2 channels")
+    refused(read(channels=3), "another network")
     refused({"probe": np.zeros((1, 3))}, "another network")
     refused({"labels": np.array(["a"], object)}, "damaged or cut off .*allow_pickle=False")
     del arrays["labels"]

@@ -202,7 +202,8 @@ def test_sizes_and_pixels() -> None:
         seen(halved, 40), F.avg_pool2d(seen(pairs_task(larger, train=5, test=5), 40)[:, None], 2)[:, 0]
     )
     assert halved.info.inputs == {
-        "kind": "pairs", "channels": 1, "height": 4, "width": 4, "size": 4, "fitted": False
+        "kind": "pairs", "channels": 1, "height": 4, "width": 4, "size": 4, "fit": "squeeze", "cut_to": None,
+        "pixel_range": 255, "float_range": 1, "stored": "uint8",
     }  # fmt: skip
 
 

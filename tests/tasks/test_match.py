@@ -88,7 +88,10 @@ def test_images_in_colour_have_three_channels(tmp_path: Path) -> None:
     settings = Match.spec.settings(kind="match", data=str(path), **values)  # type: ignore[call-arg]
     its = Match(settings, settings.load_data(base=Path()))  # type: ignore[arg-type]
     assert its.info.module_kwargs == {"size": 6, "n_channels": 3}
-    assert its.info.inputs == {"kind": "images", "channels": 3, "height": 6, "width": 6, "size": None, "fitted": False}
+    assert its.info.inputs == {
+        "kind": "images", "channels": 3, "height": 6, "width": 6, "size": None, "fit": "none", "cut_to": None,
+        "pixel_range": 255, "float_range": 1, "stored": "uint8",
+    }  # fmt: skip
     pool = its.splits([0], seed=0)["pool"]
     (inputs,) = pool.span(0, 3).inputs
     np.testing.assert_allclose(inputs[0].numpy(), colour.images[pool.index[0, :3].numpy()] / 255, atol=1e-6)
