@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +40,7 @@ def plain_image(image: Image.Image, *, colour: bool | None = None, pixel_range: 
     """
     from PIL import Image, ImageOps
 
+    image = _as_opened(image)
     if is_deep(image):
         image = _turned_as(image, _of_deep(image, pixel_range))
     elif pixel_range is not None and pixel_range < RANGES[0] and image.mode != "1":
@@ -77,6 +79,20 @@ def is_deep(image: Image.Image) -> bool:
 def deepest_value(image: Image.Image) -> float:
     """The largest number in an image for which ``is_deep`` holds, transparency left out."""
     return _deep_values(image)[0].max().item()
+
+
+def _as_opened(image: Image.Image) -> Image.Image:
+    """An image whose pixels were read before, opened again where its file has 16 bits of which only 8 are there."""
+    from PIL import Image
+
+    path = getattr(image, "filename", "")
+    if image.format not in ("PNG", "TIFF") or getattr(image, "tile", None) or not Path(path).is_file():
+        return image
+    again = Image.open(path)
+    if _layout(again) is None or again.size != image.size:
+        again.close()
+        return image
+    return again
 
 
 def _has_colour(image: Image.Image) -> bool:

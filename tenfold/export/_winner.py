@@ -151,6 +151,11 @@ class Winner:
         side by side, so that the cosine similarity is the mean of the repeats'."""
         return _side_by_side(self.outputs(images, repeats=repeats))
 
+    def embed_prepared(self, images: np.ndarray) -> np.ndarray:
+        """As ``embed``, of images that a matcher has read: float32 from 0 to 1, (n, channels, height, width)."""
+        inputs = (np.ascontiguousarray(images, dtype=np.float32),)
+        return _side_by_side([_forward(each, inputs) for each in self._all_steps])
+
     def matcher(self, *, similarity: Literal["cosine", "euclidean"] | None = None) -> Matcher:
         """Recognises images by example, with the embeddings of all repeats together; see ``embed``.
 
@@ -161,16 +166,10 @@ class Winner:
         """
         if self._task["predictions"] != "ranking":
             raise RequestError(f"a matcher needs a study of the task 'match'; this one is '{self._task['kind']}'")
-        steps = [self._steps(repeat) for repeat in self._chosen("all")]
-
-        def embed(images: np.ndarray) -> np.ndarray:
-            """Images (n, channels, size, size) from 0 to 1, as the matcher prepares them."""
-            inputs = (np.ascontiguousarray(images, dtype=np.float32),)
-            return _side_by_side([_forward(each, inputs) for each in steps])
-
+        assert self._all_steps  # built here: what cannot be is said before anything is added
         settings = self.results.study["task"]
         return Matcher(
-            embed,
+            self.embed_prepared,
             similarity=similarity or settings.get("similarity", "cosine"),
             form=ImageForm.from_facts(self._task["inputs"]),
         )
@@ -206,6 +205,11 @@ class Winner:
     def _weights(self) -> Mapping[str, np.ndarray]:
         """Of all repeats, runs first; read once."""
         return self.results.weights(self.variant.model, variant=self.variant.index)
+
+    @functools.cached_property
+    def _all_steps(self) -> list[tuple[Standardise | None, nn.Module]]:
+        """Preprocessing and module of all repeats; built once."""
+        return [self._steps(repeat) for repeat in self._chosen("all")]
 
     def _steps(self, repeat: int) -> tuple[Standardise | None, nn.Module]:
         """Preprocessing and module of one repeat."""

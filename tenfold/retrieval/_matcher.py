@@ -89,7 +89,7 @@ class Matcher:
     ) -> None:
         if not callable(embed):
             raise RequestError(f"embed must be a function or a network; got {type(embed).__name__}")
-        self._embed_images = embed
+        self._embed_images = _of_read_images(embed)
         self._similarity = checked_similarity(similarity)
         if channels not in (1, 3):
             raise RequestError(f"channels must be 1 (grey) or 3 (red, green, blue); got {channels!r}")
@@ -301,6 +301,12 @@ class Matcher:
                 f"{path}: its examples were added with another network: embeddings of two networks cannot be compared. "
                 "Load it with that one, or add the examples again"
             )
+
+
+def _of_read_images(embed: Callable[..., Any]) -> Callable[..., Any]:
+    """``Winner.embed`` takes images in their own units, which a matcher has read already: its twin for such images."""
+    owner = getattr(embed, "__self__", None)
+    return getattr(owner, "embed_prepared", embed) if getattr(embed, "__name__", "") == "embed" else embed
 
 
 def _image_list(images: Any) -> list[Any]:

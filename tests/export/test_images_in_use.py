@@ -14,6 +14,7 @@ import tenfold
 from tenfold import datasets
 from tenfold.errors import DataError
 from tenfold.retrieval import Matcher
+from tenfold.study import load_task
 
 # Shows what it is given: the weight stays 1 in float32 at a learning rate of 1e-12.
 SEEN = """
@@ -111,6 +112,45 @@ def test_a_network_is_given_the_same_in_training_and_in_use(
     assert facts["cut_to"] == ([size, size] if len(shapes) > 1 else None)
 
 
+def test_pairs_are_read_alike_too(tmp_path: Path) -> None:
+    files_of(tmp_path, shapes=[(25, 41)])
+    raw = {
+        "name": "pairs",
+        "repeats": 1,
+        "task": {"kind": "compare-pairs", "data": "images", "size": 8, "train": 8, "test": 8},
+        "train": {"epochs": 1},
+        "models": [{"name": "A", "module": "baseline"}],
+    }
+    study = tenfold.parse_study(raw, base=tmp_path)
+    results = tenfold.run(study, out=tmp_path / "record", placement="loop", progress=False)
+    test = load_task(study).splits([0], seed=study.seed)["test"]
+    data = datasets.load(tmp_path / "images")
+    assert isinstance(data, datasets.Images)
+    form = datasets.ImageForm.from_facts(results.meta("task")["inputs"])
+    trained = test.span(0, 8).inputs[0][0].numpy()
+    pairs = [tuple(data.images[row] for row in rows) for rows in test.index[0].tolist()]
+    used = np.stack([np.concatenate([form.read(image, where="it") for image in pair]) for pair in pairs])
+    np.testing.assert_array_equal(used, trained)
+    kept = results.predictions("A")
+    assert kept is not None
+    np.testing.assert_allclose(results.best().predict(pairs).probability[:, 1], kept["probability"][0], atol=1e-6)
+
+
+def test_fractions_are_rounded_as_the_study_rounded_its_own(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).random((20, 8, 8))
+    np.savez(tmp_path / "mine.npz", images=images, labels=np.repeat(np.arange(5), 4))
+    results = study_of(tmp_path, "mine.npz")
+    winner = results.best()
+    used = winner.outputs(list(images), repeats=0)[0].numpy()
+    for label, trained in in_training(results).items():
+        np.testing.assert_array_equal(used[4 * label : 4 * label + 4], trained)
+    matcher = winner.matcher()
+    np.testing.assert_array_equal(in_matcher(matcher, list(images)), used)
+    matcher.add("one", images[0])
+    kept = Matcher.load(matcher.save(tmp_path / "examples.npz"), winner.embed)
+    np.testing.assert_array_equal(kept._probe(), matcher._probe())  # a pattern that is not rounded to bytes
+
+
 def test_examples_are_kept_with_how_their_images_were_read(tmp_path: Path) -> None:
     files = files_of(tmp_path, shapes=[(24, 40)])
     winner = study_of(tmp_path, "images", size=8).best()
@@ -167,6 +207,10 @@ def test_a_file_of_0_to_16_is_asked_for_its_white_and_then_read_by_it(tmp_path: 
     np.testing.assert_array_equal(in_matcher(winner.matcher(), list(images)), used)
     with pytest.raises(DataError, match=r"image 0: pixels must be integers 0..16 .* to 17"):
         winner.embed(np.full((8, 8), 17, dtype))
+    matcher = winner.matcher()
+    matcher.add("one", images[0])
+    kept = Matcher.load(matcher.save(tmp_path / "examples.npz"), winner.embed)
+    assert kept.match(images[1], k=1) == matcher.match(images[1], k=1)
     data = datasets.load(tmp_path / "mine.npz", pixel_range=16)
     again = datasets.load(datasets.save(data, tmp_path / "kept.npz"))
     assert (again.pixel_range, again.float_range) == (16, 16 if dtype is np.float64 else 1)
