@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tenfold.wording import significant
+from tenfold.wording import significant, value_text
 
 if TYPE_CHECKING:
     from tenfold.config import ModelSettings, Study
@@ -100,7 +100,7 @@ def _model(model: ModelSettings, task: Task | None, units: Mapping[str, str]) ->
         yield f"  parameters  {_parameters(model, task)}"
     yield "  training    none: one fit a run" if fitted else f"  training    {_values(_recipe(model))}"
     if swept := model.configs(fitted=fitted)[0].swept:
-        lists = (f"{key} {', '.join(map(_value, model.sweep[key]))}" for key in swept)
+        lists = (f"{key} {', '.join(map(value_text, model.sweep[key]))}" for key in swept)
         yield f"  sweep       {'; '.join(lists)}"
     if model.published:
         yield f"  published   {_published(model, units)}"
@@ -183,14 +183,4 @@ def _pairs(title: str, values: Mapping[str, Any]) -> str:
 
 
 def _values(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {_value(value)}" for key, value in values.items())
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"({_values(value)})"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return "/".join(_value(each) for each in value)
-    if isinstance(value, bool):
-        return str(value).lower()  # as in the study file
-    return significant(value, 6) if isinstance(value, float) else str(value)
+    return ", ".join(f"{key} {value_text(value)}" for key, value in values.items())

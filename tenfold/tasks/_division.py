@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tenfold.errors import DataError
 from tenfold.sampling import Part
-from tenfold.wording import listed
+from tenfold.tasks._classes_in_parts import equal_items, missing_classes, percent, repeated_items, some
 
 __all__ = ["Windows", "remarks_on_division"]
 
@@ -23,6 +23,7 @@ class Windows:
 
     Args:
         name: of the data set.
+        signals: shape (rows, channels).
         starts, lengths: in rows of the signals, shape (windows,).
         pieces: the recording that each is of, shape (windows,).
         labels: shape (windows,).
@@ -31,6 +32,7 @@ class Windows:
     """
 
     name: str
+    signals: np.ndarray
     starts: np.ndarray
     lengths: np.ndarray
     pieces: np.ndarray
@@ -55,7 +57,11 @@ def remarks_on_division(
     parts = [{part: its.numpy() for part, its in own.items()} for own in rows]
     _expect_two_classes(windows, parts, by)
     where = f"split '{by}': " if of_several else ""
-    said = [*([_random(windows, parts)] if by == "window" else []), *_missing_classes(windows, parts, by)]
+    said = [
+        *([_random(windows, parts)] if by == "window" else []),
+        *missing_classes(windows.labels, parts, windows.class_names, _why_alone(windows, by)),
+        *repeated_items(_equal_windows(windows), parts, "windows"),
+    ]
     return [f"{where}{text}" for text in said]
 
 
@@ -79,7 +85,7 @@ def _holders(windows: Windows, label: int) -> str:
     """The groups that have a class."""
     assert windows.groups is not None
     groups = np.unique(windows.groups[windows.labels == label])
-    return _some([f"'{windows.group_names[group]}'" for group in groups])
+    return some([f"'{windows.group_names[group]}'" for group in groups])
 
 
 def _random(windows: Windows, parts: Sequence[dict[Part, np.ndarray]]) -> str:
@@ -89,9 +95,9 @@ def _random(windows: Windows, parts: Sequence[dict[Part, np.ndarray]]) -> str:
     people = "the same people are" if windows.groups is not None else "no group is given, so the same people may be"
     facts = []
     if shared:
-        facts.append(f"{_percent(shared)} of the test windows share samples with training windows")
+        facts.append(f"{percent(shared)} of the test windows share samples with training windows")
     elif same:
-        facts.append(f"{_percent(same)} of the test windows are of recordings that are trained on too")
+        facts.append(f"{percent(same)} of the test windows are of recordings that are trained on too")
     facts.append(f"{people} in both parts")
     return (
         f"windows are divided at random: {' and '.join(facts)}, so scores are for more windows of these recordings, "
@@ -109,62 +115,27 @@ def _share_samples(windows: Windows, train: np.ndarray, test: np.ndarray) -> flo
     return float(((before >= 0) & (ends[np.maximum(before, 0)] > windows.starts[test])).mean())
 
 
-def _missing_classes(windows: Windows, parts: Sequence[dict[Part, np.ndarray]], by: str) -> Iterator[str]:
-    """Classes that are tested and not trained on, or not tested."""
-    alone: dict[str, list[str]] = {}
-    untrained: dict[tuple[int, ...], list[str]] = {}
-    untested: dict[tuple[int, ...], list[str]] = {}
-    trains, tests = ([set(windows.labels[own[part]].tolist()) for own in parts] for part in ("train", "test"))
-    for label in np.unique(windows.labels).tolist():
-        name = f"'{windows.class_names[label]}'"
-        both = [label in train and label in test for train, test in zip(trains, tests, strict=True)]
-        if by == "group" and windows.groups is not None and not any(both):
-            groups = np.unique(windows.groups[windows.labels == label])
-            if len(groups) == 1:
-                alone.setdefault(windows.group_names[int(groups[0])], []).append(name)
-                continue
-        not_tested = [repeat for repeat, test in enumerate(tests) if label not in test]
-        not_trained = [
-            repeat
-            for repeat, (train, test) in enumerate(zip(trains, tests, strict=True))
-            if label in test and label not in train
-        ]
-        if not_trained:
-            untrained.setdefault(tuple(not_trained), []).append(name)
-        if not_tested:
-            untested.setdefault(tuple(not_tested), []).append(name)
-    for group, names in alone.items():
-        it = "it" if len(names) == 1 else "them"
-        yield (
-            f"no repeat can train on and test {_classes(names)}: only '{group}' has {it}; record {it} "
-            f"from others, or leave {it} out"
-        )
-    for repeats, names in untrained.items():
-        yield f"{_classes(names)} {_is(names)} tested but not trained on in {_repeats(repeats, len(parts))}"
-    for repeats, names in untested.items():
-        yield f"{_classes(names)} {_is(names)} not tested in {_repeats(repeats, len(parts))}"
+def _equal_windows(windows: Windows) -> np.ndarray:
+    """A number for each window, the same for windows that are equal value by value: shape (windows,)."""
+    signals, starts, lengths = windows.signals, windows.starts, windows.lengths
+    ends = np.concatenate([signals[starts], signals[starts + lengths - 1], lengths[:, None]], axis=1)
+    found = equal_items(ends)
+    # Windows whose first and last rows are equal are few: only these are looked at as a whole.
+    maybe = np.flatnonzero(np.bincount(found)[found] > 1)
+    found[maybe] = len(found) + equal_items([signals[starts[at] : starts[at] + lengths[at]] for at in maybe])
+    return found
 
 
-def _classes(names: Sequence[str]) -> str:
-    return f"class{'es' if len(names) > 1 else ''} {_some(names)}"
+def _why_alone(windows: Windows, by: str) -> Callable[[int], str | None]:
+    """Why no repeat can train on and test a class, where one group has it."""
 
+    def why(label: int) -> str | None:
+        if by != "group" or windows.groups is None:
+            return None
+        groups = np.unique(windows.groups[windows.labels == label])
+        if len(groups) > 1:
+            return None
+        who = windows.group_names[int(groups[0])]
+        return f"only '{who}' has {{it}}; record {{it}} from others, or leave {{it}} out"
 
-def _is(names: Sequence[str]) -> str:
-    return "is" if len(names) == 1 else "are"
-
-
-def _repeats(repeats: Sequence[int], n_repeats: int) -> str:
-    if len(repeats) == n_repeats:
-        return "any repeat" if n_repeats > 1 else "the one repeat"
-    if len(repeats) > _MOST_NAMED:
-        return f"{len(repeats)} of {n_repeats} repeats"
-    return f"repeat{'s' if len(repeats) > 1 else ''} {listed([str(repeat) for repeat in repeats])}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return listed([*names[:_MOST_NAMED], *([f"{more} more"] if more > 0 else [])])
-
-
-def _percent(fraction: float) -> str:
-    return "all" if fraction == 1 else f"{100 * fraction:.3g} %"
+    return why

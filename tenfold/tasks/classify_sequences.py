@@ -92,6 +92,7 @@ class ClassifySequences:
         )
         self._windows = Windows(
             recordings.name,
+            signals,
             starts,
             lengths,
             pieces,

@@ -28,6 +28,7 @@ from tenfold.sampling import (
     shuffled,
 )
 from tenfold.seeds import generator
+from tenfold.tasks._classes_in_parts import equal_items, missing_classes, repeated_items
 from tenfold.tasks._contract import Hyper, Predicted, TaskInfo, TaskSpec
 from tenfold.tasks._counts import classes_and_groups, in_each_repeat
 from tenfold.tasks._images import image_inputs, square_items
@@ -70,6 +71,7 @@ class ComparePairs:
         self._sums = _sums_by_item(items) if settings.pixels == "standardised" else None
         self._labels = None if images.labels is None else torch.from_numpy(images.labels.astype(np.int64))
         self._targets = torch.from_numpy(images.targets) if isinstance(images, datasets.Pairs) else None
+        self._class_names = images.class_names
         self._name, self.size, self.n_classes = images.name, int(items.shape[-1]), images.n_classes or 0
         self._n_validation = round(settings.train * settings.validation)
         self.splitter = self._splitter(images.part)
@@ -144,6 +146,40 @@ class ComparePairs:
                 ]
                 found[part] = self._split(torch.stack(drawn), preprocess)
         return found
+
+    def remarks(self, configs: Sequence[Config], *, repeats: int, seed: int) -> list[str]:
+        """Classes that no repeat can train on and test, and images (or ready-made pairs) that are in both parts."""
+        whole = [self.splitter.rows(repeat, seed) for repeat in range(repeats)]
+        parts = [{part: rows.numpy() for part, rows in own.items()} for own in whole]
+        self._expect_both_targets(parts)
+        said = []
+        if self._labels is not None:
+            labels = self._labels.numpy()
+            counts = np.bincount(labels.ravel(), minlength=self.n_classes)
+            few = "there is one image of {it}; add images, or leave {it} out"
+            said += missing_classes(labels, parts, self._class_names, lambda label: few if counts[label] == 1 else None)
+        items = self._source.items.numpy()
+        single = equal_items(items.reshape(-1, *items.shape[-2:]))
+        return [*said, *repeated_items(single, self._rows_of_images(parts), "images")]
+
+    def _rows_of_images(self, parts: Sequence[dict[Part, np.ndarray]]) -> list[dict[Part, np.ndarray]]:
+        """Parts in images: a ready-made pair has two."""
+        if not self._ready:
+            return list(parts)
+        return [{part: np.concatenate([2 * rows, 2 * rows + 1]) for part, rows in own.items()} for own in parts]
+
+    def _expect_both_targets(self, parts: Sequence[dict[Part, np.ndarray]]) -> None:
+        """Refuse a repeat of which every pair to train on would have the same target."""
+        for repeat, own in enumerate(parts):
+            if self._targets is not None:
+                targets = self._targets[own["train"]].unique()
+                what = f"pairs of target {int(targets[0])} only; mark pairs of both targets for training"
+            else:
+                assert self._labels is not None
+                targets = self._labels[own["train"]].unique()
+                what = f"images of class '{self._class_names[int(targets[0])]}' only; mark other classes for training"
+            if len(targets) == 1:
+                raise DataError(f"{self._name}: repeat {repeat} would train on {what}, or leave 'part' out")
 
     def _draw(self, pool: Tensor, count: int, rng: torch.Generator) -> Tensor:
         """``count`` examples: ready pairs (count,), or two different images each (count, 2), no pair twice.

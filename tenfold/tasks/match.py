@@ -29,6 +29,7 @@ from tenfold.sampling import (
     padded,
 )
 from tenfold.seeds import generator, uniform
+from tenfold.tasks._classes_in_parts import equal_items, repeated_items
 from tenfold.tasks._contract import Hyper, Predicted, TaskInfo, TaskSpec
 from tenfold.tasks._counts import classes_and_groups
 from tenfold.tasks._images import image_inputs, square_items
@@ -135,6 +136,27 @@ class Match:
             f"{len(single)} classes have one image ({names}): they are never trained on or asked for, "
             "they only stand among the candidates"
         ]
+
+    def remarks(self, configs: Sequence[Config], *, repeats: int, seed: int) -> list[str]:
+        """Images of tested classes that are, under the name of another class, trained on too, and images that occur
+        twice in a class that is tested, which any model finds.
+        """
+        numbers = equal_items(self._source.items.numpy())
+        whole = [self._classes(repeat, seed) for repeat in range(repeats)]
+        parts = [
+            {"train": self._images_of(torch.cat([train, held_back])).numpy(), "test": self._images_of(unseen).numpy()}
+            for train, held_back, unseen in whole
+        ]
+        tested = np.unique(np.concatenate([own["test"] for own in parts]))
+        of_class = np.stack([self._data.labels[tested], numbers[tested]], axis=1)
+        twice = len(tested) - len(np.unique(of_class, axis=0))
+        said = repeated_items(numbers, parts, "images")
+        if twice:
+            said.append(
+                f"{twice} of {len(tested)} images of tested classes occur a second time in their class, value by "
+                "value: a model finds them without having learned anything; leave repeated images out"
+            )
+        return said
 
     def _classes(self, repeat: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
         """Classes to train on, held back for validation, and not trained on, of one repeat."""
