@@ -270,7 +270,9 @@ def _header(file: Path) -> _Header:
     from PIL import ExifTags, Image
 
     with Image.open(file) as image:
-        bits = 8 if not is_deep(image) else 32 if image.mode in ("I", "F") and image.format != "PNG" else 16
+        bits = (
+            8 if not is_deep(image) else 32 if image.mode in ("I", "F") and image.format not in ("PNG", "PPM") else 16
+        )
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
         size = (image.width, image.height) if turned else (image.height, image.width)
         return _Header(size, bits, image.mode == "F")

@@ -86,7 +86,7 @@ def _as_opened(image: Image.Image) -> Image.Image:
     from PIL import Image
 
     path = getattr(image, "filename", "")
-    if image.format not in ("PNG", "TIFF") or getattr(image, "tile", None) or not Path(path).is_file():
+    if image.format not in ("PNG", "TIFF", "PPM") or getattr(image, "tile", None) or not Path(path).is_file():
         return image
     again = Image.open(path)
     if _layout(again) is None or again.size != image.size:
@@ -178,26 +178,40 @@ def _deep_values(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _layout(image: Image.Image) -> str | None:
-    """How the file holds channels of 16 bits of which Pillow keeps the upper 8; None where it keeps all there is."""
+    """How the file holds channels of 16 bits of which Pillow keeps less than there is; None where it keeps all."""
     tiles = getattr(image, "tile", None) or []
-    args = [tile[3] for tile in tiles]
-    layouts = {arg if isinstance(arg, str) else arg[0] for arg in args if isinstance(arg, str) or arg}
-    found = [name for name in layouts if isinstance(name, str) and _ANY_SIXTEEN.fullmatch(name)]
+    args = [tile[3] for tile in tiles if tile[3]]
+    if image.format == "PPM" and any(arg == "I;16B" or (isinstance(arg, tuple) and arg[-1] > 255) for arg in args):
+        return "PPM;16"
+    if image.format == "SGI" and any(tile[0] == "SGI16" or tile[3][-1] == 2 for tile in tiles):
+        return "SGI;16"
+    found = [name for arg in args if _ANY_SIXTEEN.fullmatch(name := str(arg if isinstance(arg, str) else arg[0]))]
     return found[0] if found and not image.mode.startswith("I") else None
 
 
 def _in_full(image: Image.Image, layout: str) -> np.ndarray:
-    """The 16 bits of each channel, (height, width, channels): the file is read twice, for the upper and lower bytes."""
-    known, file = _SIXTEEN.fullmatch(layout), getattr(image, "fp", None)
-    if known is None or file is None:
+    """The 16 bits of each channel, (height, width, channels)."""
+    from PIL import ImageFile
+
+    assert isinstance(image, ImageFile.ImageFile)  # it has a layout
+    known, codec = _SIXTEEN.fullmatch(layout), image.tile[0][0]
+    if image.fp is None or (known is None and (layout != "PPM;16" or codec == "ppm_plain")):
         raise ValueError(
             f"16 bits per channel in the layout '{layout}', of which only 8 can be read; save it in 8 bits"
         )
-    mode, order = known.groups()
-    place = file.tell()
-    file.seek(0)
-    content = file.read()
-    file.seek(place)
+    place = image.fp.tell()
+    image.fp.seek(0)
+    content = image.fp.read()
+    image.fp.seek(place)
+    if known is None:
+        channels = 3 if image.mode == "RGB" else 1
+        values = np.frombuffer(content, ">u2", image.width * image.height * channels, image.tile[0][2])
+        return values.astype(np.uint16).reshape(image.height, image.width, channels)
+    return _from_two_readings(content, *known.groups())
+
+
+def _from_two_readings(content: bytes, mode: str, order: str) -> np.ndarray:
+    """Channels of 16 bits, of which Pillow gives the upper bytes or, taken in the other order, the lower ones."""
     if mode == "LA":  # four bytes: brightness, transparency, upper before lower
         both = _read_as(content, "RGBA")
         values = both[..., ::2].astype(np.uint16) << 8 | both[..., 1::2]

@@ -39,15 +39,19 @@ def png_of_16_bits(path: Path, pixels: np.ndarray, *, clear: tuple[int, ...] = (
     return path
 
 
-def tiff_of_16_bits(path: Path, pixels: np.ndarray, *, order: str, interpretation: int = 2) -> Path:
-    """An uncompressed TIFF of uint16 (height, width, channels), little-endian ("<") or big-endian (">")."""
+def tiff_of_16_bits(
+    path: Path, pixels: np.ndarray, *, order: str, interpretation: int = 2, deflate: bool = False
+) -> Path:
+    """A TIFF of uint16 (height, width, channels), little-endian ("<") or big-endian (">")."""
     height, width, channels = pixels.shape
     content, start = pixels.astype(f"{order}u2").tobytes(), 8
+    content = zlib.compress(content) if deflate else content
+    content += b"\0" * (len(content) % 2)
     bits = struct.pack(f"{order}{channels}H", *[16] * channels)
     tags = [
-        (256, 4, 1, width), (257, 4, 1, height), (258, 3, channels, start + len(content)), (259, 3, 1, 1),
-        (262, 3, 1, interpretation), (273, 4, 1, start), (277, 3, 1, channels), (278, 4, 1, height),
-        (279, 4, 1, len(content)),
+        (256, 4, 1, width), (257, 4, 1, height), (258, 3, channels, start + len(content)),
+        (259, 3, 1, 8 if deflate else 1), (262, 3, 1, interpretation), (273, 4, 1, start), (277, 3, 1, channels),
+        (278, 4, 1, height), (279, 4, 1, len(content)),
     ]  # fmt: skip
     if channels == 1:
         tags[2] = (258, 3, 1, 16)
@@ -96,14 +100,14 @@ def scaled(pixels: np.ndarray, white: int) -> np.ndarray:
     return np.rint(pixels * (255 / white)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("kind", ["png", "tiff, little-endian", "tiff, big-endian"])
+@pytest.mark.parametrize("kind", ["png", "tiff <", "tiff >", "tiff < deflate", "tiff > deflate"])
 @pytest.mark.parametrize(("top", "white"), [(255, 255), (900, 1023), (4000, 4095), (16000, 16383), (65535, 65535)])
 def test_colour_of_16_bits_is_read_in_full(tmp_path: Path, kind: str, top: int, white: int) -> None:
     pixels = deep(3, top)
     if kind == "png":
         file = png_of_16_bits(tmp_path / "deep.png", pixels)
     else:
-        file = tiff_of_16_bits(tmp_path / "deep.tif", pixels, order="<" if "little" in kind else ">")
+        file = tiff_of_16_bits(tmp_path / "deep.tif", pixels, order=kind[5], deflate="deflate" in kind)
     found, data = read_both_ways(tmp_path, file)
     np.testing.assert_array_equal(found, scaled(pixels, white))
     assert data.pixel_range == white
@@ -117,6 +121,32 @@ def test_grey_of_16_bits_in_a_tiff_of_either_order(tmp_path: Path) -> None:
     file = tiff_of_16_bits(tmp_path / "deep.tif", deep(1), order="<", interpretation=0)
     with pytest.raises(DataError, match=r"'a/deep\.tif': a TIFF of more than 8 bits in which 0 is white"):
         load(folder_of(tmp_path, file))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("most", [4095, 65535])
+def test_16_bits_in_a_ppm(tmp_path: Path, channels: int, most: int) -> None:
+    pixels = deep(channels)
+    head = f"P{5 if channels == 1 else 6}\n8 6\n{most}\n".encode()
+    (tmp_path / "deep.ppm").write_bytes(head + pixels.astype(">u2").tobytes())
+    found, data = read_both_ways(tmp_path, tmp_path / "deep.ppm")
+    np.testing.assert_array_equal(found, scaled(pixels, 4095))
+    assert data.pixel_range == 4095
+
+
+def test_layouts_of_16_bits_that_cannot_be_read_in_full_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.full((6, 8), 90, np.uint8)).save(tmp_path / "deep.sgi", bpc=2)
+    with pytest.raises(DataError, match=r"'a/deep\.sgi': 16 bits per channel in the layout 'SGI;16', .* save it in 8"):
+        load(folder_of(tmp_path, tmp_path / "deep.sgi"))
+    pixels = " ".join(map(str, deep(3).ravel()))
+    (tmp_path / "plain.ppm").write_text(f"P3\n8 6\n4095\n{pixels}\n")
+    with pytest.raises(DataError, match="16 bits per channel in the layout 'PPM;16'"):
+        ImageForm(channels=1).read(tmp_path / "plain.ppm", where="it")
+    Image.fromarray(np.full((6, 8), 90, np.uint8)).save(tmp_path / "small.sgi")
+    Image.fromarray(np.full((6, 8), 90, np.uint8)).save(tmp_path / "small.ppm")
+    for name in ("small.sgi", "small.ppm"):
+        (whole,) = np.unique(ImageForm(channels=1).read(tmp_path / name, where="it"))
+        assert whole == np.float32(90 / 255)
 
 
 @pytest.mark.parametrize("channels", [2, 4])
