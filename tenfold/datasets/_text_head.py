@@ -219,6 +219,9 @@ def _by_form(path: Path, rows: Sequence[_Row], wanted: Sequence[str]) -> int:
     needed = max(sum(map(bool, row.fields)) for row in rows[start : start + 5])
     wide = [place for place in above if sum(map(bool, rows[place].fields)) + (not rows[place].fields[0]) >= needed]
     wide = [place for place in wide if _kind_of_line(rows[place], columns) == ""]
+    # A comment between such a line and the numbers, as wide as these, may be the line of names too.
+    after = range(wide[-1] + 1 if wide else 0, start)
+    wide += [place for place in after if rows[place].comment and _may_be_names(rows[place], rows[start], columns)]
     if len(wide) > 1:
         none = f", and neither has {' and '.join(repr(name) for name in wanted)}" if wanted else ""
         shown = " and ".join(
@@ -228,14 +231,23 @@ def _by_form(path: Path, rows: Sequence[_Row], wanted: Sequence[str]) -> int:
     return (wide or above[-1:])[0]
 
 
+def _may_be_names(comment: _Row, values: _Row, columns: Sequence[int]) -> bool:
+    alike = len(comment.fields) == len(values.fields)
+    return alike and _kind_of_line(comment, columns) in ("", "comment")
+
+
 def _names_of_first(path: Path, rows: Sequence[_Row], start: int) -> int:
     """The place of the names where the first line holds numbers in the columns of numbers."""
     row, comments = rows[start], [place for place in range(start) if rows[place].comment]
     numbers = [text for text in row.fields if NUMBER.fullmatch(text)]
-    if comments and (len(rows[comments[-1]].fields) == len(row.fields) or len(numbers) == len(row.fields)):
+    in_any_form = re.split(r"[\s;,]+", " ".join(row.fields).strip())
+    if comments and (
+        len(rows[comments[-1]].fields) == len(row.fields) or all(NUMBER.fullmatch(text) for text in in_any_form)
+    ):
         return comments[-1]
     counted = [str(number) for number in range(len(numbers))]
-    if len(numbers) < len(row.fields) and numbers in (counted, [str(int(number) + 1) for number in counted]):
+    counted = [counted, [str(int(number) + 1) for number in counted]]
+    if not comments and 2 <= len(numbers) < len(row.fields) and numbers in counted:
         return start  # as pandas names columns that have no names
     raise _no_names(path, row)
 

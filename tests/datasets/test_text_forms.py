@@ -123,6 +123,9 @@ def test_what_is_not_safe_to_read_is_refused_with_its_line(tmp_path: Path, form:
         ("anna,0.1,0.2\nanna,0.3,0.4\n", None),
         ("acc,acc,gyro\nx,y,z\n1,2,3\n", None),
         ("Device,X\nx,y\n1,2\n", None),
+        ("# x y z\n0,5 -3,3 0\n0,25 -0,5 1\n", ("x", "y", "z")),  # a comma first, and no column of it
+        ("# x,y,z\ns,,\n1,2,3\n4,5,6\n", ("x", "y", "z")),
+        ("Recording of Anna\n# x y z\n0 1 2\n1 2 3\n", None),
     ],
 )
 def test_the_line_of_names_where_no_name_is_known(tmp_path: Path, content: str, channels: tuple | None) -> None:
@@ -143,6 +146,35 @@ def test_the_line_of_units_says_the_unit_of_time(tmp_path: Path) -> None:
     assert "1 file with time 'time' in ms, as the line of units says" in data.notes
     said = refused(tmp_path, {"b.csv": f"{NAMES}\nms,m/s²,g,\n{rows}"})
     assert "b.csv: column 'x' is in 'm/s²' by the line of units, and in 'g' in 'a.csv'" in said
+
+
+LINES_ABOVE = (
+    "", "Device: X100", "Serial,42", "# comment", "a,b,c,d", "1,2,3,4", "act", "act,walk", "x,y,act", "time,x",
+    '"Quoted, note"', "2024-01-01 12:00:00", "====", ";;;", ",,,",
+)  # fmt: skip
+LINES_BELOW = ("s,g,g,", "[s],[g],[g],[-]", "----,----,----,----", "foo,bar,baz,qux", "s,,,", "-,-,-,-", "a,b,c,d")
+
+
+def test_any_lines_around_the_names_are_no_rows_and_no_names(tmp_path: Path) -> None:
+    """Every table is read as it is meant, or refused: three hundred mixtures of what is found around names."""
+    generator, outcomes = np.random.default_rng(0), []
+    for _ in range(300):
+        delimiter = generator.choice([",", ";", "\t", " "])
+        above = generator.choice(LINES_ABOVE, size=generator.integers(0, 3)).tolist()
+        below = generator.choice(LINES_BELOW, size=generator.integers(0, 2)).tolist()
+        n_rows = generator.integers(1, 4)
+        rows = [f"{row / 50:.2f},{row}.5,{row},walk" for row in range(n_rows)]
+        lines = [*above, *(line.replace(",", delimiter) for line in [NAMES, *below, *rows])]
+        (tmp_path / "a.csv").write_text("\n".join(lines))
+        try:
+            data = load_recordings(tmp_path, layout=Layout(label="act", time="time", rate_hz=50))
+        except DataError:
+            outcomes.append("refused")
+            continue
+        outcomes.append("read")
+        assert (data.channels, data.class_names) == (("x", "y"), ("walk",)), lines
+        np.testing.assert_array_equal(data.signals, [[row + 0.5, row] for row in range(n_rows)], err_msg=str(lines))
+    assert outcomes.count("read") > 200
 
 
 # -- other files in the folder ----------------------------------------------------------------------------------------
