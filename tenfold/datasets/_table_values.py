@@ -25,24 +25,38 @@ __all__ = ["Names", "floats_of", "is_text", "numbers_of"]
 class Names:
     """Numbers names in the order in which they occur.
 
+    With ``merge``, a name has the number of one before it that differs in capitals, blanks, "_" or "-" only; ``merged``
+    says which.
+
     Example:
         >>> names = Names()
         >>> [names.code(name) for name in ("10", "9", "10")]
         [0, 1, 0]
         >>> names.sorted(np.array([0, 1, 0]))
         (array([1, 0, 1]), ('9', '10'))
-
-    With ``merge``, a name has the code of one before it that differs in capitals, blanks, "_" or "-" only.
     """
 
     known: dict[str, int] = field(default_factory=dict)
     merge: bool = False
+    merged: dict[str, str] = field(default_factory=dict)
 
     def code(self, name: str) -> int:
         if self.merge and name not in self.known:
             key = spelling_key(name)
-            name = next((other for other in self.known if spelling_key(other) == key), name)
+            first = next((other for other in self.known if spelling_key(other) == key), name)
+            if first != name:
+                self.merged[name] = first
+                name = first
         return self.known.setdefault(name, len(self.known))
+
+    def mark(self) -> tuple[int, int]:
+        """The present state, for ``back``."""
+        return len(self.known), len(self.merged)
+
+    def back(self, mark: tuple[int, int]) -> None:
+        """Forget all names after ``mark``."""
+        self.known = dict(list(self.known.items())[: mark[0]])
+        self.merged = dict(list(self.merged.items())[: mark[1]])
 
     def codes(self, column: pd.Series) -> np.ndarray:
         """Shape (rows,), int64; -1 where there is none."""

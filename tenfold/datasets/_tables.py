@@ -11,7 +11,7 @@ import numpy as np
 
 from tenfold.datasets._clock import Clock
 from tenfold.datasets._containers import UNASSIGNED, first_names
-from tenfold.datasets._layout import File, Layout, find_files
+from tenfold.datasets._layout import File, Layout, find_files, other_format
 from tenfold.datasets._pieces import Pieces, Rows
 from tenfold.datasets._recordings import Recordings
 from tenfold.datasets._resample import rate_of
@@ -130,7 +130,7 @@ class _Reading:
             act(open_table(file.path, delimiter=self.layout.delimiter, wanted=self._named))
         except Unreadable as problem:
             if self.layout.unreadable == "refuse":
-                if isinstance(problem, _NoRecording):
+                if isinstance(problem, _NoRecording) or other_format(file.path):
                     raise Unreadable(f"{problem}; {_WHICH_FILES}") from problem
                 raise
             self.problems[file.path] = str(problem).removeprefix(f"{file.path}: ")
@@ -174,14 +174,14 @@ class _Reading:
 
     def read(self, file: File, rate_hz: float) -> None:
         """Add the pieces of a file."""
-        columns, counts = self.columns, (len(self.labels.known), len(self.groups.known))
+        columns, marks = self.columns, (self.labels.mark(), self.groups.mark())
         mark = None if self.pieces is None else self.pieces.mark()
         if self._unless_skipped(file, lambda table: self._read(table, file, rate_hz)):
             return
         # Nothing of a file that turned out unreadable half-way may stay.
         self.columns = columns
-        for names, count in zip((self.labels, self.groups), counts, strict=True):
-            names.known = dict(list(names.known.items())[:count])
+        for names, before in zip((self.labels, self.groups), marks, strict=True):
+            names.back(before)
         if self.pieces is not None and mark is not None:
             self.pieces.back(mark)
         else:
@@ -357,6 +357,10 @@ class _Reading:
             notes.append(f"taken as a signal by its numbers: {first_names(clocks)}; if it is the time, name it as time")
         if self._unnamed:
             notes.append(f"not used, since they have no name: columns {first_names(self._unnamed)} of the tables")
+        for what, names in (("classes", self.labels), ("groups", self.groups)):
+            if names.merged:
+                into = ", ".join(f"'{name}' into '{first}'" for name, first in list(names.merged.items())[:6])
+                notes.append(f"spellings of {what} merged: {into}")
         for remark, count in self._remarks.items():
             say(count, "file", f"with {remark}")
         say(tally.without_label, "row", "without label or group: left out, recordings cut there")

@@ -184,7 +184,9 @@ def test_no_file_is_passed_over_without_a_word(tmp_path: Path) -> None:
     data = read(tmp_path, {"a.csv": TABLE, "a.xlsx": b"PK", "notes.md": "", "film.mp4": b""})
     assert data.notes[0].endswith("were not read: 'a.xlsx', 'film.mp4', 'notes.md'")
     said = refused(tmp_path, {"b.xlsx": b"PK\x03\x04"})
-    assert "b.xlsx: an Excel file, which is not read; save each sheet as a CSV file (UTF-8)" in said
+    assert (
+        "b.xlsx: an Excel file, which is not read; save each sheet as a CSV file (UTF-8); if a file is no rec" in said
+    )
     data = read(tmp_path, {}, unreadable="skip")
     assert "1 unreadable file ('b.xlsx': an Excel file" in " ".join(data.notes)
     data = read(tmp_path, {}, files="{}.csv")
@@ -224,6 +226,11 @@ def test_spellings_of_classes_and_groups(tmp_path: Path) -> None:
     layout = {"files": "{group}/{}.csv"}
     data = read(tmp_path, {}, spellings="merge", **layout)
     assert (len(data.class_names), data.group_names) == (2, ("anna", "bob"))
+    assert data.notes == (
+        "taken as a signal by its numbers: 'time'; if it is the time, name it as time",
+        "spellings of classes merged: 'Walk' into 'walk'",
+        "spellings of groups merged: 'Anna' into 'anna'",
+    )
     data = read(tmp_path, {}, spellings="keep", **layout)
     assert (len(data.class_names), len(data.group_names)) == (3, 3)
     assert "classes that differ in spelling only, taken as different: 'Walk', 'walk'" in data.notes
