@@ -31,12 +31,16 @@ __all__ = [
     "DROPOUT",
     "HOOK",
     "HOOKS",
+    "Reader",
     "Setting",
     "attributes",
     "class_name",
     "copied",
     "expect_registered",
     "has_own_modes",
+    "is_data",
+    "of_tensor",
+    "shortened",
 ]
 
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
@@ -83,7 +87,7 @@ def attributes(module: nn.Module, *, static: bool = True, volatile: bool = False
     Raises:
         RequestError: if layers or parameters are where PyTorch does not see them, or a closure holds the module.
     """
-    reader = _Reader(module, static=static)
+    reader = Reader(module, static=static)
     found: dict[str, Setting] = {}
     for path, layer in module.named_modules():
         if isinstance(layer, Dropout):
@@ -92,21 +96,21 @@ def attributes(module: nn.Module, *, static: bool = True, volatile: bool = False
         for name, value in vars(layer).items():
             if name not in skipped:
                 where = f"{path}.{name}" if path else name
-                found[where] = Setting(reader.read(value, where), _short(value))
+                found[where] = Setting(reader.read(value, where), shortened(value))
         for kind, word in HOOKS.items():
             hooks = getattr(layer, kind).values()
             for hook in hooks:
                 where = f"{HOOK}{word} of {repr(path) if path else 'the module'}"
-                found[f"{where} {len(found)}"] = Setting(reader.read(hook, where), _short(hook))
+                found[f"{where} {len(found)}"] = Setting(reader.read(hook, where), shortened(hook))
         if volatile:
             for name in layer._non_persistent_buffers_set:
                 tensor = layer._buffers[name]
-                found[f"{path}.{name}" if path else name] = Setting(_of_tensor(tensor), "a buffer")
+                found[f"{path}.{name}" if path else name] = Setting(of_tensor(tensor), "a buffer")
         for owner in type(layer).__mro__:
             if owner.__module__.split(".")[0] not in ("torch", "tenfold", "builtins"):
                 for name, value in vars(owner).items():
-                    if not name.startswith("__") and _is_data(value):
-                        found[f"{owner.__name__}.{name}"] = Setting(reader.read(value, name), _short(value))
+                    if not name.startswith("__") and is_data(value):
+                        found[f"{owner.__name__}.{name}"] = Setting(reader.read(value, name), shortened(value))
     return found
 
 
@@ -134,6 +138,31 @@ def expect_registered(module: nn.Module) -> None:
                 f"'{name}' of {class_name(module)} has a hook on its gradient, which copies of the module do not have; "
                 "compute in forward what it does, such as self.weight * self.mask with a buffer 'mask'"
             )
+    _expect_own_memory(module)
+
+
+def _expect_own_memory(module: nn.Module) -> None:
+    """Refuse tensors that overlap in memory: copies in a stack would not, and so go ways of their own."""
+    seen: list[tuple[int, int, str]] = []
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if (span := _span(tensor)) is None:
+            continue
+        for first, last, other in seen:
+            if span[0] < last and first < span[1]:
+                raise RequestError(
+                    f"'{name}' of {class_name(module)} is in the same memory as '{other}' and changes with it, which "
+                    "copies of the module do not; to share a parameter, assign the parameter itself, such as "
+                    "self.b.weight = self.a.weight, and otherwise .clone() it"
+                )
+        seen.append((*span, name))
+
+
+def _span(tensor: Tensor) -> tuple[int, int] | None:
+    """The addresses of its first and behind its last number; None where it has none."""
+    if tensor.layout != torch.strided or not tensor.numel() or tensor.device.type == "meta":
+        return None
+    reach = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)) + 1
+    return tensor.data_ptr(), tensor.data_ptr() + reach * tensor.element_size()
 
 
 def copied(module: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
@@ -180,12 +209,13 @@ def _is_current(layer: nn.Module, hook: Any) -> bool:
     return isinstance(value, Tensor) and value.grad_fn is None
 
 
-def _is_data(value: Any) -> bool:
+def is_data(value: Any) -> bool:
     """Of a class: what a module can change, and not code."""
     return isinstance(value, int | float | str | list | dict | set | deque | Tensor | np.ndarray)
 
 
-def _short(value: Any) -> str:
+def shortened(value: Any) -> str:
+    """A value in a message."""
     if isinstance(value, Tensor):
         value = value.detach().tolist() if value.numel() <= 8 else f"a tensor {tuple(value.shape)}"
     text = value if isinstance(value, str) and value.startswith("a tensor") else repr(value)
@@ -193,7 +223,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
-def _of_tensor(tensor: Tensor | None) -> Any:
+def of_tensor(tensor: Tensor | None) -> Any:
+    """Shape, type and a hash of the numbers."""
     if tensor is None:
         return None
     dense = tensor.detach().cpu()
@@ -206,7 +237,7 @@ def _hash(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
-class _Reader:
+class Reader:
     """Reads any value as nested tuples that can be compared and hashed."""
 
     def __init__(self, module: nn.Module, *, static: bool) -> None:
@@ -219,6 +250,8 @@ class _Reader:
                 *module.named_buffers(remove_duplicate=False),
             ]
         }
+        registered = [*module.named_parameters(), *module.named_buffers()] if static else []
+        self.spans = [(*span, name) for name, tensor in registered if (span := _span(tensor)) is not None]
         self.layers = {id(layer): path for path, layer in module.named_modules()}
         self.inside: list[int] = []  # a value may hold itself
 
@@ -260,7 +293,14 @@ class _Reader:
                 "torch.nn.utils.parametrizations.weight_norm; of torch.nn.utils.prune, a parametrization that "
                 "multiplies with a mask in a buffer"
             )
-        return _of_tensor(tensor)
+        if self.static and (span := _span(tensor)) is not None:
+            for first, last, name in self.spans:
+                if span[0] < last and first < span[1]:
+                    raise RequestError(
+                        f"{self.name}: {where} is in the same memory as '{name}' and changes with it, which a copy "
+                        f"does not; use self.{name} in forward, or .clone() it"
+                    )
+        return of_tensor(tensor)
 
     def _of_first_run(self, where: str) -> RequestError:
         return RequestError(
@@ -322,7 +362,7 @@ class _Reader:
     def _object(self, value: Any, where: str, copied: bool) -> Any:
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
         if isinstance(value, torch.Generator):
-            return kind, _of_tensor(value.get_state())
+            return kind, of_tensor(value.get_state())
         if isinstance(value, np.random.Generator):
             return kind, self.read(value.bit_generator.state, where)
         if isinstance(value, np.random.RandomState):

@@ -1,17 +1,20 @@
 """A forward pass tried on copies of a module, so that what a stack would get wrong is refused by name.
 
-Looked for: random numbers that are not PyTorch's, parameters that forward replaces, inputs that it writes into,
-attributes that change and are used again (a counter, say), and the same in train() and eval(). An attribute that is
-written anew in every pass before it is read, such as the attention weights of the last batch, does no harm.
+Looked for: random numbers that are not PyTorch's, parameters that forward replaces, inputs that it writes into, and
+what a module remembers from one call to the next in anything but a buffer: an attribute, a global, an attribute of a
+class, the same in train() and eval(). What is written anew in every pass before it is read, such as the attention
+weights of the last batch, does no harm; nor does what depends on shapes only, such as a mask that is kept.
 """
 
 from __future__ import annotations
 
 import copy
 import inspect
+import re
 import types
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +27,8 @@ from torch.utils import _pytree as pytree
 from tenfold.errors import RequestError, TenfoldError
 from tenfold.seeds import SharedGenerators, shared_kept
 from tenfold.stack._attributes import HOOK, HOOKS, Setting, attributes, class_name, copied, has_own_modes
+from tenfold.stack._dropout import Dropout
+from tenfold.stack._outside import Outside
 from tenfold.stack._refusals import AUTOCAST
 
 __all__ = ["try_forward"]
@@ -58,50 +63,176 @@ def try_forward(
     """
     try:
         _try(module, inputs, named, vmapped=vmapped, recorded=recorded)
-    except TenfoldError:
-        raise
-    except Exception:  # of the user's forward: of any kind
+    except _ForwardFailed:
         return
 
 
 def _try(module: nn.Module, inputs: Sequence[Any], named: Mapping[str, Any], *, vmapped: bool, recorded: bool) -> None:
-    name, first, second = class_name(module), _copy(module), _copy(module)
-    _expect_plain_modes(module, name)
-    before = attributes(first, static=False, volatile=recorded)
-    kept = {path: (tensor, tensor.data_ptr(), tensor.detach().clone()) for path, tensor in _tensors(first).items()}
-    watched = _Watch() if vmapped else nullcontext()
+    _expect_plain_modes(module, class_name(module))
+    outside = Outside(module)
     with shared_kept() as numbers:
-        with watched:
-            output = _call(first, inputs, named, name)
-        _expect_no_draws(numbers, name, torch_too=recorded and not module.training)
-        after = attributes(first, static=False, volatile=recorded)
-        numbers.rewind()
-        _expect_same_tensors(first, kept, name)
-        _put_back(first, kept, volatile=recorded)
-        again = _call(first, inputs, named, name)
-        twice = attributes(first, static=False, volatile=recorded)
-        numbers.rewind()
-        once = _call(second, inputs, named, name)
-        anew = attributes(second, static=False, volatile=recorded)
-    if isinstance(watched, _Watch) and watched.found:
-        raise RequestError(f"{name} {watched.found}")
-    changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
-    used_again = [path for path in changed if twice.get(path) != anew.get(path)]
-    if not recorded:  # what a hook notes somewhere else is the caller's; a study that is resumed would have lost it
-        used_again = [path for path in used_again if not path.startswith(HOOK)]
-    if used_again or (changed and not _same(again, once)):
-        raise RequestError(_changes(name, (used_again or changed)[0], before, after))
-    if not _same(output, once):
-        raise RequestError(
-            f"{name} gives other outputs when it is called again with the same inputs, weights and state of every "
-            f"random generator; {_DRAW}, so that a run can be repeated"
-        )
+        try:
+            _Trial(module, inputs, named, outside, numbers, recorded=recorded).run(watched=vmapped)
+        finally:
+            outside.put_back()
+
+
+class _ForwardFailed(Exception):
+    """The user's forward has raised an error."""
+
+
+class _Trial:
+    """Calls of copies of one module, each with the generators and what is outside as they were in the beginning."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        inputs: Sequence[Any],
+        named: Mapping[str, Any],
+        outside: Outside,
+        numbers: SharedGenerators,
+        *,
+        recorded: bool,
+    ) -> None:
+        self.module, self.name, self.recorded = module, class_name(module), recorded
+        self.inputs, self.named, self.outside, self.numbers = inputs, named, outside, numbers
+        self.kept = {path: tensor.detach().clone() for path, tensor in _tensors(module).items()}
+
+    def run(self, *, watched: bool) -> None:
+        """Refuse what a stack would get wrong."""
+        before, first = self._state(self.module), _copy(self.module)
+        watch = _Watch() if watched else nullcontext()
+        registered = _registered(first)
+        with watch:
+            output = self._call(first)
+        _expect_no_draws(self.numbers, self.name, torch_too=self.recorded and not self.module.training)
+        after = self._state(first)
+        _expect_same_tensors(first, registered, self.name)
+        if isinstance(watch, _Watch) and watch.found:
+            raise RequestError(f"{self.name} {watch.found}")
+        changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
+        again = self._anew(_copy(self.module))
+        if not changed and not _same(output, again):
+            raise RequestError(
+                f"{self.name} gives other outputs when it is called again with the same inputs, weights and state of "
+                f"every random generator; {_DRAW}, so that a run can be repeated"
+            )
+        try:
+            self._expect_no_memory(_other_inputs(self.inputs), 0.9)
+        except _ForwardFailed:  # of inputs or weights that it does not expect
+            self._expect_no_memory(self.inputs, 1.0)
+
+    def _expect_no_memory(self, inputs: Sequence[Any], scale: float) -> None:
+        """Called after other calls, in both modes, a module does what one that was not called before does."""
+        used, fresh = _copy(self.module), _copy(self.module)
+        self.outside.put_back()
+        seen = [self._state(used)]
+        for training in (self.module.training, not self.module.training):
+            self._in_mode(used, training)
+            with suppress(_ForwardFailed):  # batch norm on one example, say; each mode is tried by itself
+                self._call(used)
+            seen.append(self._state(used))
+        if self.module.training:  # weights change in a row of training passes, without a word to the module
+            used.train(True)
+            self._in_mode(used, True)
+            self._call(used)
+        self._set(used, scale)
+        if not self.module.training:
+            used.train(False)
+            self._in_mode(used, False)
+        self.numbers.rewind()
+        begun = self._state(used)
+        output = self._call(used, inputs)
+        twice = self._state(used)
+        self._set(fresh, scale)
+        expected = self._anew(fresh, inputs)
+        anew, before = self._state(fresh), seen[0]
+        changed = [
+            path for path in {**before, **begun, **twice} if not before.get(path) == begun.get(path) == twice.get(path)
+        ]
+        here = [path for path in changed if begun.get(path) != twice.get(path) or before.get(path) != anew.get(path)]
+        again = [path for path in here if twice.get(path) != anew.get(path)]
+        if not self.recorded:  # what a hook notes somewhere else is the caller's; a resumed study would have lost it
+            again = [path for path in again if not path.startswith(HOOK)]
+        if again or (changed and not _same(output, expected)):
+            path = (again or changed)[0]
+            other = next((state for state in [*seen[1:], twice] if state.get(path) != before.get(path)), twice)
+            raise RequestError(_changes(self.name, path, before, other))
+        if not _same(output, expected):
+            raise RequestError(
+                f"{self.name} gives other outputs after other calls than before them, with the same weights; it "
+                "remembers something that is no attribute, such as a result that functools.lru_cache keeps. Compute it "
+                "in forward, or keep it in a buffer"
+            )
+
+        if lists := self.outside.lengthen():
+            self._expect_no_count(lists[0], inputs, scale, expected)
+
+    def _expect_no_count(self, name: str, inputs: Sequence[Any], scale: float, expected: Any) -> None:
+        module = _copy(self.module)
+        self._set(module, scale)
+        self.numbers.rewind()
+        with suppress(_ForwardFailed):  # it may end the training by that
+            if not _same(self._call(module, inputs), expected):
+                raise RequestError(
+                    _changes(
+                        self.name, name, {name: Setting(None, "a short list")}, {name: Setting(None, "a long one")}
+                    )
+                )
+
+    def _anew(self, module: nn.Module, inputs: Sequence[Any] | None = None) -> Any:
+        self.numbers.rewind()
+        self.outside.put_back()
+        return self._call(module, inputs)
+
+    def _call(self, module: nn.Module, inputs: Sequence[Any] | None = None) -> Any:
+        return _call(module, self.inputs if inputs is None else inputs, self.named, self.name)
+
+    def _state(self, module: nn.Module) -> dict[str, Setting]:
+        return attributes(module, static=False, volatile=self.recorded) | self.outside.read()
+
+    def _in_mode(self, module: nn.Module, training: bool) -> None:
+        """In that mode; in the module's own one, layer by layer as they are."""
+        if module.training != training:
+            module.train(training)
+        if training == self.module.training:
+            for layer, own in zip(module.modules(), self.module.modules(), strict=False):
+                layer.training = own.training
+
+    def _set(self, module: nn.Module, scale: float) -> None:
+        """Parameters times ``scale``, and the buffers as they were; in a study not those outside the state dict, which
+        are looked at as attributes are.
+        """
+        left = _volatile(module) if self.recorded else set()
+        for path, tensor in _tensors(module).items():
+            if isinstance(tensor, nn.Parameter):  # in place, so that tied ones stay tied
+                tensor.data.copy_(self.kept[path] * scale if tensor.is_floating_point() else self.kept[path])
+            elif path not in left:
+                module.get_submodule(path.rpartition(".")[0])._buffers[path.rpartition(".")[2]] = self.kept[
+                    path
+                ].clone()
+
+
+def _other_inputs(inputs: Sequence[Any]) -> tuple[Any, ...]:
+    """Examples of the same kind: each tensor without its first row, and with its second once more."""
+
+    def other(value: Any) -> Any:
+        if not isinstance(value, Tensor) or value.dim() == 0 or len(value) < 2:
+            return value
+        return value[[*range(1, len(value)), 1]]
+
+    return pytree.tree_map(other, tuple(inputs))
 
 
 def _call(module: nn.Module, inputs: Sequence[Any], named: Mapping[str, Any], name: str) -> Any:
     own = pytree.tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, Tensor) else leaf, tuple(inputs))
     with torch.set_grad_enabled(module.training or torch.is_grad_enabled()):
-        output = module(*own, **named)
+        try:
+            output = module(*own, **named)
+        except TenfoldError:
+            raise
+        except Exception as error:  # of any kind
+            raise _ForwardFailed from error
     for position, (given, used) in enumerate(zip(inputs, own, strict=True)):
         if not _same(given, used):
             raise RequestError(
@@ -113,10 +244,12 @@ def _call(module: nn.Module, inputs: Sequence[Any], named: Mapping[str, Any], na
 
 def _changes(name: str, path: str, before: Mapping[str, Setting], after: Mapping[str, Setting]) -> str:
     was, now = (str(state[path]) if path in state else "not there" for state in (before, after))
+    quoted = re.search(r"'(\w+)'", path)
+    last = quoted.group(1) if quoted else path.rpartition(".")[2]
     return (
         f"{name}: {path} changes in forward (from {was} to {now}) and is used again in the next call. As it is neither "
         "a parameter nor a buffer in the state dict it would be lost from weights and checkpoints, and be one for all "
-        f"runs. {_REGISTER.format(name=path.rpartition('.')[2])}"
+        f"runs. {_REGISTER.format(name=last)}"
     )
 
 
@@ -187,11 +320,29 @@ def _volatile(module: nn.Module) -> set[str]:
     return {
         f"{path}.{name}" if path else name
         for path, layer in module.named_modules()
+        if not isinstance(layer, Dropout)  # whose count of calls is in checkpoints
         for name in layer._non_persistent_buffers_set
     }
 
 
-def _expect_same_tensors(called: nn.Module, kept: Mapping[str, tuple[Tensor, int, Tensor]], name: str) -> None:
+@dataclass(frozen=True)
+class _Registered:
+    """A parameter or buffer before a call."""
+
+    tensor: Tensor
+    shape: torch.Size
+    place: int
+    trained: bool
+
+
+def _registered(module: nn.Module) -> dict[str, _Registered]:
+    return {
+        path: _Registered(tensor, tensor.shape, tensor.data_ptr(), tensor.requires_grad)
+        for path, tensor in _tensors(module).items()
+    }
+
+
+def _expect_same_tensors(called: nn.Module, kept: Mapping[str, _Registered], name: str) -> None:
     """After a call there are the same parameters and buffers, of the same shapes; only buffers may be new tensors."""
     found = _tensors(called)
     for path in {**kept, **found}:
@@ -201,27 +352,37 @@ def _expect_same_tensors(called: nn.Module, kept: Mapping[str, tuple[Tensor, int
                 f"{name}: '{path}' {what} after forward; register every parameter and buffer in the constructor, with "
                 "its final shape"
             )
-        new, (old, place, value) = found[path], kept[path]
-        if (new.shape, new.dtype) != (value.shape, value.dtype):
+        new, old = found[path], kept[path]
+        if (new.shape, new.dtype) != (old.shape, old.tensor.dtype):
             raise RequestError(
                 f"{name}: forward gives '{path}' another shape or type: {tuple(new.shape)}, {new.dtype} in place of "
-                f"{tuple(value.shape)}, {value.dtype}; give it its final shape and type in the constructor"
+                f"{tuple(old.shape)}, {old.tensor.dtype}; give it its final shape and type in the constructor"
             )
-        if isinstance(new, nn.Parameter) and (new is not old or new.data_ptr() != place):
-            raise RequestError(
-                f"{name}: forward gives the parameter '{path}' a new tensor, which its optimiser does not know; write "
-                "into it under torch.no_grad(), such as self.weight.clamp_(-1, 1), or make it a buffer"
-            )
+        if isinstance(new, nn.Parameter):
+            _expect_same_parameter(new, old, f"{name}: forward", path)
 
 
-def _put_back(module: nn.Module, kept: Mapping[str, tuple[Tensor, int, Tensor]], *, volatile: bool) -> None:
-    """The values before the call; with ``volatile`` not of the buffers that are looked at as attributes are."""
-    left = _volatile(module) if volatile else set()
-    for path, tensor in _tensors(module).items():
-        if isinstance(tensor, nn.Parameter):  # in place, so that tied ones stay tied
-            tensor.data.copy_(kept[path][2])
-        elif path not in left:
-            module.get_submodule(path.rpartition(".")[0])._buffers[path.rpartition(".")[2]] = kept[path][2].clone()
+def _expect_same_parameter(new: nn.Parameter, old: _Registered, start: str, path: str) -> None:
+    if new is not old.tensor or new.data_ptr() != old.place:
+        raise RequestError(
+            f"{start} gives the parameter '{path}' a new tensor, which its optimiser does not know; write "
+            "into it under torch.no_grad(), such as self.weight.clamp_(-1, 1), or make it a buffer"
+        )
+    if new.requires_grad != old.trained:
+        raise RequestError(
+            f"{start} sets requires_grad of '{path}'; a run trains the same parameters from beginning to end: "
+            "set it in the constructor, and use .detach() in forward"
+        )
+    if new.grad is not None:
+        raise RequestError(
+            f"{start} computes a gradient of '{path}' by backward(), which would be added to that of the loss; use "
+            "torch.autograd.grad, or return what is to be minimised"
+        )
+    if new._backward_hooks or getattr(new, "_post_accumulate_grad_hooks", None):
+        raise RequestError(
+            f"{start} adds a hook to the gradient of '{path}', one more in every call; compute in forward what it "
+            "does, such as self.weight * self.mask with a buffer 'mask'"
+        )
 
 
 def _same(one: Any, other: Any) -> bool:

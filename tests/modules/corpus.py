@@ -1,6 +1,6 @@
 """The corpus: every module of the list is tried in every way by test_corpus.py, or refused by name.
 
-A new entry is one line in LAYERS, STRUCTURES or STATES.
+A new entry is one line in LAYERS, STRUCTURES, STATES or MEMORY.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from corpus_case import N_FEATURES, N_STEPS, N_TOKENS, VOCABULARY, Case
 from corpus_layers import LAYERS
+from corpus_memory import MEMORY
 from corpus_state import STATES
 from corpus_structure import STRUCTURES
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ from tenfold.recipe import Recipe
 from tenfold.sampling import Splitter, shuffled
 from tenfold.tasks import TaskInfo, TaskSettings, TaskSpec
 
-CASES: dict[str, Case] = LAYERS | STRUCTURES | STATES
+CASES: dict[str, Case] = LAYERS | STRUCTURES | STATES | MEMORY
 
 
 class Takes(nn.Module):
