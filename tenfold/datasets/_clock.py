@@ -76,6 +76,8 @@ class Clock:
         self._given_unit, self._unit = unit, unit or "s"
         self.remarks: list[str] = []
         below = table.units.get(name)
+        if below is not None and not re.search(r"[A-Za-zµμ%]", below):
+            below = None  # a dash
         found = unit_in(name) if below is None else unit_in(below)
         if unit is None and found not in (None, "s"):
             self._unit = str(found)

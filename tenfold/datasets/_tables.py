@@ -174,12 +174,12 @@ class _Reading:
 
     def read(self, file: File, rate_hz: float) -> None:
         """Add the pieces of a file."""
-        columns, marks = self.columns, (self.labels.mark(), self.groups.mark())
+        columns, units, marks = self.columns, dict(self._units), (self.labels.mark(), self.groups.mark())
         mark = None if self.pieces is None else self.pieces.mark()
         if self._unless_skipped(file, lambda table: self._read(table, file, rate_hz)):
             return
         # Nothing of a file that turned out unreadable half-way may stay.
-        self.columns = columns
+        self.columns, self._units = columns, units
         for names, before in zip((self.labels, self.groups), marks, strict=True):
             names.back(before)
         if self.pieces is not None and mark is not None:

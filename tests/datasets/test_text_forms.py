@@ -144,7 +144,12 @@ def test_the_line_of_units_says_the_unit_of_time(tmp_path: Path) -> None:
     data = read(tmp_path, {"a.csv": f"{NAMES}\nms,g,g,\n{rows}"}, time="time")
     assert data.rate_hz == 50
     assert "1 file with time 'time' in ms, as the line of units says" in data.notes
-    said = refused(tmp_path, {"b.csv": f"{NAMES}\nms,m/s²,g,\n{rows}"})
+    data = read(tmp_path, {"a.csv": f"{NAMES}\n-,g,g,\n{ROWS}"}, time="time")
+    assert data.rate_hz == 50
+    (tmp_path / "0.csv").write_text(f"{NAMES}\ns,lux,lux,\n{ROWS}0.5,wrong,1,walk\n")  # skipped with its units
+    assert len(read(tmp_path, {}, time="time", unreadable="skip").signals) == 60
+    (tmp_path / "0.csv").unlink()
+    said = refused(tmp_path, {"b.csv": f"{NAMES}\n-,m/s²,g,\n{rows}"})
     assert "b.csv: column 'x' is in 'm/s²' by the line of units, and in 'g' in 'a.csv'" in said
 
 
