@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from tenfold.errors import RecordError
 
-__all__ = ["atomic_write", "disk_trouble", "remove_leftovers"]
+__all__ = ["atomic_write", "disk_trouble", "is_file", "remove_leftovers"]
 
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -42,13 +42,14 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
         'whole'
     """
     path = Path(path)
-    encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
+    # A file name that is no text in the user's encoding, in a command for instance, must not end the writing.
+    encoding, newline, errors = (None, None, None) if "b" in mode else ("utf-8", "", "backslashreplace")
     with disk_trouble(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not tempfile: its files are readable by the owner only, and this file is kept.
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         try:
-            with temporary.open(mode.replace("w", "x"), encoding=encoding, newline=newline) as file:
+            with temporary.open(mode.replace("w", "x"), encoding=encoding, newline=newline, errors=errors) as file:
                 yield file
                 file.flush()
             _sync(temporary)
@@ -87,6 +88,18 @@ def remove_leftovers(folder: Path) -> None:
         if _TEMPORARY.match(entry.name) and entry.is_file():
             with contextlib.suppress(OSError):
                 entry.unlink()
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file.
+
+    Raises:
+        RecordError: if that cannot be found out, as in a folder that may not be looked into.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror or error}.") from error
 
 
 @contextlib.contextmanager

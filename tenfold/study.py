@@ -226,8 +226,14 @@ def _device(name: str) -> str:
 def _workers(
     task: Task, placement: Placement, device: str, *, fits: bool
 ) -> contextlib.AbstractContextManager[Workers | None]:
-    """Processes for networks on a CPU, and for estimators everywhere."""
-    if (device != "cpu" and not fits) or placement in ("stack", "loop") or cores() < 2 or not portable(type(task)):
+    """Processes for networks on a CPU, and for estimators everywhere; none on Windows, which cannot pass sockets on."""
+    if (
+        os.name != "posix"
+        or (device != "cpu" and not fits)
+        or placement in ("stack", "loop")
+        or cores() < 2
+        or not portable(type(task))
+    ):
         return contextlib.nullcontext()
     return Workers(task, cores())
 

@@ -33,8 +33,8 @@ def main() -> None:
 
     Start with: tenfold run quickstart
 
-    Exit codes: 0 done, 1 failed, 2 the request was wrong, 130 interrupted, 143 terminated. TENFOLD_DEBUG=1 shows
-    the traceback of every error.
+    Exit codes: 0 done, 1 failed, 2 the request was wrong, 129 hung up, 130 interrupted, 143 terminated.
+    TENFOLD_DEBUG=1 shows the traceback of every error.
     """
 
 

@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 
-from tenfold.errors import TenfoldError
+from tenfold.cli._signals import Stopped, stop_signals
+from tenfold.cli._streams import safe_streams
+from tenfold.errors import RequestError, TenfoldError
 
 __all__ = ["Group", "check_stopped", "out", "say", "typed"]
 
-INTERRUPTED, TERMINATED = 130, 143  # 128 + the number of the signal, as in shells
+INTERRUPTED = 130  # 128 + the number of the signal, as in shells
 _DEBUG = "TENFOLD_DEBUG"
 _TYPED, _CHECK = "tenfold.typed", "tenfold.check"
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: treated like Ctrl-C, with a different exit code."""
-
-
 class Group(click.Group):
-    """Commands with exit codes: 0 done, 1 failed, 2 wrong request, 130 interrupted, 143 terminated."""
+    """Commands with exit codes: 0 done, 1 failed, 2 wrong request, 129 hung up, 130 interrupted, 143 terminated."""
+
+    main = safe_streams()(click.Group.main)  # a decorator, so that tracebacks are no longer
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_TYPED] = list(args)
-        for stream in (sys.stdout, sys.stderr):
-            # A name that the terminal cannot encode must not end a long study.
-            with contextlib.suppress(AttributeError):
-                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with _stop_signals() as check:
+            with stop_signals() as check:
                 ctx.meta[_CHECK] = check
+                _expect_current_folder()
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -50,7 +44,7 @@ class Group(click.Group):
             say(f"Error: {error}")
             ctx.exit(error.exit_code)
         except KeyboardInterrupt as stop:
-            ctx.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
+            ctx.exit(stop.exit_code if isinstance(stop, Stopped) else INTERRUPTED)
         except Exception as error:
             if os.environ.get(_DEBUG):
                 raise
@@ -60,7 +54,8 @@ class Group(click.Group):
 
 def typed(ctx: click.Context) -> list[str]:
     """The arguments after ``tenfold``, as typed."""
-    return list(ctx.meta.get(_TYPED, []))
+    # As UTF-8 whatever the locale is; a byte of a file name that is none is shown by its number.
+    return [os.fsencode(argument).decode("utf-8", "backslashreplace") for argument in ctx.meta.get(_TYPED, [])]
 
 
 def check_stopped(ctx: click.Context) -> None:
@@ -70,26 +65,28 @@ def check_stopped(ctx: click.Context) -> None:
 
 def out(text: str = "") -> None:
     """A result, to stdout."""
-    _write(text, err=False)
+    click.echo(text)
 
 
 def say(text: str) -> None:
     """Anything else, to stderr."""
-    _write(text, err=True)
+    click.echo(text, err=True)
 
 
-def _write(text: str, *, err: bool) -> None:
+def _expect_current_folder() -> None:
     try:
-        click.echo(text, err=err)
-    except BrokenPipeError:
-        # The reader has closed the pipe (| head). Further output is discarded and the study continues.
-        stream = sys.stderr if err else sys.stdout
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        Path.cwd()
+    except OSError as error:
+        raise RequestError(
+            f"the current folder cannot be used: {error.strerror or error}. It was removed or its disk is gone: "
+            "change to another folder (cd)"
+        ) from error
 
 
 def _unexpected(error: Exception) -> str:
-    """An unexpected error, in tenfold or a user's module: a short message, with the traceback in a file."""
-    head = f"Error: unexpected failure in tenfold: {type(error).__name__}: {error}"
+    """An unexpected error, in tenfold, a user's module or the system: a short message, with the traceback in a file."""
+    where = "the operating system refused" if isinstance(error, OSError) else "unexpected failure in tenfold"
+    head = f"Error: {where}: {type(error).__name__}: {error}"
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="tenfold-error-", suffix=".txt", delete=False, encoding="utf-8"
@@ -98,33 +95,3 @@ def _unexpected(error: Exception) -> str:
     except OSError:
         return f"{head}\nSet {_DEBUG}=1 to see the traceback."
     return f"{head}\nThe traceback is in {file.name}; {_DEBUG}=1 shows it here."
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[Callable[[], None]]:
-    """SIGINT and SIGTERM raise; the function that is yielded raises again an exception that was caught elsewhere.
-
-    The exception of a signal may be raised inside a bare ``except`` of a library and be lost (copyreg has one, which
-    every ``copy.deepcopy`` of a new class passes through). So the training calls the function from time to time.
-    """
-    pending: list[KeyboardInterrupt] = []
-
-    def stop(number: int, _: object) -> None:
-        pending.append(Terminated() if number == signal.SIGTERM else KeyboardInterrupt())
-        raise pending[-1]
-
-    def check() -> None:
-        if pending:
-            raise pending[-1]
-
-    before: dict[int, Any] = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # ignored in background jobs of a script
-                # ValueError outside the main thread: a program has called us and handles its own signals.
-                with contextlib.suppress(ValueError):
-                    before[number] = signal.signal(number, stop)
-        yield check
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -22,7 +22,14 @@ def is_record(name: str) -> bool:
     """Whether STUDY means a folder that may hold a record; a built-in study's name never does."""
     from tenfold.config import built_in_studies
 
-    return name not in built_in_studies() and Path(name).is_dir()
+    return name not in built_in_studies() and _is_folder(name)
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except OSError:  # a name that is too long, a folder that may not be looked into: whoever reads it says so
+        return False
 
 
 def overrides_of(
@@ -102,7 +109,7 @@ def _base(name: str) -> Path:
     if name in built_in_studies():
         return Path.cwd()
     path = Path(name)
-    if not path.is_dir():
+    if not _is_folder(name):
         return path.resolve().parent
     _expect_record(path)
     return (path / (Reader(path).meta("base") or Path.cwd())).resolve()

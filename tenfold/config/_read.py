@@ -58,11 +58,13 @@ def load_study(name_or_path: str | Path, *, overrides: Sequence[str] = ()) -> St
     else:
         path = Path(name_or_path)
         base = path.resolve().parent
+    try:
         if not path.is_file():
             near = [*built_in_studies(), *(str(other) for other in Path().glob("*.toml"))]
             raise RequestError(f"no study '{text}': neither built in nor a file; {nearest(text, near)}")
-    try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(f"cannot read the study '{text}': {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StudyError(text, [f"not a TOML file: {error}"]) from error
     return parse_study(raw, overrides=overrides, where=text, base=base)

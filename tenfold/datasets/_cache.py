@@ -26,12 +26,21 @@ def say(text: str) -> None:
 
 
 def cache_folder() -> Path:
-    """The folder of prepared sets: ``TENFOLD_CACHE``, or the platform's cache folder. It need not exist yet."""
-    if chosen := os.environ.get("TENFOLD_CACHE"):
-        return Path(chosen).expanduser()
-    import pooch
+    """The folder of prepared sets: ``TENFOLD_CACHE``, or the platform's cache folder. It need not exist yet.
 
-    return Path(pooch.os_cache("tenfold"))
+    Raises:
+        DataError: if there is no home folder to find it in, as in a container whose user is not known.
+    """
+    try:
+        if chosen := os.environ.get("TENFOLD_CACHE"):
+            return Path(chosen).expanduser()
+        import pooch
+
+        return Path(pooch.os_cache("tenfold"))
+    except RuntimeError as problem:
+        raise DataError(
+            "there is no home folder to keep data sets in; set TENFOLD_CACHE to the whole path of a folder, or set HOME"
+        ) from problem
 
 
 def available(dataset: str | Dataset) -> str:
@@ -125,10 +134,13 @@ def _known(dataset: str | Dataset) -> Dataset:
 def _prepared(dataset: Dataset) -> Path | None:
     """The prepared file, looked for in ``TENFOLD_DATA`` first, then in the cache."""
     if chosen := os.environ.get("TENFOLD_DATA"):
-        folder = Path(chosen).expanduser()
+        folder = Path(os.path.expanduser(chosen))  # noqa: PTH111  # "~" stays where there is no home folder
         if not folder.is_dir():
             raise DataError(f"TENFOLD_DATA is set to '{chosen}', which is not a folder; set it to one, or unset it")
         if (folder / f"{dataset.name}.npz").is_file():
             return folder / f"{dataset.name}.npz"
-    path = cache_folder() / f"{dataset.name}.npz"
-    return path if path.is_file() else None
+    try:
+        path = cache_folder() / f"{dataset.name}.npz"
+        return path if path.is_file() else None
+    except (DataError, OSError):  # no home folder, or one that may not be looked into: nothing is prepared there
+        return None

@@ -9,13 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import secrets
 import subprocess
 import sys
-import time
 import traceback
-from collections.abc import Iterator, Sequence
-from multiprocessing.connection import Client, Connection, Listener, wait
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
 from typing import Any
 
@@ -27,13 +25,14 @@ from tenfold.train import Epoch, Job, Outcome
 
 __all__ = ["Workers", "portable"]
 
-_KEY = "TENFOLD_WORKER_KEY"
 _PROGRAM = """
 import sys
 sys.path[:] = sys.argv[2:]
 from tenfold.execute._workers import serve_at
-serve_at(sys.argv[1])
+serve_at(int(sys.argv[1]))
 """
+_START_SECONDS = 120  # importing torch from a slow disk takes a while
+_NOT_STARTED, _OTHER_WAYS = "a worker process did not start", "use --placement stack or loop"
 _ENDED = (
     "a worker process ended (out of memory?). The record keeps what was finished: run again to go on, "
     "with --placement loop if it happens again."
@@ -77,23 +76,20 @@ class Workers:
         """Start the processes; done by the first call that needs them."""
         if self._connections:
             return
-        key = secrets.token_bytes(32)
-        with Listener(authkey=key) as listener:
-            listener_address = listener.address
-            environment = os.environ | {_KEY: key.hex(), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-            environment["GLIBC_TUNABLES"] = ":".join(filter(None, (os.environ.get("GLIBC_TUNABLES"), _MEMORY)))
-            # The same search path, so that the worker finds what the caller's script imported.
-            command = [sys.executable, "-c", _PROGRAM, str(listener_address), *map(str, sys.path)]
-            # A session of their own: Ctrl-C goes to the parent, which decides.
-            self._processes = [
-                subprocess.Popen(command, env=environment, start_new_session=True, stdin=subprocess.DEVNULL)
-                for _ in range(self.count)
-            ]
-            for _ in self._processes:
-                self._connections.append(_accept(listener, self._processes))
-        for connection in self._connections:
-            _ask(connection, own_file_of(type(self._task)))
-            _ask(connection, self._task)
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        environment["GLIBC_TUNABLES"] = ":".join(filter(None, (os.environ.get("GLIBC_TUNABLES"), _MEMORY)))
+        try:
+            for _ in range(self.count):
+                connection, process = _started(environment)
+                self._connections.append(connection)
+                self._processes.append(process)
+            for connection, process in zip(self._connections, self._processes, strict=True):
+                _expect_ready(connection, process)
+                _ask(connection, own_file_of(type(self._task)))
+                _ask(connection, self._task)
+        except BaseException:
+            self.stop()
+            raise
 
     def time_steps(self, jobs: Sequence[Job]) -> float:
         """Time jobs side by side, one a worker; the slowest, in seconds a step."""
@@ -138,21 +134,38 @@ class Workers:
         self._connections, self._processes = [], []
 
 
-def _accept(listener: Listener, processes: Sequence[subprocess.Popen]) -> Connection:
-    """The next worker's connection; an error instead of waiting for ever where a process died at its start."""
-    server = listener._listener._socket  # type: ignore[attr-defined]  # multiprocessing has no accept with a timeout
-    server.settimeout(1.0)
-    started = time.monotonic()
-    while True:
+def _started(environment: Mapping[str, str]) -> tuple[Connection, subprocess.Popen]:
+    """A worker process and our end of a pair of sockets, of which it has the other.
+
+    A pair has no address: no path that may be too long (TMPDIR), no port, and nobody else can connect.
+    """
+    ours, theirs = Pipe()
+    # The same search path, so that the worker finds what the caller's script imported.
+    command = [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), *map(str, sys.path)]
+    with theirs:  # closed here, so that the end of the process is the end of the connection
         try:
-            return listener.accept()  # type: ignore[return-value]
-        except TimeoutError:
-            ended = [process.returncode for process in processes if process.poll() is not None]
-            if ended or time.monotonic() - started > 120:
-                raise WorkerError(
-                    f"a worker process did not start (exit code {ended[0] if ended else None}); "
-                    "use --placement stack or loop"
-                ) from None
+            # A session of its own: Ctrl-C goes to the parent, which decides.
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+            )
+        except OSError as error:
+            ours.close()
+            raise WorkerError(f"{_NOT_STARTED} ({error.strerror or error}); {_OTHER_WAYS}") from error
+    return ours, process
+
+
+def _expect_ready(connection: Connection, process: subprocess.Popen) -> None:
+    """Wait for the first word of a worker; an error instead of waiting for ever where it died at its start."""
+    try:
+        if not connection.poll(_START_SECONDS):
+            raise WorkerError(f"{_NOT_STARTED} within {_START_SECONDS} s; {_OTHER_WAYS}")
+        _get(connection)
+    except (EOFError, OSError):
+        raise WorkerError(f"{_NOT_STARTED} (exit code {process.wait()}); {_OTHER_WAYS}") from None
 
 
 def _put(connection: Connection, value: Any) -> None:
@@ -222,11 +235,15 @@ def _serve(connection: Connection) -> None:
             _put(connection, ("error", traceback.format_exc()))
 
 
-def serve_at(address: str) -> None:
-    """What a worker process runs: connect to its parent, serve until the parent is gone or has no more work."""
-    key = bytes.fromhex(os.environ.pop(_KEY))
+def serve_at(descriptor: int) -> None:
+    """What a worker process runs: serve its parent, until the parent is gone or has no more work.
+
+    Args:
+        descriptor: of this process's end of the pair of sockets.
+    """
     with (
-        Client(address, authkey=key) as connection,
+        Connection(descriptor) as connection,
         contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt),
     ):
-        _serve(connection)  # type: ignore[arg-type]
+        _put(connection, "ready")
+        _serve(connection)

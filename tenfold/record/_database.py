@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.errors import RecordError
-from tenfold.files import disk_trouble
+from tenfold.files import disk_trouble, is_file
 
 __all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "Database", "create_database"]
 
@@ -98,7 +98,7 @@ class Database:
     def __init__(self, path: Path, *, write: bool) -> None:
         self.path = path
         self._guard = threading.RLock()  # one connection, perhaps several threads
-        if not path.is_file():
+        if not is_file(path):
             raise RecordError(
                 f"no record in {path.parent}: expected the file {path.name}. Start one with 'tenfold run'."
             )

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from tenfold.errors import RecordError, nearest
-from tenfold.files import atomic_write, disk_trouble, remove_leftovers
+from tenfold.files import atomic_write, disk_trouble, is_file, remove_leftovers
 from tenfold.record._arrays import ENDINGS, read_npz, read_safetensors, write_npz, write_safetensors
 from tenfold.record._csv import write_results_csv
 from tenfold.record._database import Database, create_database
@@ -78,7 +78,7 @@ class Record:
     def __init__(self, folder: Path, *, write: bool) -> None:
         self.folder = folder
         self._lock: FolderLock | None = None
-        if write and (folder / _DATABASE).is_file():
+        if write and is_file(folder / _DATABASE):
             self._lock = FolderLock(folder / "lock")
         try:
             self._database = Database(folder / _DATABASE, write=write)
@@ -96,7 +96,7 @@ class Record:
     @classmethod
     def exists(cls, folder: str | Path) -> bool:
         """Whether a record was ever started in this folder."""
-        return (Path(folder) / _DATABASE).is_file()
+        return is_file(Path(folder) / _DATABASE)
 
     @classmethod
     def create(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -150,6 +151,22 @@ def test_a_worker_that_cannot_start_is_said_at_once(engine: Any, monkeypatch: py
     ):
         workers.start()
     assert time.monotonic() - started < 30
+
+
+def test_a_long_tmpdir_is_no_matter(engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Sockets with an address stand in TMPDIR, and their path may have 107 letters."""
+    (tmp_path / (110 * "x")).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / (110 * "x")))
+    monkeypatch.setitem(multiprocessing.current_process()._config, "tempdir", None)  # type: ignore[attr-defined]
+    monkeypatch.setattr("tenfold.execute._workers._PROGRAM", "raise SystemExit(7)")
+    with pytest.raises(TrainingError, match=r"did not start \(exit code 7\)"):
+        Workers(engine.task(), 1).start()
+
+
+def test_no_process_to_be_had_is_said(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/nonexistent/python")
+    with pytest.raises(TrainingError, match=r"did not start \(No such file or directory\); use --placement stack"):
+        Workers(engine.task(), 1).start()
 
 
 # -- what can be sent to a worker -------------------------------------------------------------------------------------
