@@ -18,11 +18,15 @@ __all__ = [
     "StudyError",
     "TenfoldError",
     "TrainingError",
+    "VerificationError",
     "WorkerError",
     "attempt",
     "nearest",
     "what_failed",
 ]
+
+# Lines of a long message.
+_SHOWN = 20
 
 
 class TenfoldError(Exception):
@@ -71,6 +75,27 @@ class RecordError(TenfoldError):
 
 class TrainingError(TenfoldError):
     """Training could not continue. Exit code 1."""
+
+
+class VerificationError(TenfoldError):
+    """A run is not the run that it would be alone, or the record is not that of the run. Exit code 1.
+
+    Args:
+        where: folder of the record.
+        failures: a sentence each.
+    """
+
+    def __init__(self, where: Path, failures: Iterable[str]) -> None:
+        self.where, self.failures = where, tuple(failures)
+        count = len(self.failures)
+        shown = [f"  - {text}" for text in self.failures[:_SHOWN]]
+        if count > _SHOWN:
+            shown.append(f"  - and {count - _SHOWN} more, in the record")
+        head = (
+            f"--verify found {count} difference{'s' * (count != 1)} above the tolerance; do not trust the scores in "
+            f"{where} before the reason is known"
+        )
+        super().__init__("\n".join([head, *shown]))
 
 
 class CheckpointError(TrainingError):

@@ -14,9 +14,19 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
+from tenfold.certify import certify
 from tenfold.config import ModelSettings, Study, to_toml
 from tenfold.environment import describe_environment
-from tenfold.errors import RequestError, ShapeError, StudyError, TenfoldError, attempt, nearest, what_failed
+from tenfold.errors import (
+    RequestError,
+    ShapeError,
+    StudyError,
+    TenfoldError,
+    VerificationError,
+    attempt,
+    nearest,
+    what_failed,
+)
 from tenfold.events import Event, Message
 from tenfold.execute import Placement, Workers, cores, portable, try_module
 from tenfold.export import Results, save_models
@@ -29,7 +39,7 @@ from tenfold.record import Record
 from tenfold.sampling import Resampling, check_folds
 from tenfold.tasks import Divides, HasGallery, Predicted, RemarksOnData, Task, carries, find_task
 from tenfold.train import OBJECTIVE, Job, RunId
-from tenfold.train_model import certify, say_failures, train_model
+from tenfold.train_model import say_failures, train_model
 
 __all__ = ["data_notes", "load_task", "record_folder", "run"]
 
@@ -60,7 +70,7 @@ def run(
         quick: the study cut to a few minutes, as its file says; marked as such.
         placement: "auto" times the candidates for every model.
         device: "auto", "cpu" or "cuda".
-        verify: retrain one run of each model alone and keep the largest difference in the record.
+        verify: compare every run with the run trained alone, and keep what was compared in the record.
         memory_gib: memory that a model may fill; by default a share of what is free.
         checkpoint_seconds: a study that is killed loses at most about so much of its training; 0 saves after every
             epoch.
@@ -72,6 +82,7 @@ def run(
         RequestError: if the study or an argument is wrong; nothing is trained then.
         RecordError: if the folder is in use, of another study, or cannot be written.
         TrainingError: if training cannot go on; the record stays resumable.
+        VerificationError: with ``verify``, if a run is not the run alone; the record is finished all the same.
     """
     study = study.quickened() if quick else study
     study = replace(
@@ -97,12 +108,15 @@ def run(
             tell(Message(text))
         if record.status == "finished":
             tell(Message(f"{folder} is finished: nothing to train. Choose another folder to run it again."))
+        failures: list[str] = []
         for job in jobs.values():
             train_model(record, job, task, workers, placement, memory, tell)
             if verify:
-                certify(record, job, task, tell)
+                failures += certify(record, job, task, tell)
         if record.status != "finished":
             _finish(record, study, task, jobs, device, tell)
+    if failures:
+        raise VerificationError(folder, failures)
     return Results(folder)
 
 

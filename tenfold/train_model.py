@@ -14,12 +14,12 @@ import numpy as np
 
 from tenfold.errors import CheckpointError, RecordError, WorkerError, attempt, what_failed
 from tenfold.events import EpochDone, Event, Message, ModelDone, ModelStarted
-from tenfold.execute import Placement, Plan, Workers, choose, portable, run_job, verify, verify_fit
+from tenfold.execute import Placement, Plan, Workers, choose, portable, run_job
 from tenfold.record import EpochRow, Reader, Record, RunRow
 from tenfold.tasks import Task
 from tenfold.train import Epoch, Job, Outcome, RunId
 
-__all__ = ["certify", "say_failures", "train_model"]
+__all__ = ["say_failures", "train_model"]
 
 
 def train_model(
@@ -310,25 +310,3 @@ def _recorded_scores(record: Record, model: str, metric: str) -> np.ndarray:
     results = Reader(record.folder)
     scores = results.scores(metric)
     return np.concatenate([scores[variant.label] for variant in results.variants if variant.model == model])
-
-
-def certify(record: Record, job: Job, task: Task, watch: Callable[[Event], None]) -> None:
-    """Retrain (or fit again) the first run of a model alone and record the largest difference; once for each model."""
-    certificates = record.meta("certificate") or {}
-    if job.model in certificates:
-        return
-    results = Reader(record.folder)
-    first = next(variant for variant in results.variants if variant.model == job.model)
-    recorded = {metric.name: results.scores(metric.name) for metric in task.spec.metrics}
-    scores = {name: float(values[first.label][0]) for name, values in recorded.items() if first.label in values}
-    if job.factory.is_estimator:
-        found = verify_fit(job, task, record.read_predictions(job.model), scores)
-        text = f"no prediction is further than {found['predictions']:.1e} from the run fitted again, alone"
-    else:
-        plan = record.plan(job.model)
-        assert plan is not None
-        found = verify(job, task, Plan.from_json(plan), record.read_weights(job.model), scores)
-        apart, steps = found["weights_float64"], found["steps_float64"]
-        text = f"no weight is further than {apart:.1e} from the run alone (float64, {steps} steps)"
-    record.save_meta("certificate", certificates | {job.model: found})
-    watch(Message(f"verified: {text}", job.model))

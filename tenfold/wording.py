@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["listed", "number", "repeats_range", "settings_text", "significant", "value_text"]
+__all__ = ["certificate_sentence", "listed", "number", "repeats_range", "settings_text", "significant", "value_text"]
 
 _PLAIN_BELOW = 1e7
 
@@ -91,3 +91,56 @@ def value_text(value: Any) -> str:
         return getattr(value, "__qualname__", str(value))
     text = f"{value:g}"
     return text if float(text) == value else repr(value)
+
+
+def certificate_sentence(found: Mapping[str, Any]) -> str:
+    """What ``--verify`` compared of one model, and the largest differences; without the failures.
+
+    Args:
+        found: as the record keeps it; one of an older version may lack numbers of what was not compared then.
+    Example:
+        >>> found = {"runs": 2, "diverged": 0, "tolerance": 1e-6, "predictions": 0.0, "scores": {"f1": 0.0}}
+        >>> print(certificate_sentence(found).partition("; ")[2])
+        scores differ by: f1 0.0e+00 (all 2 runs, tolerance 1e-06)
+    """
+    runs, tolerance = found.get("runs"), found.get("tolerance", math.nan)
+    if "predictions" in found:  # of an estimator, which has no weights
+        counted = f" ({_of_all(runs, runs)}, tolerance {tolerance:.0e})" if runs else " (the first run)"
+        return (
+            f"fitted again, alone, no prediction is further than {found['predictions']:.1e}; scores differ by: "
+            f"{_differences(found['scores'])}{counted}"
+        )
+    if "weights_float64" not in found:
+        return "nothing could be compared"
+    text = (
+        f"after {found['steps_float64']} steps in double precision no weight is further than "
+        f"{found['weights_float64']:.1e} from the run alone"
+    )
+    if not runs:
+        return f"{text} (the first run)"
+    others = [("buffer", found["buffers_float64"]), ("gradient", found["gradients_float64"])]
+    text += "".join(f", no {kind} than {value:.1e}" for kind, value in others if value is not None)
+    text += (
+        f", no loss than {found['losses_float64']:.1e} ({_of_all(runs, runs)}, {found['parameters']} parameters and "
+        f"{found['buffers']} buffers each, gradients of {found['gradient_steps']} steps, tolerance {tolerance:.0e})"
+    )
+    if found["recorded_scores"]:
+        scored = _of_all(runs - found["diverged"], runs)
+        text += "; recorded weights in a plain module give the recorded scores to: "
+        text += f"{_differences(found['recorded_scores'])} ({scored})"
+    if found["retrained"]:
+        text += (
+            f"; trained alone to the end ({_of_all(found['retrained'], runs)}), weights differ by "
+            f"{found['weights']:.1e}, scores by: {_differences(found['scores'])}"
+        )
+    return text
+
+
+def _of_all(count: int, of: int) -> str:
+    if count == of:
+        return f"all {of} runs" if of > 1 else "the only run"
+    return f"{count} of {of} runs"
+
+
+def _differences(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.1e}" for name, value in values.items()) or "none was recorded"

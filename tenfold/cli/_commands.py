@@ -13,6 +13,7 @@ import click
 
 from tenfold import __version__
 from tenfold.cli._group import Group, check_stopped, out, say, typed
+from tenfold.errors import VerificationError
 
 if TYPE_CHECKING:
     from tenfold.config import Study
@@ -100,7 +101,11 @@ def show(study: str | None, *, task: str | None, schema: bool) -> None:
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--seed", type=int, metavar="N", help="Seed of the study.")
 @click.option("--out", "folder", metavar="DIR", help="Folder of the record; by default tenfold-runs/NAME.")
-@click.option("--verify", is_flag=True, help="Retrain one run of each model alone, and print how far it is.")
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Compare every run with the run alone: gradients, buffers, scores; fail where one differs.",
+)
 @click.option(
     "--memory", type=float, metavar="GIB", help="Memory that a model may fill; by default a share of what is free."
 )
@@ -130,6 +135,7 @@ def run(
     where: Path | None = None
     try:
         from tenfold.cli._request import is_record, overrides_of, read_study
+        from tenfold.record import Reader
 
         changes = (*settings, *models, repeats, epochs, data, seed, folder, quick or None, verify or None)
         if all(change is None for change in changes) and is_record(study) and _show_finished(Path(study)):
@@ -153,6 +159,9 @@ def run(
                 watch=watch,
             )
         _conclude(results)
+    except VerificationError as error:  # an error, and yet the study is finished
+        _conclude(Reader(error.where))
+        raise
     except KeyboardInterrupt:
         say(_interrupted(where, typed(ctx), study, folder))
         raise

@@ -6,11 +6,11 @@ import math
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tenfold.wording import significant
+from tenfold.wording import certificate_sentence, significant
 
 if TYPE_CHECKING:
     from tenfold.record import Published, Reader, Variant
@@ -109,25 +109,12 @@ def pairs_text(results: Reader, metric: str | None, width: int | None) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def certificate_text(certificates: dict[str, dict[str, Any]], width: int | None) -> str:
-    """What ``--verify`` found: the difference between recorded runs and the same runs trained alone."""
+def certificate_text(certificates: Mapping[str, Mapping[str, Any]], width: int | None) -> str:
+    """What ``--verify`` compared of every model: the largest differences from the runs alone, and what is too far."""
     lines = []
     for model, found in certificates.items():
-        if "predictions" in found:  # of an estimator, which has no weights
-            apart = ", ".join(f"{name} {value:.1e}" for name, value in found["scores"].items())
-            lines.append(
-                f"{model}: fitted again, alone, no prediction is further than {found['predictions']:.1e}; "
-                f"scores differ by: {apart}."
-            )
-            continue
-        text = (
-            f"{model}: after {found['steps_float64']} steps in double precision no weight is further than "
-            f"{found['weights_float64']:.1e} from the run alone"
-        )
-        if found["weights"] is not None:
-            apart = ", ".join(f"{name} {value:.1e}" for name, value in found["scores"].items())
-            text += f"; trained alone to the end, weights differ by {found['weights']:.1e}, scores by: {apart}"
-        lines.append(f"{text}.")
+        lines.append(f"{model}: {certificate_sentence(found)}.")
+        lines += [f"NOT VERIFIED: {model}, {text}" for text in found.get("failures", [])]
     return _listing("Certificate", lines, width)
 
 

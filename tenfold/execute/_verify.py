@@ -1,132 +1,135 @@
-"""The certificate: how far runs in a stack are from the same runs trained alone."""
+"""The certificate: whether the runs of a record are the runs that they would be alone."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from tenfold.execute._compared import Compared
 from tenfold.execute._estimators import fit_runs
 from tenfold.execute._plan import Plan
-from tenfold.stack import stack_trees
-from tenfold.tasks import Task, carries
-from tenfold.train import Job, cpu_numerics, epoch_batches, prepare, step, test, train_alone
-from tenfold.train._state import EpochSoFar, RunId
+from tenfold.execute._verify_scores import compare_scores, scores_alone
+from tenfold.execute._verify_steps import TOLERANCE, compare_steps
+from tenfold.tasks import Task
+from tenfold.train import Job, cpu_numerics, epoch_batches, of_run, prepare, train_alone
 
 __all__ = ["verify", "verify_fit"]
 
-_STEPS = 20
+# All runs are trained alone to the end where that takes no more steps than these; else the first one is.
+_ALL_STEPS = 2000
+# In double precision rounding has not grown to this within so few steps; in single precision it may have.
+_TO_THE_END = 1e-3
+_FITTED = 1e-6
 
 
 def verify(
-    job: Job, task: Task, plan: Plan, weights: Mapping[str, np.ndarray], scores: Mapping[str, float]
+    job: Job,
+    task: Task,
+    plan: Plan,
+    weights: Sequence[Mapping[str, np.ndarray]],
+    scores: Sequence[Mapping[str, float]],
 ) -> dict[str, Any]:
-    """Retrain the first run of a job alone, and compare.
+    """Compare every run of a job with the run alone.
+
+    1. The first steps of every run in double precision, in its group and alone: loss and gradients of each step,
+       parameters and buffers after the last. Only rounding may differ.
+    2. Recorded weights of every run in a plain module: its test scores against those of the record.
+    3. The runs trained alone to the end in the study's own precision, where rounding has grown with every step: all
+       runs of a small study, else the first. Nothing here where a rule looks at validation scores.
 
     Args:
         job: all runs of a model.
         task: the study's.
         plan: how the study trained them.
-        weights: as recorded, runs first.
-        scores: of the first run, as recorded.
+        weights: of each run, as recorded, by name.
+        scores: of each run, as recorded, by name; empty for a run that diverged, whose scores are not compared.
     Returns:
-        dict: ``weights_float64`` is the largest difference of a weight after ``steps_float64`` steps in double
-            precision between the run in its group and the run alone, where only rounding differs. ``weights`` and
-            ``scores`` compare the recorded run with the run trained alone to the end in the study's own precision,
-            where rounding has grown with every step; None where a rule looks at validation scores.
+        dict: what was compared, as docs/record.md says; ``failures`` has a sentence for each difference above its
+            tolerance.
     """
-    group = next(group for group in plan.groups if 0 in group)
-    precise = replace(
-        job,
-        runs=tuple(_in_double(job.runs[at]) for at in group),
-        how=plan.how,
-        compiled=plan.compiled,
-    )
+    compared, to_the_end = Compared(job.runs), Compared(job.runs)
     with cpu_numerics(plan.threads):
-        steps, double = _double(precise, task, group.index(0))
-        if job.recipe.needs_validation:
-            return {"weights_float64": double, "weights": None, "scores": None, "steps_float64": steps}
-        alone = train_alone(job, task)
-        largest = max(
-            (
-                _apart(value.detach().cpu(), torch.from_numpy(np.asarray(weights[name][0])))
-                for name, value in alone.named_parameters()
-            ),
-            default=0.0,
-        )
-        again = _test_alone(alone.eval(), job, task)
-    apart = {name: abs(float(again[name][0]) - scores[name]) for name in again if name in scores}
-    return {"weights_float64": double, "weights": largest, "scores": apart, "steps_float64": steps}
+        counts = compare_steps(job, task, plan, compared)
+        for run, (own, expected) in enumerate(zip(weights, scores, strict=True)):
+            if expected:
+                compare_scores(job, task, run, own, expected, compared)
+        retrained = range(_retrained(job, task))
+        for run in retrained:
+            _compare_to_the_end(job, task, run, weights[run], scores[run], to_the_end)
+    return {
+        "runs": len(job.runs),
+        "diverged": sum(not own for own in scores),
+        "parameters": len(compared.largest["weight"]),
+        "buffers": len(compared.largest["buffer"]),
+        **counts,
+        "tolerance": TOLERANCE,
+        "weights_float64": compared.of("weight") or 0.0,
+        "buffers_float64": compared.of("buffer"),
+        "gradients_float64": compared.of("gradient") or 0.0,
+        "losses_float64": compared.of("loss") or 0.0,
+        "recorded_scores": compared.largest["score"],
+        "retrained": len(retrained),
+        "weights": to_the_end.of("weight"),
+        "scores": to_the_end.largest["score"] if retrained else None,
+        "failures": compared.failures + to_the_end.failures,
+    }
+
+
+def _retrained(job: Job, task: Task) -> int:
+    """How many runs are trained alone to the end."""
+    if job.recipe.needs_validation:
+        return 0
+    one = prepare(replace(job, runs=job.runs[:1], how="loop"), task)
+    steps = job.recipe.epochs * len(epoch_batches(one))
+    return len(job.runs) if steps * len(job.runs) <= _ALL_STEPS else 1
+
+
+def _compare_to_the_end(
+    job: Job, task: Task, run: int, weights: Mapping[str, np.ndarray], scores: Mapping[str, float], compared: Compared
+) -> None:
+    tolerance = _TO_THE_END if job.recipe.dtype == "float64" and scores else np.inf
+    where = "from the run trained alone to the end"
+    alone = train_alone(job, task, run)
+    for name, value in alone.named_parameters():
+        compared.add("weight", name, run, weights.get(name), value, tolerance=tolerance, where=where)
+    again = scores_alone(alone.eval(), job, task, run)
+    for name, value in scores.items():
+        compared.add("score", name, run, value, again.get(name), tolerance=np.inf, where=where)
 
 
 def verify_fit(
-    job: Job, task: Task, predictions: Mapping[str, np.ndarray], scores: Mapping[str, float]
+    job: Job, task: Task, predictions: Sequence[Mapping[str, np.ndarray]], scores: Sequence[Mapping[str, float]]
 ) -> dict[str, Any]:
-    """Fit the first run of an estimator again, alone in this process, and compare.
+    """Fit every run of an estimator again, in this process, and compare.
 
     Args:
         job: all runs of the estimator.
         task: the study's.
-        predictions: as recorded, runs first.
-        scores: of the first run, as recorded.
+        predictions: of each run, as recorded, by name.
+        scores: of each run, as recorded, by name; empty for a run that diverged.
     Returns:
-        dict: ``predictions`` is the largest difference of a number kept of the test part (a class that differs counts
-            as a number), ``scores`` those of the scores.
+        dict: what was compared, as docs/record.md says; ``failures`` has a sentence for each difference above its
+            tolerance.
     """
+    compared = Compared(job.runs)
+    where = "from the run fitted again, alone"
     with cpu_numerics(1):
-        again = fit_runs(replace(job, runs=job.runs[:1], checkpoint=None), task)
-    largest = max(
-        (
-            _apart(*(torch.from_numpy(one[0].astype(np.float64)) for one in (value, predictions[name])))
-            for name, value in again.predictions.items()
-        ),
-        default=0.0,
-    )
-    apart = {name: abs(float(again.scores[name][0]) - scores[name]) for name in again.scores if name in scores}
-    return {"predictions": largest, "scores": apart}
-
-
-def _apart(one: Tensor, other: Tensor) -> float:
-    """Largest difference; 0 where both are NaN (a run that diverged alone too), infinite where one is."""
-    same = (one == other) | (one.isnan() & other.isnan())
-    return float(torch.where(same, 0.0, (one - other).abs()).nan_to_num(nan=math.inf).max()) if one.numel() else 0.0
-
-
-def _test_alone(module: Any, job: Job, task: Task) -> dict[str, np.ndarray]:
-    """Test scores of the first run of a job, from its module; shape (1,) each."""
-
-    def predict(*inputs: Tensor) -> Any:
-        return stack_trees([module(*(value[0] for value in inputs))])
-
-    def carry(batch_size: int) -> tuple[Tensor, ...]:
-        return tuple(value[None] for value in module.initial_state(batch_size)) if carries(task) else ()
-
-    splits = task.splits([job.runs[0].repeat], seed=job.seed, configs=[job.runs[0].config])
-    device, dtype = torch.device(job.device), getattr(torch, job.recipe.dtype)
-    return test(predict, task, {part: split.to(device, dtype) for part, split in splits.items()}, carry=carry).scores
-
-
-def _in_double(run: RunId) -> RunId:
-    config = run.config
-    return replace(run, config=replace(config, recipe=config.recipe.changed({"dtype": "float64"})))
-
-
-def _double(job: Job, task: Task, run: int) -> tuple[int, float]:
-    """Steps made, and the largest difference after them."""
-    state = prepare(job, task)
-    state.stack.train()
-    steps = min(_STEPS, state.n_steps)
-    while state.steps_done < steps:
-        for rows in epoch_batches(state):
-            step(state, rows)
-            if state.steps_done == steps:
-                break
-        state.epoch, state.epochs_done = EpochSoFar(), state.epochs_done + 1
-    together = dict(state.stack.module(run).named_parameters())
-    alone = dict(train_alone(job, task, run, max_steps=steps).named_parameters())
-    return steps, max((_apart(alone[name].detach(), together[name].detach()) for name in together), default=0.0)
+        again = fit_runs(replace(job, checkpoint=None), task)
+    for run, (own, expected) in enumerate(zip(predictions, scores, strict=True)):
+        for name, value in of_run(again.predictions, run).items():
+            compared.add("prediction", name, run, own.get(name), value, tolerance=_FITTED, where=where)
+        for name, score in expected.items():
+            values = again.scores.get(name)
+            value = None if values is None else values[run]
+            compared.add("score", name, run, score, value, tolerance=_FITTED, where=where)
+    return {
+        "runs": len(job.runs),
+        "diverged": sum(not own for own in scores),
+        "tolerance": _FITTED,
+        "predictions": compared.of("prediction") or 0.0,
+        "scores": compared.largest["score"],
+        "failures": compared.failures,
+    }

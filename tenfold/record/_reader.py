@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -298,6 +298,15 @@ class Reader:
             if event.kind == "failed"
         ]
 
+    @property
+    def not_verified(self) -> list[str]:
+        """What ``--verify`` found too far from the runs alone: a sentence each."""
+        certificates = self.meta("certificate")
+        if not isinstance(certificates, Mapping):
+            return []
+        found = ((model, each.get("failures", [])) for model, each in certificates.items() if isinstance(each, Mapping))
+        return [f"Not verified: {model}, {text}." for model, texts in found for text in texts]
+
     def limits(self, metric: str | None = None, *, level: float = 0.95) -> list[str]:
         """What a reader has to know about the verdicts, each limit once."""
         found = []
@@ -316,6 +325,7 @@ class Reader:
             found.append(f"Repeats: {reason}.")
         found += [f"Data: {text.removesuffix('.')}." for text in self.data_notes]
         found += self.failures
+        found += self.not_verified
         whose: dict[str, list[str]] = {}
         pairs = self.compare(metric, level=level)
         for verdict in pairs:

@@ -8,9 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from tenfold.record import Reader
-from tenfold.wording import significant
+from tenfold.wording import certificate_sentence, significant
 
-__all__ = ["certificate_table", "duration", "flat", "memory", "placement_rows", "what_was_run"]
+__all__ = ["certificate_sentences", "certificate_table", "duration", "flat", "memory", "placement_rows", "what_was_run"]
+
+# Of the certificate; in words below its table.
+_COUNTS = (
+    "runs", "diverged", "parameters", "buffers", "gradient_steps", "retrained", "tolerance", "failures",
+)  # fmt: skip
 
 
 def what_was_run(results: Reader) -> str:
@@ -72,6 +77,15 @@ def _range(low: int, high: int) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
+def certificate_sentences(certificate: Any) -> list[tuple[str, str]]:
+    """Each model with what ``--verify`` compared of it, in words; empty without ``--verify``."""
+    if not isinstance(certificate, Mapping):
+        return []
+    return [
+        (str(model), certificate_sentence(found)) for model, found in certificate.items() if isinstance(found, Mapping)
+    ]
+
+
 def certificate_table(certificate: Any) -> tuple[list[str], list[list[str]]]:
     """Head and rows of what ``--verify`` found, one row per model; empty without ``--verify``."""
     if not isinstance(certificate, Mapping):
@@ -79,7 +93,7 @@ def certificate_table(certificate: Any) -> tuple[list[str], list[list[str]]]:
     entries = {
         str(model): found if isinstance(found, Mapping) else {"value": found} for model, found in certificate.items()
     }
-    keys = list(dict.fromkeys(key for found in entries.values() for key in found))
+    keys = list(dict.fromkeys(key for found in entries.values() for key in found if key not in _COUNTS))
     rows = [[model, *(_plain(found.get(key)) for key in keys)] for model, found in entries.items()]
     return ["Model", *(str(key).replace("_", " ") for key in keys)], rows
 

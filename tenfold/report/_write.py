@@ -15,7 +15,7 @@ from tenfold.errors import RecordError, attempt, what_failed
 from tenfold.files import atomic_write
 from tenfold.record import Reader
 from tenfold.report._compared import compared
-from tenfold.report._facts import certificate_table, flat, placement_rows, what_was_run
+from tenfold.report._facts import certificate_sentences, certificate_table, flat, placement_rows, what_was_run
 from tenfold.report._render import draw, inline_svg, save_files, save_numbers
 from tenfold.report._table_files import save_tables
 from tenfold.report._tables import metric_rows, pair_rows
@@ -120,6 +120,7 @@ def _content(results: Reader, figures: list[dict[str, Any]], problems: list[str]
     certificate_head, certificate = made(
         "the certificate", lambda: certificate_table(results.meta("certificate")), ([], [])
     )
+    certified = made("the certificate", lambda: certificate_sentences(results.meta("certificate")), [])
     contents = [made(f"the part on {m['name']}", partial(_metric_content, results, m["name"]), None) for m in others]
     placement = made("the table of placements", partial(placement_rows, results), [])
     try:
@@ -144,6 +145,7 @@ def _content(results: Reader, figures: list[dict[str, Any]], problems: list[str]
         "environment": environment,
         "certificate_head": certificate_head,
         "certificate": certificate,
+        "certified": certified,
         "study_toml": study_file.read_text(encoding="utf-8") if study_file.is_file() else "",
     }
 

@@ -16,6 +16,7 @@ from tenfold.train._loop import Outcome as Outcome
 from tenfold.train._loop import evaluate_final as evaluate_final
 from tenfold.train._loop import peak_bytes as peak_bytes
 from tenfold.train._loop import train_epochs as train_epochs
+from tenfold.train._reference import steps_alone as steps_alone
 from tenfold.train._reference import train_alone as train_alone
 from tenfold.train._state import RunId as RunId
 from tenfold.train._state import State as State
@@ -49,6 +50,7 @@ __all__ = [
     "restore",
     "save_checkpoint",
     "step",
+    "steps_alone",
     "test",
     "train_alone",
     "train_epochs",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from tenfold.recipe import Recipe
@@ -17,10 +19,21 @@ from tenfold.train._job import Job
 from tenfold.train._schedules import factor
 from tenfold.train._state import of_run, seeded_forward
 
-__all__ = ["train_alone"]
+__all__ = ["steps_alone", "train_alone"]
 
 
 def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = None) -> nn.Module:
+    """The module of run ``run`` of a job after the steps of ``steps_alone``, by default all of them.
+
+    Args:
+        job, task, run: see ``steps_alone``.
+        max_steps: stop after so many.
+    """
+    *_, (module, _loss) = islice(steps_alone(job, task, run), max_steps)
+    return module
+
+
+def steps_alone(job: Job, task: Task, run: int) -> Iterator[tuple[nn.Module, Tensor]]:
     """Train run ``run`` of a job as anyone would: one module, torch.optim on its parameters, a loop over batches.
 
     Nothing of the stack is used; only seeds, order of examples and dropout masks are the study's. For recipes without
@@ -30,7 +43,9 @@ def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = N
         job: ``how`` is ignored.
         task: the study's.
         run: position in ``job.runs``.
-        max_steps: stop after so many.
+    Returns:
+        Iterator: after each step the module, the same each time, its parameters with the gradients of that step; and
+            the loss.
     """
     config, repeat = job.runs[run].config, job.runs[run].repeat
     recipe, dtype, device = config.recipe, getattr(torch, config.recipe.dtype), torch.device(job.device)
@@ -70,9 +85,7 @@ def train_alone(job: Job, task: Task, run: int = 0, *, max_steps: int | None = N
                     nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
                 optimiser.step()
             done += 1
-            if done == max_steps:
-                return module
-    return module
+            yield module, loss.detach()
 
 
 def _torch_optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer | None:

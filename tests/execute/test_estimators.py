@@ -27,7 +27,7 @@ from tenfold.report.figures import curves
 from tenfold.sampling import Part, Split
 from tenfold.seeds import derive
 from tenfold.tasks import TASKS, ComparePairs
-from tenfold.train import Job, RunId
+from tenfold.train import Job, RunId, of_run
 
 MINE = """
 import os
@@ -265,13 +265,21 @@ def test_they_are_fitted_again_to_verify(whole: Any) -> None:
     assert "Forest: fitted again, alone, no prediction is further than 0.0e+00" in certificate_text(certificate, None)
 
 
+def of_runs(arrays: Any) -> list[dict[str, Any]]:
+    return [of_run(arrays, run) for run in range(len(next(iter(arrays.values()))))]
+
+
 def test_the_twin_another_fit_is_noticed(engine: Any) -> None:
     task, job = engine.task(), job_of(FOREST)
     outcome = fit_runs(job, task)
-    scores = {name: float(values[0]) for name, values in outcome.scores.items()}
-    assert verify_fit(job, task, outcome.predictions, scores)["predictions"] == 0
-    other = fit_runs(replace(job, seed=1), task)
-    found = verify_fit(job, task, other.predictions, scores | {"loss": 9.0})
+    scores, runs = of_runs(outcome.scores), of_runs(outcome.predictions)
+    found = verify_fit(job, task, runs, scores)
+    assert found["predictions"] == 0
+    assert found["failures"] == []
+    other = of_runs(fit_runs(replace(job, seed=1), task).predictions)
+    only_last = verify_fit(job, task, [*runs[:-1], other[-1]], scores)["failures"]
+    assert {text.partition(":")[0] for text in only_last} == {f"repeat {len(runs) - 1}"}
+    found = verify_fit(job, task, other, [own | {"loss": 9.0} for own in scores])
     assert found["predictions"] > 0.01
     assert found["scores"]["loss"] > 1
 

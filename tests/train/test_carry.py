@@ -23,7 +23,7 @@ from tenfold.recipe import Config, Recipe
 from tenfold.sampling import Batch, Part, Resampling, Split, TokenSource, streams
 from tenfold.seeds import derive
 from tenfold.tasks import Hyper, TaskInfo, TaskSettings, TaskSpec
-from tenfold.train import Job, RunId, evaluate_final, prepare, restore, train_alone, train_epochs
+from tenfold.train import Job, RunId, evaluate_final, of_run, prepare, restore, train_alone, train_epochs
 
 TOLERANCE = 1e-10
 HOWS = ["vmap", "loop"]
@@ -318,8 +318,10 @@ def test_a_run_alone_is_the_run_in_the_stack(engine: Any, task: Characters) -> N
         for name, value in train_alone(job, task, run).state_dict().items():
             torch.testing.assert_close(torch.from_numpy(outcome.weights[name][run]), value, rtol=0, atol=TOLERANCE)
     for how, groups in (("vmap", (tuple(range(N_RUNS)),)), ("loop", ((4, 5, 6, 7, 8, 9), (1, 0, 2, 3)))):
-        scores = {name: float(values[0]) for name, values in outcome.scores.items()}
-        found = verify(job, task, Plan("stack", how, 1, groups), outcome.weights, scores)  # type: ignore[arg-type]
+        scores = [of_run(outcome.scores, run) for run in range(N_RUNS)]
+        found = verify(
+            job, task, Plan("stack", how, 1, groups), [of_run(outcome.weights, run) for run in range(N_RUNS)], scores
+        )  # type: ignore[arg-type]
         assert found["steps_float64"] == 20
         assert found["weights_float64"] < TOLERANCE
         assert found["weights"] < TOLERANCE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from tenfold.sampling import Batch, Part, Resampling, Split, TensorSource, shuff
 from tenfold.seeds import derive, generator
 from tenfold.tasks import Hyper, TaskInfo, TaskSettings, TaskSpec
 from tenfold.tasks._sums import class_metrics, class_predictions, class_sums
-from tenfold.train import Job, Outcome, RunId, train_alone
+from tenfold.train import Job, Outcome, RunId, of_run, train_alone
 
 TOLERANCE = 1e-10
 N_RUNS = 4
@@ -177,9 +177,15 @@ def test_the_certificate_knows_them(task: Points, name: str) -> None:
     job = job_of(name, "vmap")
     *_, outcome = run_job(job, task)
     assert isinstance(outcome, Outcome)
-    scores: Mapping[str, float] = {key: float(values[0]) for key, values in outcome.scores.items()}
+    scores = [of_run(outcome.scores, run) for run in range(N_RUNS)]
     for how in ("vmap", "loop"):
-        found = verify(job, task, Plan("stack", how, 1, (tuple(range(N_RUNS)),)), outcome.weights, scores)
+        found = verify(
+            job,
+            task,
+            Plan("stack", how, 1, (tuple(range(N_RUNS)),)),
+            [of_run(outcome.weights, run) for run in range(N_RUNS)],
+            scores,
+        )
         assert found["weights_float64"] < TOLERANCE
         assert found["weights"] < TOLERANCE
         assert max(found["scores"].values()) < TOLERANCE
