@@ -28,7 +28,7 @@ from tenfold.errors import (
     what_failed,
 )
 from tenfold.events import Event, Message
-from tenfold.execute import Placement, Workers, cores, portable, try_module
+from tenfold.execute import Placement, Workers, cores, cores_asked, portable, try_module
 from tenfold.export import Results, save_models
 from tenfold.metrics import Metric
 from tenfold.models import find_module, with_module_kwargs
@@ -55,6 +55,7 @@ def run(
     device: str = "auto",
     verify: bool = False,
     memory_gib: float | None = None,
+    jobs: int | None = None,
     checkpoint_seconds: float = 10.0,
     command: str = "",
     progress: bool | None = None,
@@ -72,6 +73,8 @@ def run(
         device: "auto", "cpu" or "cuda".
         verify: compare every run with the run trained alone, and keep what was compared in the record.
         memory_gib: memory that a model may fill; by default a share of what is free.
+        jobs: cores to use: so many processes of one thread, or threads of one process. By default those that the
+            process may use (CPU affinity, limit of the container, ``OMP_NUM_THREADS``).
         checkpoint_seconds: a study that is killed loses at most about so much of its training; 0 saves after every
             epoch.
         command: what the user typed, for the record.
@@ -88,33 +91,34 @@ def run(
     study = replace(
         study, repeats=study.repeats if repeats is None else repeats, seed=study.seed if seed is None else seed
     )
-    _check_arguments(study, placement, memory_gib, checkpoint_seconds)
+    _check_arguments(study, placement, memory_gib, checkpoint_seconds, jobs)
     _find_modules(study)
     device = _device(device)
     task = load_task(study)
-    jobs = {model.name: _job(study, model, task, device, checkpoint_seconds) for model in study.models}
-    _try_modules(study, jobs, task)
-    resampling = _resampling(study, jobs, task)
+    threads = jobs or cores_asked()
+    work = {model.name: _job(study, model, task, device, threads, checkpoint_seconds) for model in study.models}
+    _try_modules(study, work, task)
+    resampling = _resampling(study, work, task)
     notes = data_notes(study, task)
     folder = record_folder(study, out)
     memory = None if memory_gib is None else int(memory_gib * 2**30)
-    fits = any(job.factory.is_estimator for job in jobs.values())
+    fits = any(job.factory.is_estimator for job in work.values())
     with (
         _watching(study.primary, progress, watch) as tell,
-        _open_record(folder, study, task, jobs, resampling, notes, device, command) as record,
-        _workers(task, placement, device, fits=fits) as workers,
+        _open_record(folder, study, task, work, resampling, notes, device, command) as record,
+        _workers(task, placement, device, jobs, fits=fits) as workers,
     ):
         for text in notes:
             tell(Message(text))
         if record.status == "finished":
             tell(Message(f"{folder} is finished: nothing to train. Choose another folder to run it again."))
         failures: list[str] = []
-        for job in jobs.values():
+        for job in work.values():
             train_model(record, job, task, workers, placement, memory, tell)
             if verify:
                 failures += certify(record, job, task, tell)
         if record.status != "finished":
-            _finish(record, study, task, jobs, device, tell)
+            _finish(record, study, task, work, device, tell)
     if failures:
         raise VerificationError(folder, failures)
     return Results(folder)
@@ -153,8 +157,11 @@ def data_notes(study: Study, task: Task) -> list[str]:
 # -- before training --------------------------------------------------------------------------------------------------
 
 
-def _check_arguments(study: Study, placement: str, memory_gib: float | None, checkpoint_seconds: float) -> None:
-    for name, value, least in (("repeats", study.repeats, 1), ("seed", study.seed, 0)):
+def _check_arguments(
+    study: Study, placement: str, memory_gib: float | None, checkpoint_seconds: float, jobs: int | None
+) -> None:
+    numbers = (("repeats", study.repeats, 1), ("seed", study.seed, 0), ("jobs", 1 if jobs is None else jobs, 1))
+    for name, value, least in numbers:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise RequestError(f"{name}: expected an integer from {least}, got {value!r}")
     if placement not in get_args(Placement):
@@ -195,7 +202,7 @@ def _find_modules(study: Study) -> None:
         raise StudyError(study.name, problems)
 
 
-def _job(study: Study, model: ModelSettings, task: Task, device: str, checkpoint_seconds: float) -> Job:
+def _job(study: Study, model: ModelSettings, task: Task, device: str, threads: int, checkpoint_seconds: float) -> Job:
     """All runs of a model. Its factory has what the module's constructor asks of the task, such as the image size."""
     factory = with_module_kwargs(model.factory, task.info.module_kwargs)
     runs = tuple(
@@ -203,7 +210,7 @@ def _job(study: Study, model: ModelSettings, task: Task, device: str, checkpoint
         for config in model.configs(fitted=factory.is_estimator)
         for repeat in range(study.repeats)
     )
-    return Job(model.name, factory, runs, study.seed, "vmap", cores(), device, checkpoint_seconds=checkpoint_seconds)
+    return Job(model.name, factory, runs, study.seed, "vmap", threads, device, checkpoint_seconds=checkpoint_seconds)
 
 
 def _try_modules(study: Study, jobs: Mapping[str, Job], task: Task) -> None:
@@ -238,18 +245,20 @@ def _device(name: str) -> str:
 
 
 def _workers(
-    task: Task, placement: Placement, device: str, *, fits: bool
+    task: Task, placement: Placement, device: str, jobs: int | None, *, fits: bool
 ) -> contextlib.AbstractContextManager[Workers | None]:
     """Processes for networks on a CPU, and for estimators everywhere; none on Windows, which cannot pass sockets on."""
+    # Of one thread each: OMP_NUM_THREADS, which is for one process, does not forbid processes that are asked for.
+    count = jobs or (cores() if placement == "processes" else cores_asked())
     if (
         os.name != "posix"
         or (device != "cpu" and not fits)
         or placement in ("stack", "loop")
-        or cores() < 2
+        or count < 2
         or not portable(type(task))
     ):
         return contextlib.nullcontext()
-    return Workers(task, cores())
+    return Workers(task, count)
 
 
 def _resampling(study: Study, jobs: Mapping[str, Job], task: Task) -> Resampling:

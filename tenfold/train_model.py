@@ -85,7 +85,7 @@ def _plan(
     stored = Plan.from_json(recorded) if recorded else None
     if stored is not None and wanted not in ("auto", stored.placement) and stored.placement != "fit":
         if stored.failed or not record.has_checkpoints(job.model):
-            new = choose(job, task, workers, wanted=wanted, memory=memory)
+            new = choose(job, task, workers, wanted=wanted, memory=memory, threads=job.threads)
             if new.placement != stored.placement:
                 text = f"placement '{new.placement}' was asked for in place of '{stored.placement}'"
                 return _replaced(record, job, new, f"{text}, which had failed" if stored.failed else text, watch)
@@ -94,7 +94,7 @@ def _plan(
             watch(Message(text, job.model))
     if stored is None:
         watch(Message("choosing how to train ...", job.model))
-        plan = choose(job, task, workers, wanted=wanted, memory=memory)
+        plan = choose(job, task, workers, wanted=wanted, memory=memory, threads=job.threads)
         record.save_plan(job.model, plan.to_json())
         if plan.memory_groups:
             record.event("group split", plan.reason, job.model)
@@ -125,7 +125,15 @@ def _plan_after(
     record.save_plan(job.model, replace(plan, failed=what_failed(failed)).to_json())
     if plan.how != "vmap" or wanted != "auto" or isinstance(failed, WorkerError):
         raise failed
-    new = choose(job, task, workers, wanted=wanted, memory=memory, failed=what_failed(failed).splitlines()[0])
+    new = choose(
+        job,
+        task,
+        workers,
+        wanted=wanted,
+        memory=memory,
+        threads=job.threads,
+        failed=what_failed(failed).splitlines()[0],
+    )
     text = (
         f"placement '{plan.placement}' failed ({what_failed(failed).splitlines()[0]}); begun anew in '{new.placement}'"
     )

@@ -109,6 +109,9 @@ def show(study: str | None, *, task: str | None, schema: bool) -> None:
 @click.option(
     "--memory", type=float, metavar="GIB", help="Memory that a model may fill; by default a share of what is free."
 )
+@click.option(
+    "--jobs", type=int, metavar="N", help="Cores to use, as processes or threads; by default all that tenfold may use."
+)
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -126,6 +129,7 @@ def run(
     folder: str | None,
     verify: bool,
     memory: float | None,
+    jobs: int | None,
 ) -> None:
     """Train a study, then say which differences are real.
 
@@ -155,6 +159,7 @@ def run(
                 device=device,
                 verify=verify,
                 memory_gib=memory,
+                jobs=jobs,
                 command=command,
                 watch=watch,
             )

@@ -1,6 +1,7 @@
 """Where and how the runs of a study are computed: placement, processes, estimators, the certificate."""
 
 from tenfold.execute._cores import cores as cores
+from tenfold.execute._cores import cores_asked as cores_asked
 from tenfold.execute._estimators import fit_runs as fit_runs
 from tenfold.execute._estimators import try_estimator as try_estimator
 from tenfold.execute._placement import choose as choose
@@ -19,6 +20,7 @@ __all__ = [
     "Workers",
     "choose",
     "cores",
+    "cores_asked",
     "fit_runs",
     "portable",
     "run_job",

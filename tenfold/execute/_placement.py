@@ -110,6 +110,7 @@ def choose(
     *,
     wanted: Placement,
     memory: int | None = None,
+    threads: int | None = None,
     failed: str = "",
 ) -> Plan:
     """A plan for all runs of ``job``.
@@ -120,6 +121,7 @@ def choose(
         workers: processes for "processes"; None where there are none.
         wanted: "auto" times every candidate, another one decides where the runs go and times only how.
         memory: bytes that a model may fill; by default a share of what is free.
+        threads: of a process that trains by itself; by default all cores.
         failed: why training in a stack has failed, after which none is a candidate any more.
     Raises:
         TenfoldError: if no candidate works; the error of the module's own, where it has one.
@@ -131,7 +133,7 @@ def choose(
     per_run = max(bytes_per_run(replace(job, how="loop", runs=(job.runs[group[0]],)), task) for group in alike)
     probe = _Probe(job, task, workers, alike, per_run, memory)
     several = workers is not None and job.device == "cpu" and len(job.runs) > 1 and portable(job)
-    candidates = _candidates(wanted, several=several)
+    candidates = _candidates(wanted, several=several, threads=threads or cores())
     if failed:
         candidates = {name: candidate for name, candidate in candidates.items() if candidate.how == "loop"}
     times, failures = _timed(probe, candidates, wanted)
@@ -168,13 +170,13 @@ def choose(
 # -- the steps of a choice --------------------------------------------------------------------------------------------
 
 
-def _candidates(wanted: Placement, *, several: bool) -> dict[str, _Candidate]:
+def _candidates(wanted: Placement, *, several: bool, threads: int) -> dict[str, _Candidate]:
     """The ways to train that are asked for, by name; with ``several``, also in processes."""
     every: dict[str, _Candidate] = {}
     if several:
         every["stacks in processes"] = _Candidate("processes", "vmap", 1)
         every["loops in processes"] = _Candidate("processes", "loop", 1)
-    every |= {"stack": _Candidate("stack", "vmap", cores()), "loop": _Candidate("loop", "loop", cores())}
+    every |= {"stack": _Candidate("stack", "vmap", threads), "loop": _Candidate("loop", "loop", threads)}
     if wanted == "auto":
         return every
     chosen = {name: candidate for name, candidate in every.items() if candidate.placement == wanted}

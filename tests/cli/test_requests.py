@@ -61,6 +61,7 @@ def refused(result) -> str:
         (["quickstart", "--repeats", "two"], "'two' is not a valid integer"),
         (["quickstart", "--seed", "-1"], "seed: expected an integer from 0, got -1"),
         (["quickstart", "--epochs", "0"], "epochs: input should be greater than or equal to 1, got 0 (all models)"),
+        (["quickstart", "--jobs", "0"], "jobs: expected an integer from 1, got 0"),
         (["quickstart", "--memory", "0"], "memory: expected a number of GiB above 0, got 0.0"),
         (["quickstart", "--model", "Siamse CNN 3"], "no model 'Siamse CNN 3' in this study; did you mean 'Siamese "),
         (["quickstart", "--data", "mnst"], "did you mean 'mnist'?"),
