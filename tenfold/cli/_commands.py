@@ -139,7 +139,6 @@ def run(
     where: Path | None = None
     try:
         from tenfold.cli._request import is_record, overrides_of, read_study
-        from tenfold.record import Reader
 
         changes = (*settings, *models, repeats, epochs, data, seed, folder, quick or None, verify or None)
         if all(change is None for change in changes) and is_record(study) and _show_finished(Path(study)):
@@ -165,6 +164,8 @@ def run(
             )
         _conclude(results)
     except VerificationError as error:  # an error, and yet the study is finished
+        from tenfold.record import Reader
+
         _conclude(Reader(error.where))
         raise
     except KeyboardInterrupt:
