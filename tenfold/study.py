@@ -32,6 +32,7 @@ from tenfold.execute import Placement, Workers, cores, cores_asked, portable, tr
 from tenfold.export import Results, save_models
 from tenfold.metrics import Metric
 from tenfold.models import find_module, with_module_kwargs
+from tenfold.own_files import held
 from tenfold.progress import live
 from tenfold.progress import progress as show_progress
 from tenfold.recipe import Config
@@ -44,6 +45,7 @@ from tenfold.train_model import say_failures, train_model
 __all__ = ["data_notes", "load_task", "record_folder", "run"]
 
 
+@held()  # what is edited meanwhile is of the next study
 def run(
     study: Study,
     *,

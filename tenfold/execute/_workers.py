@@ -19,7 +19,7 @@ from typing import Any
 
 from tenfold.errors import TenfoldError, TrainingError, WorkerError
 from tenfold.execute._run_job import run_job, time_steps
-from tenfold.own_files import import_own_file, own_file_of
+from tenfold.own_files import install, snapshot
 from tenfold.tasks import Task
 from tenfold.train import Epoch, Job, Outcome
 
@@ -85,7 +85,7 @@ class Workers:
                 self._processes.append(process)
             for connection, process in zip(self._connections, self._processes, strict=True):
                 _expect_ready(connection, process)
-                _ask(connection, own_file_of(type(self._task)))
+                _ask(connection, snapshot())
                 _ask(connection, self._task)
         except BaseException:
             self.stop()
@@ -215,8 +215,7 @@ def _serve(connection: Connection) -> None:
     import torch
 
     torch.set_num_threads(1)
-    if own := _get(connection):
-        import_own_file(own)  # a task of the user's own is pickled by the name of its module
+    install(_get(connection))  # first, since a task of the user's own is pickled by the name of its module
     task = _get(connection)
     while True:
         data = connection.recv_bytes()
