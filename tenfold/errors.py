@@ -92,8 +92,8 @@ class VerificationError(TenfoldError):
         if count > _SHOWN:
             shown.append(f"  - and {count - _SHOWN} more, in the record")
         head = (
-            f"--verify found {count} difference{'s' * (count != 1)} above the tolerance; do not trust the scores in "
-            f"{where} before the reason is known"
+            f"--verify found {count} difference{'s' * (count != 1)} above the tolerance, or parts that could not be "
+            f"compared; do not trust the scores in {where} before the reason is known"
         )
         super().__init__("\n".join([head, *shown]))
 

@@ -23,6 +23,8 @@ _ALL_STEPS = 2000
 # In double precision rounding has not grown to this within so few steps; in single precision it may have.
 _TO_THE_END = 1e-3
 _FITTED = 1e-6
+# Recorded weights are those of another run if they are nearer to it, trained alone, by more than this factor.
+_NEARER = 10
 
 
 def verify(
@@ -38,7 +40,8 @@ def verify(
        parameters and buffers after the last. Only rounding may differ.
     2. Recorded weights of every run in a plain module: its test scores against those of the record.
     3. The runs trained alone to the end in the study's own precision, where rounding has grown with every step: all
-       runs of a small study, else the first. Nothing here where a rule looks at validation scores.
+       runs of a small study, else the first. Nothing here where a rule looks at validation scores. Weights that are
+       far nearer to another run of the same settings than to their own are a failure in any precision.
 
     Args:
         job: all runs of a model.
@@ -57,8 +60,8 @@ def verify(
             if expected:
                 compare_scores(job, task, run, own, expected, compared)
         retrained = range(_retrained(job, task))
-        for run in retrained:
-            _compare_to_the_end(job, task, run, weights[run], scores[run], to_the_end)
+        alone = [_compare_to_the_end(job, task, run, weights[run], scores[run], to_the_end) for run in retrained]
+        _compare_with_others(job, weights, alone, to_the_end)
     return {
         "runs": len(job.runs),
         "diverged": sum(not own for own in scores),
@@ -89,7 +92,8 @@ def _retrained(job: Job, task: Task) -> int:
 
 def _compare_to_the_end(
     job: Job, task: Task, run: int, weights: Mapping[str, np.ndarray], scores: Mapping[str, float], compared: Compared
-) -> None:
+) -> np.ndarray:
+    """Compare one run; all its weights when trained alone, in one row."""
     tolerance = _TO_THE_END if job.recipe.dtype == "float64" and scores else np.inf
     where = "from the run trained alone to the end"
     alone = train_alone(job, task, run)
@@ -98,6 +102,31 @@ def _compare_to_the_end(
     again = scores_alone(alone.eval(), job, task, run)
     for name, value in scores.items():
         compared.add("score", name, run, value, again.get(name), tolerance=np.inf, where=where)
+    return _row({name: value.detach().cpu().numpy() for name, value in alone.named_parameters()})
+
+
+def _row(weights: Mapping[str, np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.zeros(0), *(weights[name].ravel() for name in sorted(weights))])
+
+
+def _compare_with_others(
+    job: Job, weights: Sequence[Mapping[str, np.ndarray]], alone: Sequence[np.ndarray], compared: Compared
+) -> None:
+    """Find recorded weights of another run. Of diverged runs, whose distances are no numbers, nothing is said."""
+    for run, own in enumerate(alone):
+        names = [name for name in weights[run] if name in compared.largest["weight"]]
+        recorded = _row({name: weights[run][name] for name in names})
+        if recorded.shape != own.shape:
+            continue
+        distance = float(np.linalg.norm(recorded - own))
+        if not distance > _TO_THE_END * max(1.0, float(np.linalg.norm(own))):
+            continue
+        for other, row in enumerate(alone):
+            if job.runs[other].config != job.runs[run].config or row.shape != own.shape:
+                continue
+            if _NEARER * float(np.linalg.norm(recorded - row)) < distance:
+                repeat = job.runs[other].repeat
+                compared.fail(run, f"its recorded weights are those of repeat {repeat} trained alone, not its own")
 
 
 def verify_fit(

@@ -141,6 +141,39 @@ def test_a_recorded_score_that_is_not_of_the_recorded_weights_is_named(engine: A
     assert {text.partition(" differs")[0] for text in failures} >= {"repeat 1: score 'loss'"}
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_of_another_run_are_named_with_its_scores_too(engine: Any, dtype: str) -> None:
+    task, job = engine.task(), engine.job(epochs=2, dtype=dtype)
+    _, outcome = engine.train(job, task)
+    plan = Plan("stack", "vmap", 1, ((0, 1, 2),))
+    weights, scores = of_runs(outcome.weights), of_runs(outcome.scores)
+    mixed = verify(job, task, plan, [weights[0], weights[2], weights[1]], scores)["failures"]
+    assert any(text.startswith("repeat 1: score ") for text in mixed)
+    order = (0, 2, 1)
+    whole = verify(job, task, plan, [weights[run] for run in order], [scores[run] for run in order])["failures"]
+    assert "repeat 1: its recorded weights are those of repeat 2 trained alone, not its own" in whole
+    assert "repeat 2: its recorded weights are those of repeat 1 trained alone, not its own" in whole
+    assert not any(text.startswith("repeat 0") for text in whole)
+
+
+def test_a_gradient_a_thousandth_too_large_is_named(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, job = engine.task(), engine.job(epochs=1)
+    _, outcome = engine.train(job, task)
+    right = Stack.gradients
+
+    def gradients(stack: Stack, *arguments: Any) -> Any:
+        losses, rest, grads = right(stack, *arguments)
+        for gradient in grads:
+            gradient[2] *= 1.001
+        return losses, rest, grads
+
+    monkeypatch.setattr(Stack, "gradients", gradients)
+    plan = Plan("stack", "vmap", 1, ((0, 1, 2),))
+    failures = verify(job, task, plan, of_runs(outcome.weights), of_runs(outcome.scores))["failures"]
+    assert any(text.startswith("repeat 2: gradient 'convolution.weight' differs by") for text in failures)
+    assert {text.partition(":")[0] for text in failures} == {"repeat 2"}
+
+
 class Tied(nn.Module):
     """Answers are ties but for rounding."""
 
