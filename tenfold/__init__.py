@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tenfold.config import parse_study as parse_study
     from tenfold.errors import TenfoldError as TenfoldError
     from tenfold.export import Results as Results
+    from tenfold.record import compare as compare
     from tenfold.report import write_report as write_report
     from tenfold.retrieval import Matcher as Matcher
     from tenfold.stack import Stack as Stack
@@ -42,6 +43,7 @@ _HOMES = {
     "Study": "tenfold.config",
     "TenfoldError": "tenfold.errors",
     "built_in_studies": "tenfold.config",
+    "compare": "tenfold.record",
     "load_study": "tenfold.config",
     "parse_study": "tenfold.config",
     "run": "tenfold.study",
@@ -56,6 +58,7 @@ __all__ = [
     "TenfoldError",
     "__version__",
     "built_in_studies",
+    "compare",
     "load_study",
     "parse_study",
     "run",

@@ -62,7 +62,7 @@ ARROWS = {
     "progress train_model certify export",
     "cli": "study events progress config report record recipe published metrics stats tasks models datasets errors "
     "execute source tenfold wording",
-    "__init__": "errors on_demand report retrieval config stack study export",
+    "__init__": "errors on_demand record report retrieval config stack study export",
     "__main__": "cli",
 }
 NO_TORCH = ("errors", "files", "published", "wording", "datasets", "metrics", "stats", "record", "report", "cli")

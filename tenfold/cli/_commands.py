@@ -175,15 +175,24 @@ def run(
 
 @main.command()
 @_FOLDER
+@click.argument("other", metavar="[DIR]", required=False)
 @click.option("--metric", metavar="NAME", help="Another metric than the study's primary one; marked as such.")
 @click.option("--json", "as_json", is_flag=True, help="A list of verdicts, one a pair.")
-def compare(folder: str, *, metric: str | None, as_json: bool) -> None:
-    """Say which models of a record differ, pair by pair."""
-    from tenfold.cli._tables import pairs_text, terminal_width
+def compare(folder: str, other: str | None, *, metric: str | None, as_json: bool) -> None:
+    """Say which models of a record differ, pair by pair.
+
+    With a second record: the models of the first against those of the second, where both had the same data.
+    """
+    from tenfold.cli._tables import pairs_text, side_by_side_text, terminal_width
     from tenfold.record import Reader
+    from tenfold.record import compare as compare_records
 
     results = Reader(folder)
-    if as_json:
+    if other is not None:
+        both = compare_records(results, other, metric=metric)
+        pairs = [verdict.as_dict() for verdict in both.verdicts]
+        out(json.dumps(pairs, indent=2, ensure_ascii=False) if as_json else side_by_side_text(both, terminal_width()))
+    elif as_json:
         after = {"chosen_after_training": results.metric(metric)["name"] != results.primary}
         found = [verdict.as_dict() | after for verdict in results.compare(metric)]
         out(json.dumps(found, indent=2, ensure_ascii=False))

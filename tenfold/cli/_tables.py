@@ -13,10 +13,19 @@ from typing import TYPE_CHECKING, Any
 from tenfold.wording import certificate_sentence, significant
 
 if TYPE_CHECKING:
-    from tenfold.record import Published, Reader, Variant
+    from tenfold.record import Published, Reader, SideBySide, Variant
     from tenfold.stats import AgainstPublished, AgainstSingle, Summary
 
-__all__ = ["Column", "certificate_text", "pairs_text", "results_table", "table", "terminal_width", "verdict_text"]
+__all__ = [
+    "Column",
+    "certificate_text",
+    "pairs_text",
+    "results_table",
+    "side_by_side_text",
+    "table",
+    "terminal_width",
+    "verdict_text",
+]
 
 _GAP = "  "
 
@@ -105,6 +114,24 @@ def pairs_text(results: Reader, metric: str | None, width: int | None) -> str:
         _listing("Pairs", [verdict.sentence for verdict in results.compare(metric)], width),
         _listing("Against published figures", answers, width),
         _listing("Limits", results.limits(metric), width),
+    )
+    return "\n\n".join(part for part in parts if part)
+
+
+def side_by_side_text(both: SideBySide, width: int | None) -> str:
+    """The models of two records: a table, and the verdict on every pair of one of each."""
+    unit, mine = both.metric["unit"], list(both.summaries.values())
+    style = _Style(unit, "+-" if width is None else "±", 2)
+    columns = [
+        Column("Model", list(both.summaries), right=False),
+        Column(f"{both.metric['label']} {unit}".rstrip(), [style.mean(summary) for summary in mine]),
+        Column("95 % interval", [style.interval(summary) for summary in mine]),
+        Column("n", [str(summary.n) for summary in mine]),
+    ]
+    parts = (
+        table(columns, width),
+        _listing("Pairs", [verdict.sentence for verdict in both.verdicts], width),
+        _listing("Limits", both.limits, width),
     )
     return "\n\n".join(part for part in parts if part)
 

@@ -4,6 +4,8 @@ from tenfold.published import Published as Published
 from tenfold.record._ranking import Rank as Rank
 from tenfold.record._reader import Reader as Reader
 from tenfold.record._sentences import VerdictWords as VerdictWords
+from tenfold.record._side_by_side import SideBySide as SideBySide
+from tenfold.record._side_by_side import compare as compare
 from tenfold.record._snapshot import Curve as Curve
 from tenfold.record._snapshot import Event as Event
 from tenfold.record._snapshot import Run as Run
@@ -22,6 +24,8 @@ __all__ = [
     "Record",
     "Run",
     "RunRow",
+    "SideBySide",
     "Variant",
     "VerdictWords",
+    "compare",
 ]
