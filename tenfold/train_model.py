@@ -21,6 +21,9 @@ from tenfold.train import Epoch, Job, Outcome, RunId
 
 __all__ = ["say_failures", "train_model"]
 
+# Each worker process imports PyTorch, which takes about as long.
+_WORKERS_FROM_SECONDS = 3.0
+
 
 def train_model(
     record: Record,
@@ -94,7 +97,9 @@ def _plan(
             watch(Message(text, job.model))
     if stored is None:
         watch(Message("choosing how to train ...", job.model))
-        plan = choose(job, task, workers, wanted=wanted, memory=memory, threads=job.threads)
+        plan = choose(
+            job, task, workers, wanted=wanted, memory=memory, threads=job.threads, spare_seconds=_WORKERS_FROM_SECONDS
+        )
         record.save_plan(job.model, plan.to_json())
         if plan.memory_groups:
             record.event("group split", plan.reason, job.model)

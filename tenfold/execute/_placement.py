@@ -111,6 +111,7 @@ def choose(
     wanted: Placement,
     memory: int | None = None,
     threads: int | None = None,
+    spare_seconds: float = 0.0,
     failed: str = "",
 ) -> Plan:
     """A plan for all runs of ``job``.
@@ -122,6 +123,7 @@ def choose(
         wanted: "auto" times every candidate, another one decides where the runs go and times only how.
         memory: bytes that a model may fill; by default a share of what is free.
         threads: of a process that trains by itself; by default all cores.
+        spare_seconds: workers that do not run yet are left out where all training takes less than so long without.
         failed: why training in a stack has failed, after which none is a candidate any more.
     Raises:
         TenfoldError: if no candidate works; the error of the module's own, where it has one.
@@ -136,7 +138,7 @@ def choose(
     candidates = _candidates(wanted, several=several, threads=threads or cores())
     if failed:
         candidates = {name: candidate for name, candidate in candidates.items() if candidate.how == "loop"}
-    times, failures = _timed(probe, candidates, wanted)
+    times, failures = _timed(probe, candidates, wanted, spare_seconds)
     fastest = _fastest_that_evaluates(probe, candidates, times, failures) if wanted == "auto" else _fastest(times)
     candidate = candidates[fastest]
     largest = _faster_piece(probe, candidate, times, fastest)
@@ -184,7 +186,7 @@ def _candidates(wanted: Placement, *, several: bool, threads: int) -> dict[str, 
 
 
 def _timed(
-    probe: _Probe, candidates: Mapping[str, _Candidate], wanted: Placement
+    probe: _Probe, candidates: Mapping[str, _Candidate], wanted: Placement, spare_seconds: float
 ) -> tuple[dict[str, float], list[str]]:
     """Seconds of each candidate that can train the module, and why the others cannot.
 
@@ -194,7 +196,13 @@ def _timed(
         return dict.fromkeys(candidates, 0.0), []
     times: dict[str, float] = {}
     failures: list[Exception] = []
-    for name, candidate in candidates.items():
+    spare = bool(spare_seconds) and wanted == "auto" and probe.workers is not None and not probe.workers.running
+    # Without processes first, where it may turn out that none need to be started.
+    for name in sorted(candidates, key=lambda name: spare and candidates[name].placement == "processes"):
+        candidate = candidates[name]
+        if spare and candidate.placement == "processes" and times:
+            if _training_seconds(probe.job, probe.task, min(times.values())) < spare_seconds:
+                break
         try:
             times[name] = probe.seconds(candidate, hopeless=_HOPELESS * min(times.values(), default=math.inf))
         except MemoryError:
@@ -289,10 +297,14 @@ def _to_fit(job: Job, workers: Workers | None) -> Plan:
 def _worth_compiling(job: Job, task: Task, seconds_per_step: float) -> bool:
     if job.recipe.compile != "auto":
         return job.recipe.compile == "always"
-    # One plan serves all groups of a sweep: the longest of them decides.
+    return _training_seconds(job, task, seconds_per_step) > _COMPILE_FROM_SECONDS
+
+
+def _training_seconds(job: Job, task: Task, seconds_per_step: float) -> float:
+    """Time that training all runs takes at so much a step of one run, if all were as long as the longest."""
     longest = max(job.runs, key=lambda run: run.config.recipe.epochs)
     steps = prepare(replace(job, runs=(longest,), how="loop"), task).n_steps
-    return seconds_per_step * steps * len(job.runs) > _COMPILE_FROM_SECONDS
+    return seconds_per_step * steps * len(job.runs)
 
 
 def _alike(job: Job, task: Task) -> list[list[int]]:

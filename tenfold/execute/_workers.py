@@ -72,6 +72,11 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
+    @property
+    def running(self) -> bool:
+        """Whether the processes have been started."""
+        return bool(self._connections)
+
     def start(self) -> None:
         """Start the processes; done by the first call that needs them."""
         if self._connections:

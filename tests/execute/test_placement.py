@@ -317,3 +317,17 @@ def test_trying_leaves_the_runs_as_they_were(engine: Any) -> None:
     choose(job, task, None, wanted="auto")
     _, after = engine.train(job, task)
     assert all(np.array_equal(before.weights[name], after.weights[name]) for name in before.weights)
+
+
+def test_no_processes_are_started_for_a_few_seconds_of_training(engine: Any) -> None:
+    job = engine.job(n_runs=2)
+    with Workers(engine.task(), 2) as workers:
+        plan = choose(job, engine.task(), workers, wanted="auto", spare_seconds=600.0)
+        assert not workers.running
+        assert set(plan.milliseconds) == {"stack", "loop"}
+        plan = choose(job, engine.task(), workers, wanted="auto", spare_seconds=1e-9)
+        assert workers.running
+        assert set(plan.milliseconds) == {"stack", "loop", "stacks in processes", "loops in processes"}
+        workers.start()  # those that run cost nothing more
+        plan = choose(job, engine.task(), workers, wanted="auto", spare_seconds=600.0)
+        assert "loops in processes" in plan.milliseconds
