@@ -29,7 +29,7 @@ from tenfold.errors import (
 )
 from tenfold.events import Event, Message
 from tenfold.execute import Placement, Workers, cores, cores_asked, portable, try_module
-from tenfold.export import Results, save_models
+from tenfold.export import Results, code_of, save_models
 from tenfold.metrics import Metric
 from tenfold.models import find_module, with_module_kwargs
 from tenfold.own_files import held
@@ -56,6 +56,7 @@ def run(
     placement: Placement = "auto",
     device: str = "auto",
     verify: bool = False,
+    force: bool = False,
     memory_gib: float | None = None,
     jobs: int | None = None,
     checkpoint_seconds: float = 10.0,
@@ -74,6 +75,7 @@ def run(
         placement: "auto" times the candidates for every model.
         device: "auto", "cpu" or "cuda".
         verify: compare every run with the run trained alone, and keep what was compared in the record.
+        force: remove a record that is in the folder and start anew.
         memory_gib: memory that a model may fill; by default a share of what is free.
         jobs: cores to use: so many processes of one thread, or threads of one process. By default those that the
             process may use (CPU affinity, limit of the container, ``OMP_NUM_THREADS``).
@@ -107,7 +109,7 @@ def run(
     fits = any(job.factory.is_estimator for job in work.values())
     with (
         _watching(study.primary, progress, watch) as tell,
-        _open_record(folder, study, task, work, resampling, notes, device, command) as record,
+        _open_record(folder, study, task, work, resampling, notes, device, command, force=force) as record,
         _workers(task, placement, device, jobs, fits=fits) as workers,
     ):
         for text in notes:
@@ -283,12 +285,17 @@ def _open_record(
     notes: Sequence[str],
     device: str,
     command: str,
+    *,
+    force: bool,
 ) -> Record:
     content = study.to_dict() | {
         "quick": study.is_quick,
         "resampling": dataclasses.asdict(resampling),
         "data_fingerprint": task.info.fingerprint,
+        "code": code_of(jobs, type(task)),
     }
+    if force and Record.exists(folder):
+        Record.remove(folder)
     if Record.exists(folder):
         return Record.open(folder, write=True, study=content)
     spec, facts = task.spec, dataclasses.asdict(task.info) | {"warnings": tuple(notes)}

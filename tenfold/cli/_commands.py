@@ -101,6 +101,7 @@ def show(study: str | None, *, task: str | None, schema: bool) -> None:
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--seed", type=int, metavar="N", help="Seed of the study.")
 @click.option("--out", "folder", metavar="DIR", help="Folder of the record; by default tenfold-runs/NAME.")
+@click.option("--force", is_flag=True, help="Remove a record that is in the folder, and start anew.")
 @click.option(
     "--verify",
     is_flag=True,
@@ -127,6 +128,7 @@ def run(
     device: str,
     seed: int | None,
     folder: str | None,
+    force: bool,
     verify: bool,
     memory: float | None,
     jobs: int | None,
@@ -140,7 +142,18 @@ def run(
     try:
         from tenfold.cli._request import is_record, overrides_of, read_study
 
-        changes = (*settings, *models, repeats, epochs, data, seed, folder, quick or None, verify or None)
+        changes = (
+            *settings,
+            *models,
+            repeats,
+            epochs,
+            data,
+            seed,
+            folder,
+            quick or None,
+            force or None,
+            verify or None,
+        )
         if all(change is None for change in changes) and is_record(study) and _show_finished(Path(study)):
             return
         overrides = overrides_of(study, settings=settings, repeats=repeats, epochs=epochs, data=data, seed=seed)
@@ -157,6 +170,7 @@ def run(
                 placement=placement,
                 device=device,
                 verify=verify,
+                force=force,
                 memory_gib=memory,
                 jobs=jobs,
                 command=command,

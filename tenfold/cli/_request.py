@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tenfold.errors import RecordError, RequestError, StudyError
 
 if TYPE_CHECKING:
     from tenfold.config import Study
+    from tenfold.record import Reader
 
 __all__ = ["is_record", "overrides_of", "read_study"]
 
@@ -65,13 +67,23 @@ def read_study(
     """
     from tenfold.config import load_study
 
-    study = _recorded(Path(name), overrides) if is_record(name) else load_study(name, overrides=overrides)
+    study = (
+        load_study(name, overrides=overrides) if (folder := _record_of(name)) is None else _recorded(folder, overrides)
+    )
     if models:
         study = study.with_models(models)
     if quick:
         study = study.quickened()
         study = replace(study, repeats=study.repeats if repeats is None else repeats)
     return study if epochs is None else study.with_epochs(epochs)
+
+
+def _record_of(name: str) -> Path | None:
+    """The folder of the record that STUDY names, be it by the study.toml in it; None where it names none."""
+    if is_record(name):
+        return Path(name)
+    beside = Path(name).name == "study.toml" and Path(name).with_name("results.db").is_file()
+    return Path(name).parent if beside else None
 
 
 def _recorded(folder: Path, overrides: Sequence[str]) -> Study:
@@ -86,8 +98,27 @@ def _recorded(folder: Path, overrides: Sequence[str]) -> Study:
         raise RecordError(f"cannot read {path}: {error.strerror or error}. Restore it from a copy.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StudyError(str(path), [f"not a TOML file: {error}"]) from error
-    study = parse_study(raw, overrides=overrides, where=str(path), base=_base(str(folder)))
-    return replace(study, is_quick=Reader(folder).quick)
+    results = Reader(folder)
+    study = parse_study(_with_own_files(raw, results), overrides=overrides, where=str(path), base=_base(str(folder)))
+    return replace(study, is_quick=results.quick)
+
+
+def _with_own_files(raw: Mapping[str, Any], results: Reader) -> dict[str, Any]:
+    """A recorded study whose modules and task are the record's own copies: the originals may be gone, or edited."""
+    sources, changed = results.sources_folder, dict(raw)
+    if sources is None:
+        return changed
+    built: Mapping[str, Mapping[str, Any]] = results.meta("models") or {}
+    changed["models"] = [
+        entry | {"module": str(sources.resolve() / file)}
+        if ".py:" in (file := str(built.get(entry.get("name", ""), {}).get("module", "")))
+        else entry
+        for entry in raw.get("models", ())
+    ]
+    kind = str(raw.get("task", {}).get("kind", ""))
+    if ".py:" in kind:
+        changed["task"] = dict(raw["task"]) | {"kind": str(sources.resolve() / "task" / re.split(r"[/\\]", kind)[-1])}
+    return changed
 
 
 def _expect_record(folder: Path) -> None:

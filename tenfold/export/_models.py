@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from tenfold.own_files import own_file_of, own_sources
 from tenfold.recipe import Config
 from tenfold.record import Reader, Record, Variant
 
-__all__ = ["factory_of", "save_models"]
+__all__ = ["code_of", "factory_of", "save_models"]
 
 
 class _Job(Protocol):
@@ -48,6 +49,23 @@ def save_models(record: Record, jobs: Mapping[str, _Job], task: type) -> None:
     record.save_meta("models", models)
     if sources:
         record.save_sources(sources)
+
+
+def code_of(jobs: Mapping[str, _Job], task: type) -> dict[str, dict[str, str]]:
+    """Fingerprints of the user's own files: "model NAME" or "the task" -> file -> hash of its text, for those that
+    have any. An edit of a comment counts too; how lines end does not.
+    """
+    found = {f"model {name}": job.factory.sources() for name, job in jobs.items()}
+    if own_task := own_file_of(task):
+        found["the task"] = own_sources(own_task)
+    return {
+        whose: {
+            path: blake2b(content.replace(b"\r\n", b"\n"), digest_size=16).hexdigest()
+            for path, content in files.items()
+        }
+        for whose, files in found.items()
+        if files
+    }
 
 
 def _reference(factory: ModelFactory, number: int) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from tenfold.errors import RecordError
 
-__all__ = ["differences", "normal_json"]
+__all__ = ["differences", "normal_json", "study_differences"]
 
 
 def normal_json(value: Any) -> Any:
@@ -32,6 +33,40 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} is not a JSON value")
+
+
+def study_differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """One line for each place where a study differs from the recorded one, its own files included.
+
+    "code" holds the files of the user's own by whose they are. A file of one's own is known by its content, so that it
+    may stand elsewhere: the folder in which it is named counts for nothing.
+    """
+    parts = ({key: value for key, value in study.items() if key != "code"} for study in (recorded, asked))
+    first, second = (_without_folders(part) for part in parts)
+    return differences(first, second) + _changed_files(recorded.get("code") or {}, asked.get("code") or {})
+
+
+def _without_folders(study: dict[str, Any]) -> dict[str, Any]:
+    def bare(table: Any, key: str) -> Any:
+        named = table.get(key) if isinstance(table, dict) else None
+        if not isinstance(named, str) or ".py:" not in named:
+            return table
+        return table | {key: re.split(r"[/\\]", named)[-1]}
+
+    models = study.get("models")
+    models = [bare(entry, "module") for entry in models] if isinstance(models, list) else models
+    return study | {"task": bare(study.get("task"), "kind"), "models": models}
+
+
+def _changed_files(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for whose in [*recorded, *(key for key in asked if key not in recorded)]:
+        before, now = recorded.get(whose) or {}, asked.get(whose) or {}
+        for file in sorted({*before, *now}):
+            if before.get(file) != now.get(file):
+                how = "has changed" if file in before and file in now else "is new" if file in now else "is gone"
+                lines.append(f"code of {whose}: {file} {how} since")
+    return lines
 
 
 def differences(recorded: Any, asked: Any, where: str = "") -> list[str]:

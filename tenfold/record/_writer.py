@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -19,7 +20,7 @@ from tenfold.record._arrays import ENDINGS, read_npz, read_safetensors, write_np
 from tenfold.record._csv import write_results_csv
 from tenfold.record._database import Database, create_database
 from tenfold.record._lock import FolderLock
-from tenfold.record._same import differences, normal_json
+from tenfold.record._same import normal_json, study_differences
 from tenfold.record._slug import slugs
 from tenfold.record._snapshot import OWN_META, read_meta
 from tenfold.record._sources import recover_sources, write_sources
@@ -31,6 +32,7 @@ _PARTS = ("train", "validation", "test")
 _DATABASE = "results.db"
 _FOLDERS = ("predictions", "weights", "preprocessing", "checkpoints")
 _OURS = {"study.toml", "environment.json", "lock", _DATABASE, "sources", *_FOLDERS}
+_MADE_FROM_IT = ("results.csv", "report.html", "figures", "tables")
 
 # Index of the variant, repeat, epoch, part, metric, value.
 EpochRow = tuple[int, int, int, str, str, float]
@@ -184,6 +186,27 @@ class Record:
             record.close()
             raise
         return record
+
+    @staticmethod
+    def remove(folder: str | Path) -> None:
+        """Remove the record in a folder, so that another can be started there; other files stay.
+
+        Raises:
+            RecordError: if it is in use, or cannot be removed.
+        """
+        folder = Path(folder)
+        lock = FolderLock(folder / "lock")
+        try:
+            with disk_trouble(folder):
+                (folder / _DATABASE).unlink(missing_ok=True)  # first: without it the folder is no record
+                for name in (*_OURS, *_MADE_FROM_IT):
+                    path = folder / name
+                    if path.is_dir():
+                        shutil.rmtree(path)
+                    elif name != "lock":
+                        path.unlink(missing_ok=True)
+        finally:
+            lock.release()
 
     def close(self) -> None:
         """Close the database and release the lock; harmless when called twice."""
@@ -431,7 +454,7 @@ class Record:
                 raise RecordError(f"no metric '{metric}' in the record {self.folder}: {nearest(metric, names)}")
 
     def _expect_study(self, study: Mapping[str, Any]) -> None:
-        found = differences(self.study, normal_json(study))
+        found = study_differences(self.study, normal_json(study))
         if found:
             shown = [f"  - {line}" for line in found[:10]]
             if len(found) > len(shown):
@@ -439,7 +462,8 @@ class Record:
             raise RecordError(
                 "\n".join(
                     [
-                        f"{self.folder} holds the record of another study. Choose another folder (--out DIR), or undo:",
+                        f"{self.folder} holds the record of another study. Choose another folder (--out DIR), remove "
+                        "what is recorded there (--force), or undo:",
                         *shown,
                     ]
                 )
