@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from tenfold.errors import RequestError
 from tenfold.models import ModelFactory
-from tenfold.own_files import own_file_of, own_sources
+from tenfold.own_files import NotWritable, live_sources, own_file_of, own_sources
 from tenfold.recipe import Config
 from tenfold.record import Reader, Record, Variant
 
@@ -74,10 +74,15 @@ def _reference(factory: ModelFactory, number: int) -> dict[str, str]:
         file, _, name = reference.rpartition(":")
         return {"module": f"{number}/{Path(file).name}:{name}" if file else reference}
     module, name = getattr(reference, "__module__", ""), getattr(reference, "__qualname__", "")
+    try:
+        if written := live_sources(reference):
+            return {"module": f"{number}/{written[0]}:{name}"}
+    except NotWritable as error:
+        return {"reason": f"'{factory.name}' was given as a Python object that cannot be written down: {error}"}
     found: Any = sys.modules.get(module)
     for part in name.split("."):
         found = getattr(found, part, None)
-    if found is not reference or module == "__main__":
+    if found is not reference:
         return {"reason": f"'{factory.name}' was given as a Python object that cannot be imported again"}
     return {"module": f"{module}:{name}"}
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get
 
 from tenfold.errors import RequestError, nearest
 from tenfold.models._catalogue import ESTIMATORS, MODELS
-from tenfold.own_files import import_own, own_path, own_sources
+from tenfold.own_files import NotWritable, import_own, live_sources, own_path, own_sources
 from tenfold.source import Arguments, read_arguments
 
 if TYPE_CHECKING:
@@ -131,8 +131,16 @@ class ModelFactory:
         return read_arguments(path, self.reference.rpartition(":")[2]) if own else None
 
     def sources(self) -> dict[str, bytes]:
-        """The file of a module of one's own and those beside it that it imports; empty for any other."""
-        if not isinstance(self.reference, str) or ":" not in self.reference:
+        """The file of a module of one's own and those beside it that it imports; empty for any other.
+
+        One that is given as a Python object is written down, if a script, a notebook or a file beside it defines it.
+        """
+        if not isinstance(self.reference, str):
+            try:
+                return (live_sources(self.reference) or ("", {}))[1]
+            except NotWritable:
+                return {}
+        if ":" not in self.reference:
             return {}
         return own_sources(own_path(self.reference, self.base))
 

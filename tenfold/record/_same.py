@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,19 +38,19 @@ def study_differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> 
     """One line for each place where a study differs from the recorded one, its own files included.
 
     "code" holds the files of the user's own by whose they are. A file of one's own is known by its content, so that it
-    may stand elsewhere: the folder in which it is named counts for nothing.
+    may stand elsewhere: the file in which a class is named counts for nothing.
     """
     parts = ({key: value for key, value in study.items() if key != "code"} for study in (recorded, asked))
-    first, second = (_without_folders(part) for part in parts)
+    first, second = (_without_files(part) for part in parts)
     return differences(first, second) + _changed_files(recorded.get("code") or {}, asked.get("code") or {})
 
 
-def _without_folders(study: dict[str, Any]) -> dict[str, Any]:
+def _without_files(study: dict[str, Any]) -> dict[str, Any]:
     def bare(table: Any, key: str) -> Any:
         named = table.get(key) if isinstance(table, dict) else None
         if not isinstance(named, str) or ".py:" not in named:
             return table
-        return table | {key: re.split(r"[/\\]", named)[-1]}
+        return table | {key: named.rpartition(":")[2]}
 
     models = study.get("models")
     models = [bare(entry, "module") for entry in models] if isinstance(models, list) else models
