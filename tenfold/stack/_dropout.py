@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NoReturn
+
 import torch
 from torch import Tensor, nn
 
@@ -50,10 +52,7 @@ class Dropout(Inherits):
 
     @p.setter
     def p(self, value: float) -> None:
-        raise RequestError(
-            f"the rate of a dropout layer is set to {value} while it is trained: it would be lost from checkpoints; use "
-            "F.dropout(x, rate, self.training) in forward, with a rate that is computed from a buffer"
-        )
+        _refuse_rate(value)
 
     def forward(self, inputs: Tensor) -> Tensor:
         if not self.training:
@@ -86,13 +85,20 @@ class _Idle(Inherits):
 
     p = 0.0
 
-    def __setattr__(self, name: str, value: object) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
         if name == "p":
-            Dropout.p.__set__(self, value)
+            _refuse_rate(value)
         super().__setattr__(name, value)
 
     def forward(self, inputs: Tensor) -> Tensor:
         return inputs
+
+
+def _refuse_rate(value: Any) -> NoReturn:
+    raise RequestError(
+        f"the rate of a dropout layer is set to {value} while it is trained: it would be lost from checkpoints; "
+        "use F.dropout(x, rate, self.training) in forward, with a rate that is computed from a buffer"
+    )
 
 
 def can_become(layer: nn.Module) -> bool:

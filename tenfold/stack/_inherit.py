@@ -27,7 +27,8 @@ def with_parent(ours: type[Layer], parent: type[nn.Module]) -> type[Layer]:
     """``ours`` with the attributes and methods of ``parent``, and an instance of both."""
     if issubclass(ours, parent):
         return ours
-    return type(parent.__name__, (ours, parent), {"made_of": (ours, parent), "__module__": parent.__module__})
+    made: Any = type(parent.__name__, (ours, parent), {"made_of": (ours, parent), "__module__": parent.__module__})
+    return made
 
 
 def _empty(kind: Any) -> nn.Module:

@@ -495,9 +495,10 @@ def _remove_idle_dropout(singles: Sequence[nn.Module]) -> None:
     """Remove dropout with rate 0 in all runs, as between recurrent layers by default: it would draw unused numbers."""
     tables = [dict(single.named_modules(remove_duplicate=False)) for single in singles]
     for path, layer in tables[0].items():
-        if isinstance(layer, Dropout) and not any(bool(table[path].rate) for table in tables):
-            for table in tables:
-                remove_idle(table[path])
+        layers = [each for table in tables if isinstance(each := table[path], Dropout)]
+        if isinstance(layer, Dropout) and not any(bool(each.rate) for each in layers):
+            for each in layers:
+                remove_idle(each)
 
 
 def _put_stacked(target: nn.Module, singles: Sequence[nn.Module]) -> None:

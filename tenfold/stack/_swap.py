@@ -11,6 +11,7 @@ from tenfold.stack._layers import mend
 
 __all__ = ["replayable", "stackable"]
 
+
 def _change(module: nn.Module, *, key: int, vmapped: bool, path: str, done: set[int]) -> None:
     if id(module) in done:  # a module that is used in two places is one module
         return

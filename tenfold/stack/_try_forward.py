@@ -439,8 +439,8 @@ class _Watch(TorchFunctionMode):
             self.found = f"uses torch.autocast in forward: {AUTOCAST}"
         elif function is Tensor.register_hook:
             self.found = (
-                "calls register_hook on a tensor in forward, which a stack would not call; use "
-                "register_full_backward_hook of a layer, in the constructor, or train it with placement 'loop'"
+                "calls register_hook on a tensor in forward, which a stack would not call; use a "
+                "torch.autograd.Function with generate_vmap_rule = True, or train it with placement 'loop'"
             )
         elif function in (F.embedding, F.embedding_bag):
             given = inspect.signature(function).bind(*args, **kwargs).arguments
