@@ -86,7 +86,7 @@ class ManyClasses:
         return {"train": Split(source, test[:, :BLOCK]), "test": Split(source, test, blocks=blocks)}
 
     def resampling(self, configs: Sequence[Config] | None = None) -> Resampling:
-        return Resampling(False, None, "the same points in every repeat")
+        return Resampling(0.0, False, "the same points in every repeat")
 
     def loss(self, output: Any, batch: Batch, hyper: Hyper) -> Tensor:
         return F.cross_entropy(output, batch.targets["target"])

@@ -37,7 +37,7 @@ from tenfold.progress import live
 from tenfold.progress import progress as show_progress
 from tenfold.recipe import Config
 from tenfold.record import Record
-from tenfold.sampling import Resampling, check_folds
+from tenfold.sampling import check_folds
 from tenfold.tasks import Divides, HasGallery, Predicted, RemarksOnData, Task, carries, find_task
 from tenfold.train import OBJECTIVE, Job, RunId
 from tenfold.train_model import say_failures, train_model
@@ -102,7 +102,7 @@ def run(
     threads = jobs or cores_asked()
     work = {model.name: _job(study, model, task, device, threads, checkpoint_seconds) for model in study.models}
     _try_modules(study, work, task)
-    resampling = _resampling(study, work, task)
+    resampling = _resamplings(study, work, task)
     notes = data_notes(study, task)
     folder = record_folder(study, out)
     memory = None if memory_gib is None else int(memory_gib * 2**30)
@@ -265,11 +265,18 @@ def _workers(
     return Workers(task, count)
 
 
-def _resampling(study: Study, jobs: Mapping[str, Job], task: Task) -> Resampling:
-    """How the repeats of a study relate; refuses folds that would not be tested equally often."""
-    found = task.resampling([config for job in jobs.values() for config in job.configs])
-    if found.folds is not None:
-        check_folds(found.folds, study.repeats)
+def _resamplings(study: Study, jobs: Mapping[str, Job], task: Task) -> list[dict[str, Any]]:
+    """How the repeats of a study relate, for each way in which its data are divided, as the record keeps it; refuses
+    folds that would not be tested equally often.
+    """
+    variants, found = _variants(jobs, task), []
+    for name, job in jobs.items():
+        for config, variant in zip(job.configs, variants[name], strict=True):
+            if variant["protocol"] not in [entry["protocol"] for entry in found]:
+                resampling = task.resampling([config])
+                if resampling.folds is not None:
+                    check_folds(resampling.folds, study.repeats)
+                found.append({"protocol": variant["protocol"]} | dataclasses.asdict(resampling))
     return found
 
 
@@ -281,7 +288,7 @@ def _open_record(
     study: Study,
     task: Task,
     jobs: Mapping[str, Job],
-    resampling: Resampling,
+    resampling: Sequence[Mapping[str, Any]],
     notes: Sequence[str],
     device: str,
     command: str,
@@ -290,7 +297,7 @@ def _open_record(
 ) -> Record:
     content = study.to_dict() | {
         "quick": study.is_quick,
-        "resampling": dataclasses.asdict(resampling),
+        "resampling": resampling,
         "data_fingerprint": task.info.fingerprint,
         "code": code_of(jobs, type(task)),
     }

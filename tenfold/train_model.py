@@ -240,11 +240,12 @@ def _keep(
         repeats = np.array([job.runs[i].repeat for i in at])
         for what, save in (
             ("predictions", record.save_predictions),
+            ("clusters", record.save_clusters),
             ("weights", record.save_weights),
             ("preprocessing", record.save_preprocessing),
         ):
             arrays = _rows([where[i] for i in at], what, failures) | (
-                {"repeat": repeats} if what == "predictions" else {}
+                {"repeat": repeats} if what in ("predictions", "clusters") else {}
             )
             attempt(f"the file of {what}", partial(save, job.model, arrays, variant=index), None, failures=failures)
     _pass_on_warnings(record, job, [outcomes[number] for number in range(len(plan.groups))], watch)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tenfold.stats import verdicts
+from tenfold.stats import Design, verdicts
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALLER = ("--repeats", "2", "--epochs", "1")
@@ -78,9 +78,8 @@ def test_the_first_verdict_is_that_of_the_recorded_scores() -> None:
             if row["metric"] == "accuracy":
                 label = f"{row['model']} ({row['setting']})" if row["setting"] else row["model"]
                 scores.setdefault(label, []).append(float(row["value"]))
-    found = verdicts(
-        scores, metric="accuracy", unit="%", test_over_train=449 / 1348
-    )  # images of a test part, a training part
+    its = Design(449 / 1797, one_pool=True, beyond="other images than these 1797")  # of which 449 are drawn for testing
+    found = verdicts(scores, metric="accuracy", unit="%", design=its)
     quote = re.search(r"^> .*?(?=\n\n)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert quote
     assert quote[0].replace("\n> ", " ").removeprefix("> ") in [verdict.sentence for verdict in found]

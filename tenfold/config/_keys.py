@@ -14,6 +14,7 @@ import annotated_types
 from pydantic import BaseModel
 
 from tenfold.config._study import QUICK_KEYS
+from tenfold.config._verdict import VerdictSettings
 from tenfold.recipe import Recipe, Unit
 from tenfold.tasks import TaskSettings, TaskSpec
 
@@ -103,6 +104,7 @@ def tables_of(spec: TaskSpec) -> list[Table]:
         Table("[models.sweep]", "Below a [[models]] table; [train.sweep] is the same for all models.", _SWEEP),
         Table("[models.published]", "Below a [[models]] table.", _PUBLISHED),
         Table("[quick]", "What --quick cuts.", quick),
+        Table("[verdict]", "How models are compared; chosen before training.", _keys(VerdictSettings)),
         Table("[references]", "Published errors of others.", _REFERENCES),
     ]
 

@@ -16,6 +16,7 @@ from tenfold.config._keys import amounts
 from tenfold.config._override import overridden
 from tenfold.config._study import QUICK_KEYS, ModelSettings, Study
 from tenfold.config._sweep import listed, read_sweep, recipes_of, single_values
+from tenfold.config._verdict import read_verdict
 from tenfold.errors import RequestError, StudyError, nearest
 from tenfold.models import ModelFactory
 from tenfold.published import read_published
@@ -25,7 +26,19 @@ __all__ = ["BUILT_IN", "built_in_studies", "load_study", "parse_study", "to_toml
 
 BUILT_IN = Path(__file__).parent.parent / "studies"
 
-_STUDY_KEYS = ("name", "title", "description", "repeats", "seed", "task", "train", "models", "quick", "references")
+_STUDY_KEYS = (
+    "name",
+    "title",
+    "description",
+    "repeats",
+    "seed",
+    "task",
+    "train",
+    "models",
+    "quick",
+    "verdict",
+    "references",
+)
 _MODEL_KEYS = ("name", "module", "published", "sweep")
 
 
@@ -101,6 +114,8 @@ def parse_study(
     references = _references(raw.get("references", {}), problems)
     absent = {} if task is None else task.not_measured()
     models = _models(raw, base, spec, absent, problems)
+    known = [] if spec is None else [metric.name for metric in spec.metrics if metric.name not in absent]
+    verdict = read_verdict(raw.get("verdict", {}), [model.name for model in models], known, problems)
     name = raw.get("name", Path(where).stem)
     if not isinstance(name, str) or not re.fullmatch(r"[\w][\w .+-]*", name):
         problems.append(f"name: expected letters, digits, '-', '_', '.', got {name!r}")
@@ -110,7 +125,17 @@ def parse_study(
         raise StudyError(where, once_for_all_models(problems, raw.get("models")))
     title, description = str(raw.get("title", "")), str(raw.get("description", ""))
     return Study(
-        str(name), task, tuple(models), repeats, seed, title, description, quick, references=references, base=base
+        str(name),
+        task,
+        tuple(models),
+        repeats,
+        seed,
+        title,
+        description,
+        quick,
+        verdict=verdict,
+        references=references,
+        base=base,
     )
 
 

@@ -11,6 +11,7 @@ from pydantic_core import PydanticOmit, core_schema
 
 from tenfold.config._keys import amounts, described
 from tenfold.config._study import QUICK_KEYS
+from tenfold.config._verdict import VerdictSettings
 from tenfold.models import ESTIMATORS, MODELS, ModelFactory
 from tenfold.tasks import TaskSpec
 
@@ -56,6 +57,11 @@ def study_schema(specs: Mapping[str, TaskSpec]) -> dict[str, Any]:
             "train": {"type": "object"},
             "models": {"type": "array", "minItems": 1, "items": _model(specs, definitions)},
             "quick": {"type": "object", "additionalProperties": _COUNT},
+            "verdict": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": _properties(VerdictSettings, definitions),
+            },
             "references": {
                 "type": "object",
                 "additionalProperties": {"type": "number", "minimum": 0, "maximum": 100},

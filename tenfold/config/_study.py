@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tenfold.config._sweep import configs_of
+from tenfold.config._verdict import VerdictSettings
 from tenfold.errors import RequestError, StudyError, nearest
 from tenfold.metrics import Metric
 from tenfold.models import ModelFactory
@@ -105,6 +106,7 @@ class Study:
     description: str = ""
     quick: Mapping[str, int] = field(default_factory=dict)
     is_quick: bool = False
+    verdict: VerdictSettings = field(default_factory=VerdictSettings)
     references: Mapping[str, float] = field(default_factory=dict)
     base: Path = Path()
 
@@ -155,6 +157,11 @@ class Study:
         problems = [f"no model '{name}' in this study; {nearest(name, known)}" for name in names if name not in known]
         if problems:
             raise StudyError(self.name, problems)
+        against = self.verdict.against
+        if against is not None and against not in names:
+            raise StudyError(
+                self.name, [f"verdict.against: '{against}' is left out; choose it too, or leave it out there"]
+            )
         return replace(self, models=tuple(model for model in self.models if model.name in names))
 
     def to_dict(self) -> dict[str, Any]:
@@ -163,6 +170,8 @@ class Study:
         raw |= {"repeats": self.repeats, "seed": self.seed, "task": _plain(_set_values(self.task))}
         if self.quick:
             raw["quick"] = dict(self.quick)
+        if verdict := self.verdict.as_dict():
+            raw["verdict"] = verdict
         if self.references:
             raw["references"] = dict(self.references)
         return raw | {"models": [model.to_dict() for model in self.models]}

@@ -75,20 +75,22 @@ def fit_runs(job: Job, task: Task) -> Outcome:
         fits = _fit_all(job, task, parts)
         if job.checkpoint is not None:
             _save(job, job.checkpoint, fits)
-    scores, predictions, sound, said = _score(fits.outputs, task, parts)
+    tested = _score(fits.outputs, task, parts)
+    sound = tested.sound
     lost = "log-probabilities on the test part are not finite"
     return Outcome(
-        scores={name: np.where(sound.numpy(), values, np.nan) for name, values in scores.items()},
+        scores={name: np.where(sound.numpy(), values, np.nan) for name, values in tested.scores.items()},
         status=["finished" if fine else "diverged" for fine in sound],
         epochs=[0] * len(job.runs),
         best_epoch=[None] * len(job.runs),
         messages=[said if fine else lost for said, fine in zip(fits.messages, sound, strict=True)],
-        predictions=predictions | fits.diagnosed,
+        predictions=tested.predictions | fits.diagnosed,
+        clusters=tested.clusters,
         weights={},
         preprocessing={},
         seconds=fits.seconds,
         peak_bytes=peak_bytes(torch.device("cpu")),
-        failures=(*said, *fits.failures),
+        failures=(*tested.failures, *fits.failures),
     )
 
 

@@ -262,10 +262,10 @@ def _last_state(layer: nn.RNNBase, inputs: Tensor, lengths: Tensor | None, first
     """Last hidden state of the last layer, both directions concatenated: shape (batch, directions x units)."""
     if lengths is None:
         states = layer(inputs, first)[1]
-    elif getattr(layer, "takes_lengths", False):  # its counterpart in a stack
-        states = layer(inputs, first, lengths=lengths)[1]
-    else:
+    elif isinstance(layer, nn.RNNBase):
         return _last_state_within(layer, inputs, lengths, first)
+    else:
+        states = layer(inputs, first, lengths=lengths)[1]  # its counterpart in a stack
     hidden = states[0] if isinstance(states, tuple) else states
     return torch.cat(hidden[-2:].unbind(0), dim=1) if layer.bidirectional else hidden[-1]
 
@@ -281,7 +281,7 @@ def _cut(
         return inputs[:, -n_last:], None, first
     n_before = (lengths - n_last).clamp(min=0)
     with torch.no_grad():
-        if not getattr(layer, "takes_lengths", False):
+        if isinstance(layer, nn.RNNBase):
             # Packed sequences: PyTorch's faster kernels return no cell states of intermediate steps.
             counts = n_before.clamp(min=1).cpu()  # a packed sequence has at least one step
             packed = nn.utils.rnn.pack_padded_sequence(before, counts, batch_first=True, enforce_sorted=False)

@@ -4,6 +4,7 @@ from tenfold.published import Published as Published
 from tenfold.record._ranking import Rank as Rank
 from tenfold.record._reader import Reader as Reader
 from tenfold.record._sentences import VerdictWords as VerdictWords
+from tenfold.record._sentences import remedies as remedies
 from tenfold.record._side_by_side import SideBySide as SideBySide
 from tenfold.record._side_by_side import compare as compare
 from tenfold.record._snapshot import Curve as Curve
@@ -28,4 +29,5 @@ __all__ = [
     "Variant",
     "VerdictWords",
     "compare",
+    "remedies",
 ]

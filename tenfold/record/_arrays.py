@@ -17,7 +17,7 @@ __all__ = ["ENDINGS", "read_npz", "read_safetensors", "write_npz", "write_safete
 
 Arrays = dict[str, np.ndarray]
 
-ENDINGS = {"predictions": ".npz", "weights": ".safetensors", "preprocessing": ".safetensors"}
+ENDINGS = {"predictions": ".npz", "clusters": ".npz", "weights": ".safetensors", "preprocessing": ".safetensors"}
 """The folders that hold a file per variant, and how these files end."""
 
 

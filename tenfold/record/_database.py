@@ -23,7 +23,7 @@ from tenfold.files import disk_trouble, is_file
 
 __all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "Database", "create_database"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x10F01D  # says "a tenfold record" in the file's header
 _BUSY_SECONDS = 30.0
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from tenfold.stats import Verdict
-from tenfold.wording import repeats_range
 
 __all__ = ["Rank", "groups_not_told_apart", "rank"]
 
@@ -21,8 +20,8 @@ class Rank:
         place: 1 for the best mean.
         groups: numbers of the groups it belongs to; two variants that share a group are not told apart.
         better_than, worse_than: labels, in ranking order.
-        no_difference: labels of those it was compared with and no difference was found.
-        undecided: label -> repeats that would settle it (None: no realistic number).
+        equal: labels of those that are practically equal, within the margin of the study.
+        undecided: label -> the verdict that cannot tell, and says what might.
     """
 
     label: str
@@ -30,18 +29,13 @@ class Rank:
     groups: tuple[int, ...]
     better_than: tuple[str, ...]
     worse_than: tuple[str, ...]
-    no_difference: tuple[str, ...]
-    undecided: dict[str, int | None]
+    equal: tuple[str, ...]
+    undecided: dict[str, Verdict]
 
     @property
     def compared(self) -> frozenset[str]:
         """Labels of those it was compared with."""
-        return frozenset((*self.better_than, *self.worse_than, *self.no_difference, *self.undecided))
-
-    @property
-    def repeats_needed(self) -> str:
-        """Repeats that would settle the undecided pairs, as "24" or "24 to 60"; "" where not known."""
-        return repeats_range(self.undecided.values())
+        return frozenset((*self.better_than, *self.worse_than, *self.equal, *self.undecided))
 
 
 def rank(order: Sequence[str], verdicts: Iterable[Verdict]) -> list[Rank]:
@@ -68,8 +62,8 @@ def rank(order: Sequence[str], verdicts: Iterable[Verdict]) -> list[Rank]:
                 groups=tuple(number for number, group in enumerate(groups) if label in group),
                 better_than=tuple(other for other, v in found.items() if v.winner == label),
                 worse_than=tuple(other for other, v in found.items() if v.winner == other),
-                no_difference=tuple(other for other, v in found.items() if v.outcome == "no difference found"),
-                undecided={o: v.repeats_needed for o, v in found.items() if v.outcome == "cannot tell yet"},
+                equal=tuple(other for other, v in found.items() if v.outcome == "practically equal"),
+                undecided={other: v for other, v in found.items() if v.outcome == "cannot tell"},
             )
         )
     return ranks

@@ -25,6 +25,8 @@ from tenfold.record._variant import Settings, Variant
 from tenfold.stats import (
     AgainstPublished,
     AgainstSingle,
+    Clusters,
+    Design,
     Summary,
     Verdict,
     against_published,
@@ -69,6 +71,7 @@ class Reader:
         self.runs, self.events = self._snapshot.runs, self._snapshot.events
         recorded = {run.repeat for run in self.runs}
         self.repeats: tuple[int, ...] = tuple(sorted(recorded | set(range(int(self.study.get("repeats", 0))))))
+        self._designs = [(_protocol(entry), _design(entry)) for entry in self.study.get("resampling") or ()]
         self._verdicts: dict[tuple[Any, ...], list[Verdict]] = {}
         self._summaries: dict[tuple[str, float], dict[str, Summary]] = {}
 
@@ -120,11 +123,11 @@ class Reader:
 
     def summaries(self, metric: str | None = None, *, level: float = 0.95) -> dict[str, Summary]:
         """Mean, deviation and interval by variant label."""
-        ratio, key = self._test_over_train(), (self.metric(metric)["name"], level)
+        key = (self.metric(metric)["name"], level)
         bounds = (0.0, 1.0) if self.metric(metric)["unit"] == "%" else None
         if key not in self._summaries:  # a bootstrap each: made once
             self._summaries[key] = {
-                label: summarise(scores, level=level, test_over_train=ratio, bounds=bounds)
+                label: summarise(scores, level=level, test_over_train=self._test_over_train(label), bounds=bounds)
                 for label, scores in self.scores(metric).items()
             }
         return self._summaries[key]
@@ -171,28 +174,95 @@ class Reader:
         """The verdict on every pair of variants.
 
         Where variants have several protocols: on the pairs within each protocol, and on each variant under one protocol
-        and under another.
+        and under another. Each protocol is judged by its own design, as in a study of its own; the pairs across
+        protocols are judged together.
 
         Args:
             metric: a metric's name; the primary one by default.
-            level, test, correction: as in ``tenfold.stats.verdicts``. Where the repeats share training data, as
-                ``study["resampling"]`` says, the default test is the corrected resampled t test.
+            level, test, correction: as in ``tenfold.stats.verdicts``. The default test follows from how the repeats
+                share test examples, as ``study["resampling"]`` says.
         """
         described = self.metric(metric)
+        decides = [self.primary, *(name for name in self._settings.get("metrics", ()) if name != self.primary)]
         key = (described["name"], level, test, correction)
         if key not in self._verdicts:
-            self._verdicts[key] = verdicts(
-                scores := self.scores(metric),
-                pairs=self._pairs(scores),
-                metric=sentences.in_words(described),
-                higher_is_better=described["higher_is_better"],
-                unit=described["unit"],
-                level=level,
-                test=test,
-                correction=correction,
-                test_over_train=self._test_over_train(),
-            )
+            scores = self.scores(metric)
+            words = {
+                "metric": sentences.in_words(described),
+                "higher_is_better": described["higher_is_better"],
+                "unit": described["unit"],
+                "level": level,
+                "test": test,
+                "correction": correction,
+                "failed": self.failed(),
+                "n_metrics": len(decides) if described["name"] in decides else 1,
+                "equal_within": self._margin(described),
+            }
+            found: dict[tuple[str, str], Verdict] = {}
+            for design, pairs in self._families(scores):
+                labels = list(dict.fromkeys(label for pair in pairs for label in pair))
+                clusters = self.clusters(labels, described["name"]) if design.overlap and not design.one_pool else None
+                own = {label: scores[label] for label in labels}
+                judged = verdicts(own, pairs=pairs, design=design, clusters=clusters, **words)
+                found |= dict(zip(pairs, judged, strict=True))
+            self._verdicts[key] = [found[pair] for pair in self._pairs(scores)]
         return self._verdicts[key]
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """The study's ``[verdict]``."""
+        return self.study.get("verdict") or {}
+
+    def _margin(self, described: Mapping[str, Any]) -> float | None:
+        """The margin of the primary metric, in the unit of its scores; None for any other."""
+        margin = self._settings.get("equal_within")
+        if margin is None or described["name"] != self.primary:
+            return None
+        return margin / 100 if described["unit"] == "%" else float(margin)
+
+    def _families(self, labels: Iterable[str]) -> list[tuple[Design, list[tuple[str, str]]]]:
+        """Pairs that are judged together, and how their repeats share test examples."""
+        families: dict[tuple[Settings, Settings] | None, list[tuple[str, str]]] = {}
+        for pair in self._pairs(labels):
+            first, second = (self.protocols[label] for label in pair)
+            families.setdefault((first, second) if first == second else None, []).append(pair)
+        return [
+            (self._design(key[0]) if key else _across([design for _, design in self._designs]), pairs)
+            for key, pairs in families.items()
+        ]
+
+    def design(self, label: str) -> Design:
+        """How the repeats of a variant share test examples."""
+        return self._design(self.protocols[label])
+
+    def _design(self, protocol: Settings) -> Design:
+        return next((design for known, design in self._designs if known == protocol), Design())
+
+    def failed(self) -> dict[str, np.ndarray]:
+        """Variant label -> which repeats diverged."""
+        lost = {(run.variant, run.repeat) for run in self.runs if run.status == "diverged"}
+        return {v.label: np.array([(v, repeat) in lost for repeat in self.repeats]) for v in self.variants}
+
+    def clusters(self, labels: Iterable[str], metric: str) -> Clusters | None:
+        """What clusters of test examples add to the scores of these variants; None where one of them has none."""
+        variants = {variant.label: variant for variant in self.variants}
+        parts, examples = {}, 0
+        for label in labels:
+            path = self._path("clusters", variants[label].model, variants[label].index)
+            kept = read_npz(path) if path.exists() else {}
+            if metric not in kept:
+                return None
+            row = {int(repeat): at for at, repeat in enumerate(kept["repeat"])}
+            own = np.zeros((len(self.repeats), kept[metric].shape[1]))
+            for at, repeat in enumerate(self.repeats):
+                if repeat in row:
+                    own[at] = np.nan_to_num(kept[metric][row[repeat]])
+            parts[label], examples = own, examples + kept["examples"].sum(axis=0)
+        share = examples / np.maximum(np.sum(examples), 1)
+        tested = share > 0
+        if tested.sum() < 2:
+            return None
+        return Clusters({label: own[:, tested] for label, own in parts.items()}, share[tested])
 
     @cached_property
     def protocols(self) -> dict[str, Settings]:
@@ -240,7 +310,7 @@ class Reader:
                     n=figure.n,
                     unit=described["unit"],
                     level=level,
-                    test_over_train=self._test_over_train(),
+                    test_over_train=self._test_over_train(variant.label),
                 )
             else:
                 answers[variant.label] = against_single(scores[variant.label], figure.mean, unit=described["unit"])
@@ -278,11 +348,13 @@ class Reader:
         for variant in self.variants:
             counts = self.counts(variant)
             if counts["diverged"]:
+                one = counts["diverged"] == 1
                 which = sorted(r.repeat for r in self.runs if r.variant == variant and r.status == "diverged")
                 repeats = f"repeat{'s' if len(which) > 1 else ''} {listed([str(r) for r in which])}"
                 found.append(
                     f"{variant.label}: {counts['ended'] - counts['diverged']} of {counts['planned']} runs finished, "
-                    f"{counts['diverged']} diverged ({repeats}) and count{'s' if len(which) == 1 else ''} in no mean."
+                    f"{counts['diverged']} diverged ({repeats}). In means {'it is' if one else 'they are'} left out; "
+                    f"in verdicts {'it counts' if one else 'they count'} with the worst score of all."
                 )
             if counts["ended"] < counts["planned"]:
                 missing = counts["planned"] - counts["ended"]
@@ -314,15 +386,15 @@ class Reader:
             found.append(
                 "This is a quick study, cut down to fit a few minutes: its scores are not those of the full one."
             )
-        if (name := self.metric(metric)["name"]) != self.primary:
+        named = [self.primary, *self._settings.get("metrics", ())]
+        if (name := self.metric(metric)["name"]) not in named:
             found.append(
                 f"'{name}' was chosen after training: the primary metric of the study is '{self.primary}', and "
                 "p-values are not corrected for several metrics."
             )
         if self.status != "finished":
             found.append("The study has not finished: what is shown is what had ended by now.")
-        if reason := (self.study.get("resampling") or {}).get("reason"):
-            found.append(f"Repeats: {reason}.")
+        found += [f"Repeats: {reason}." for reason in dict.fromkeys(self._reasons())]
         found += [f"Data: {text.removesuffix('.')}." for text in self.data_notes]
         found += self.failures
         found += self.not_verified
@@ -407,11 +479,15 @@ class Reader:
     def _pairs(self, labels: Iterable[str]) -> list[tuple[str, str]]:
         """Pairs of variants that can be compared: of one protocol, or alike but for the protocol."""
         variants = {variant.label: variant for variant in self.variants}
+        against = self._settings.get("against")
         return [
             (first, second)
             for first, second in combinations(labels, 2)
-            if variants[first].protocol == variants[second].protocol
-            or variants[first].apart_from_protocol == variants[second].apart_from_protocol
+            if (
+                variants[first].protocol == variants[second].protocol
+                or variants[first].apart_from_protocol == variants[second].apart_from_protocol
+            )
+            and (against is None or [variants[first].model, variants[second].model].count(against) == 1)
         ]
 
     def _path(self, part: str, model: str, variant: int) -> Path:
@@ -425,6 +501,30 @@ class Reader:
             raise RequestError(f"no model '{model}' in the record {self.folder}: {nearest(model, self.models)}")
         return model
 
-    def _test_over_train(self) -> float | None:
-        resampling = self.study.get("resampling") or {}
-        return resampling.get("test_over_train") if resampling.get("resampled") else None
+    def _reasons(self) -> list[str]:
+        """How the repeats relate, in words, for each protocol."""
+        entries = self.study.get("resampling") or ()
+        several = len(entries) > 1
+        return [
+            f"{settings_text(_protocol(entry))}: {entry['reason']}" if several else entry["reason"] for entry in entries
+        ]
+
+    def _test_over_train(self, label: str) -> float | None:
+        """What shared test examples add to the variance of a mean of one variant, as in ``tenfold.stats``."""
+        design = self.design(label)
+        return design.ratio if 0 < design.overlap < 1 else None
+
+
+def _protocol(entry: Mapping[str, Any]) -> Settings:
+    return tuple(entry.get("protocol", {}).items())
+
+
+def _design(entry: Mapping[str, Any]) -> Design:
+    return Design(
+        **{name: entry[name] for name in ("overlap", "one_pool", "tested_on", "beyond", "more") if name in entry}
+    )
+
+
+def _across(designs: Iterable[Design]) -> Design:
+    """For one variant under two protocols: that of the protocol whose repeats share most."""
+    return max(designs, key=lambda design: design.overlap, default=Design())

@@ -95,19 +95,36 @@ def _not_told_apart(rank: Rank, below: Sequence[str], rest: str) -> str:
     def named(labels: Sequence[str]) -> str:
         return f"any of the {rest}" if len(labels) == len(below) > 3 else listed(labels)
 
-    same = [label for label in below if label in rank.no_difference]
-    undecided = {label: needed for label, needed in rank.undecided.items() if label in below}
+    same = [label for label in below if label in rank.equal]
+    undecided = {label: verdict for label, verdict in rank.undecided.items() if label in below}
     # Ranks and means can disagree; the notes of the pair say so.
     reversed_ones = [label for label in below if label in rank.worse_than]
-    parts = [f"{named(same)} (no difference found)"] if same else []
-    parts += [f"{named(list(undecided))} (cannot tell yet{_would(undecided.values())})"] if undecided else []
+    parts = [f"{named(same)} (practically equal)"] if same else []
+    parts += [f"{named(list(undecided))} (cannot tell{remedies(undecided.values())})"] if undecided else []
     parts += [f"{named(reversed_ones)} (the verdict goes the other way)"] if reversed_ones else []
     return ", nor from ".join(parts)
 
 
-def _would(needed: Iterable[int | None]) -> str:
-    counts = repeats_range(needed)
-    return f": about {counts} repeats would" if counts else ""
+def remedies(verdicts: Iterable[Verdict]) -> str:
+    """What might settle open pairs, all together, behind a colon; "" where nothing is known.
+
+    Of several pairs the range is from the fewest repeats that any needs to the most.
+    """
+    open_ones = [verdict for verdict in verdicts if verdict.remedy]
+    parts = []
+    if repeated := [verdict for verdict in open_ones if verdict.remedy == "more repeats"]:
+        fewest = [v.repeats_fewest for v in repeated if v.repeats_fewest is not None]
+        seen = [v.repeats_needed for v in repeated]
+        known = [count for count in (*fewest, *seen) if count is not None]
+        if known and None not in seen:
+            parts.append(f"{repeats_range([min(known), max(known)])} repeats might")
+        elif known:
+            parts.append(f"{min(known)} repeats or more might")
+        else:
+            parts.append("more repeats might")
+    if any(verdict.remedy == "more data" for verdict in open_ones):
+        parts.append("only more data can" if not repeated else "for some only more data can")
+    return f": {', '.join(parts)}" if parts else ""
 
 
 def note_of(note: str, names: Sequence[str], n_all: int) -> str:
@@ -126,7 +143,7 @@ def note_of(note: str, names: Sequence[str], n_all: int) -> str:
 
 def none_told(verdicts: Sequence[Verdict]) -> bool:
     """Whether every one of several pairs is undecided, as with a single repeat."""
-    return len(verdicts) > 1 and all(verdict.outcome == "cannot tell yet" for verdict in verdicts)
+    return len(verdicts) > 1 and all(verdict.outcome == "cannot tell" for verdict in verdicts)
 
 
 def tally(verdicts: Sequence[Verdict]) -> str:
@@ -134,7 +151,7 @@ def tally(verdicts: Sequence[Verdict]) -> str:
     if len(verdicts) < 2:
         return ""
     if none_told(verdicts):
-        return f"None of the {len(verdicts)} pairs can be told yet{_would(v.repeats_needed for v in verdicts)}."
+        return f"None of the {len(verdicts)} pairs can be told apart{remedies(verdicts)}."
     counts = {outcome: sum(v.outcome == outcome for v in verdicts) for outcome in _TALLY}
     parts = [words.format(count) for outcome, words in _TALLY.items() if (count := counts[outcome])]
     return f"Of {len(verdicts)} pairs, {listed(parts)}."
@@ -142,8 +159,8 @@ def tally(verdicts: Sequence[Verdict]) -> str:
 
 _TALLY = {
     "better": "{} differ",
-    "no difference found": "{} show no difference",
-    "cannot tell yet": "{} cannot be told yet",
+    "practically equal": "{} are practically equal",
+    "cannot tell": "{} cannot be told apart",
 }
 
 

@@ -13,7 +13,7 @@ from tenfold.errors import RequestError, nearest
 from tenfold.record import _sentences as sentences
 from tenfold.record._reader import Reader
 from tenfold.record._same import differences
-from tenfold.stats import Summary, Verdict, summarise, verdicts
+from tenfold.stats import Clusters, Design, Summary, Verdict, summarise, verdicts
 from tenfold.wording import listed
 
 __all__ = ["SideBySide", "compare"]
@@ -68,17 +68,23 @@ def compare(
     found = [_scores(record, described["name"], repeats) for record in (one, two)]
     names = [_labels(record, own, other) for record, own, other in ((one, *found), (two, found[1], found[0]))]
     scores = {name[label]: values for name, of in zip(names, found, strict=True) for label, values in of.items()}
-    resampling = one.study.get("resampling") or {}
-    ratio = resampling.get("test_over_train") if resampling.get("resampled") else None
+    design = one.design(next(iter(found[0]))) if found[0] else Design()
     answers = verdicts(
         scores,
         pairs=product(names[0].values(), names[1].values()),
+        design=design,
+        clusters=_clusters((one, two), names, described["name"], repeats) if design.overlap else None,
+        failed={
+            name[label]: record.failed()[label][_rows(record, repeats)]
+            for record, name in zip((one, two), names, strict=True)
+            for label in name
+        },
         metric=sentences.in_words(described),
         higher_is_better=described["higher_is_better"],
         unit=described["unit"],
         level=level,
-        test_over_train=ratio,
     )
+    ratio = design.ratio if 0 < design.overlap < 1 else None
     bounds = (0.0, 1.0) if described["unit"] == "%" else None
     summaries = {
         label: summarise(values, level=level, test_over_train=ratio, bounds=bounds) for label, values in scores.items()
@@ -135,8 +141,25 @@ def _of_two(line: str) -> str:
 
 
 def _scores(record: Reader, metric: str, repeats: list[int]) -> dict[str, np.ndarray]:
-    at = [record.repeats.index(repeat) for repeat in repeats]
-    return {label: values[at] for label, values in record.scores(metric).items()}
+    return {label: values[_rows(record, repeats)] for label, values in record.scores(metric).items()}
+
+
+def _rows(record: Reader, repeats: list[int]) -> list[int]:
+    return [record.repeats.index(repeat) for repeat in repeats]
+
+
+def _clusters(
+    records: tuple[Reader, Reader], names: list[dict[str, str]], metric: str, repeats: list[int]
+) -> Clusters | None:
+    """What clusters of test examples add to the scores of the models of both; None where a record has none."""
+    parts, share = {}, np.empty(0)
+    for record, name in zip(records, names, strict=True):
+        found = record.clusters(name, metric)
+        if found is None or (share.size and not np.allclose(found.share, share)):
+            return None
+        share = found.share
+        parts |= {name[label]: part[_rows(record, repeats)] for label, part in found.parts.items()}
+    return Clusters(parts, share)
 
 
 def _labels(record: Reader, own: dict[str, Any], other: dict[str, Any]) -> dict[str, str]:

@@ -30,7 +30,7 @@ __all__ = ["EpochRow", "Record", "RunRow"]
 
 _PARTS = ("train", "validation", "test")
 _DATABASE = "results.db"
-_FOLDERS = ("predictions", "weights", "preprocessing", "checkpoints")
+_FOLDERS = ("predictions", "clusters", "weights", "preprocessing", "checkpoints")
 _OURS = {"study.toml", "environment.json", "lock", _DATABASE, "sources", *_FOLDERS}
 _MADE_FROM_IT = ("results.csv", "report.html", "figures", "tables")
 
@@ -334,6 +334,13 @@ class Record:
         """Save the test predictions of a variant, runs first, as ``predictions/<file>.npz``."""
         self._expect_writing()
         path = self._path("predictions", model, variant)
+        write_npz(path, arrays)
+        return path
+
+    def save_clusters(self, model: str, arrays: Mapping[str, np.ndarray], *, variant: int = 0) -> Path:
+        """Save what clusters of test examples add to the scores, runs first, as ``clusters/<file>.npz``."""
+        self._expect_writing()
+        path = self._path("clusters", model, variant)
         write_npz(path, arrays)
         return path
 

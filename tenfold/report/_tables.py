@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tenfold.record import Reader
+from tenfold.record import Reader, remedies
 from tenfold.stats import AgainstPublished, AgainstSingle, Verdict
 from tenfold.wording import significant
 
@@ -101,7 +101,7 @@ def _outcome(answer: AgainstPublished | AgainstSingle | None) -> str:
 
 def pair_rows(pairs: Iterable[Verdict], metric: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One row per pair of variants, the better variant first; clear differences come first."""
-    order = {"better": 0, "cannot tell yet": 1, "no difference found": 2}
+    order = {"better": 0, "cannot tell": 1, "practically equal": 2}
     unit, higher = metric["unit"], metric["higher_is_better"]
     rows = []
     for pair in sorted(pairs, key=lambda v: (order[v.outcome], v.p_corrected, -abs(v.difference))):
@@ -110,7 +110,6 @@ def pair_rows(pairs: Iterable[Verdict], metric: Mapping[str, Any]) -> list[dict[
         low, high = (-pair.high, -pair.low) if turned else (pair.low, pair.high)
         share = 1 - pair.superiority if turned else pair.superiority
         sign = -1 if turned else 1
-        needed = f"; about {pair.repeats_needed} repeats would" if pair.repeats_needed else ""
         rows.append(
             {
                 "first": first,
@@ -124,7 +123,7 @@ def pair_rows(pairs: Iterable[Verdict], metric: Mapping[str, Any]) -> list[dict[
                 "superiority": f"{100 * share:.0f} %" if math.isfinite(share) else "–",
                 "effect_size": shown(sign * pair.effect_size, "", signed=True),
                 "n": pair.n,
-                "outcome": "first is better" if pair.winner else f"{pair.outcome}{needed}",
+                "outcome": "first is better" if pair.winner else f"{pair.outcome}{remedies([pair])}",
                 "better": pair.winner is not None,
                 "notes": " ".join(pair.notes),
             }

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from tenfold import __version__
 from tenfold.errors import RecordError, attempt, what_failed
 from tenfold.files import atomic_write
-from tenfold.record import Reader
+from tenfold.record import Reader, remedies
 from tenfold.report._compared import compared
 from tenfold.report._facts import certificate_sentences, certificate_table, flat, placement_rows, what_was_run
 from tenfold.report._render import draw, inline_svg, save_files, save_numbers
@@ -130,6 +130,7 @@ def _content(results: Reader, figures: list[dict[str, Any]], problems: list[str]
         problems.append(f"The environment is not known: {error}")
     return {
         "version": __version__,
+        "remedies": remedies,
         "results": results,
         "title": results.study.get("title") or results.study.get("name") or "Study",
         "description": [" ".join(part.split()) for part in (results.study.get("description") or "").split("\n\n")],

@@ -9,6 +9,8 @@ from tenfold.sampling._augmented import augmented as augmented
 from tenfold.sampling._batches import balanced as balanced
 from tenfold.sampling._batches import shuffled as shuffled
 from tenfold.sampling._batches import streams as streams
+from tenfold.sampling._clusters import MOST_CLUSTERS as MOST_CLUSTERS
+from tenfold.sampling._clusters import clusters as clusters
 from tenfold.sampling._folds import groups_drawn as groups_drawn
 from tenfold.sampling._pad import padded as padded
 from tenfold.sampling._preprocess import Standardise as Standardise
@@ -27,8 +29,10 @@ from tenfold.sampling._splitter import at_most as at_most
 from tenfold.sampling._splitter import check_amount as check_amount
 from tenfold.sampling._splitter import check_folds as check_folds
 from tenfold.sampling._splitter import folds_resampling as folds_resampling
+from tenfold.sampling._splitter import of_pool as of_pool
 
 __all__ = [
+    "MOST_CLUSTERS",
     "Batch",
     "Inputs",
     "Resampling",
@@ -46,8 +50,10 @@ __all__ = [
     "balanced",
     "check_amount",
     "check_folds",
+    "clusters",
     "folds_resampling",
     "groups_drawn",
+    "of_pool",
     "padded",
     "shuffled",
     "streams",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tenfold.sampling._clusters import MOST_CLUSTERS, clusters
 from tenfold.sampling._preprocess import Standardise
 from tenfold.sampling._sources import Inputs, Source
 
@@ -49,6 +50,9 @@ class Split:
         valid: bool, shape (runs, examples); None where all examples count.
         preprocess: fitted per run; None where inputs are used as the source gives them.
         blocks: numbers of examples that are evaluated together, one after the other; None for batches of 200.
+        cluster: which examples have something in common, such as a person: ``tenfold.sampling.clusters``, int64, shape
+            (runs, examples) or (runs, examples, clusters of one example). None where only examples made of the same
+            items of the source have.
     """
 
     source: Source
@@ -57,6 +61,7 @@ class Split:
     valid: Tensor | None = None
     preprocess: Standardise | None = None
     blocks: tuple[int, ...] | None = None
+    cluster: Tensor | None = None
     _laid_out: Inputs | None = None  # inputs of all examples, (runs, examples, ...), where they are kept side by side
 
     @property
@@ -94,6 +99,11 @@ class Split:
         valid = _all_true(index.flatten(2)[..., 0] if index.dim() > 2 else index)
         return Batch(inputs, inputs, targets, valid if self.valid is None else self.valid[:, start:stop])
 
+    def clusters(self) -> Tensor:
+        """The clusters of every example: int64, shape (runs, examples, clusters of one example)."""
+        found = clusters(self.index, MOST_CLUSTERS + 1) if self.cluster is None else self.cluster
+        return found if found.dim() > 2 else found[..., None]
+
     def spans(self) -> Iterator[tuple[int, int]]:
         """Start and stop of each batch of an evaluation."""
         start = 0
@@ -116,6 +126,7 @@ class Split:
             index=self.index[chosen],
             targets={name: value[chosen] for name, value in self.targets.items()},
             valid=None if self.valid is None else self.valid[chosen],
+            cluster=None if self.cluster is None else self.cluster[chosen],
             preprocess=None if self.preprocess is None else self.preprocess.of_runs(chosen),
             _laid_out=None if self._laid_out is None else tuple(value[chosen] for value in self._laid_out),
         )
@@ -140,6 +151,7 @@ class Split:
             index=self.index.to(device),
             targets={name: value.to(device) for name, value in self.targets.items()},
             valid=None if self.valid is None else self.valid.to(device),
+            cluster=None if self.cluster is None else self.cluster.to(device),
             preprocess=None if self.preprocess is None else self.preprocess.to(device, dtype),
             _laid_out=None,
         )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tenfold.errors import DataError, RequestError
+from tenfold.sampling._clusters import clusters
 from tenfold.sampling._folds import (
     draw_groups,
     drawn_bounds,
@@ -23,26 +24,43 @@ from tenfold.sampling._sources import Source
 from tenfold.sampling._split import Part, Split
 from tenfold.seeds import generator
 
-__all__ = ["Resampling", "Splitter", "at_most", "check_amount", "check_folds", "folds_resampling"]
+__all__ = ["Resampling", "Splitter", "at_most", "check_amount", "check_folds", "folds_resampling", "of_pool"]
 
 _TRAIN, _TEST, _UNASSIGNED = 0, 1, 2  # as in tenfold.datasets
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """How the repeats of a study relate, which decides the test.
+    """How the repeats of a study share test examples, which decides what a verdict is about.
 
     Args:
-        resampled: repeats draw from one pool so small that they share much of their data.
-        test_over_train: with ``resampled``, items for testing divided by items for training.
-        reason: the same in words, for the report.
+        overlap: fraction of the test examples of one repeat that another one has too, on average: 0 if each has its
+            own, n_test / n_pool if each draws from a pool, 1 if all have one test set.
+        one_pool: an example that one repeat is tested on may be trained on in another.
+        reason: how repeats relate, in words, for the report.
+        tested_on: the test examples of the whole study in words, such as "these 9 people".
+        beyond: what a verdict is meant for, in words, such as "other people".
+        more: what more of such data would be, in words, such as "people".
         folds: of cross-validation, where the repeats are folds; they must then be a multiple of it.
     """
 
-    resampled: bool
-    test_over_train: float | None
+    overlap: float
+    one_pool: bool
     reason: str
+    tested_on: str = ""
+    beyond: str = ""
+    more: str = "data"
     folds: int | None = None
+
+
+def of_pool(
+    n_test: int, n_pool: int, unit: str, reason: str, *, one_pool: bool, folds: int | None = None
+) -> Resampling:
+    """How repeats relate that each test ``n_test`` of ``n_pool`` units (images, people): all of them, or drawn anew."""
+    these = f"these {n_pool} {unit}"
+    return Resampling(
+        min(n_test / n_pool, 1.0), one_pool, reason, these, f"other {unit} than these {n_pool}", unit, folds=folds
+    )
 
 
 @dataclass(frozen=True)
@@ -120,7 +138,8 @@ class Splitter:
                 ]
                 index, valid = padded(kept, length)
                 values = {name: value[index] for name, value in (targets or {}).items()}
-                splits[part] = Split(source, index, values, valid, preprocess)
+                own = None if self.groups is None else clusters(self.groups, int(self.groups.max()) + 1)[index]
+                splits[part] = Split(source, index, values, valid, preprocess, cluster=own)
         return splits
 
     def test_bounds(self) -> tuple[int, int]:
@@ -151,21 +170,31 @@ class Splitter:
     def resampling(self) -> Resampling:
         """How the repeats relate, where every repeat uses all items of its parts."""
         if self.folds is not None:
-            return folds_resampling(self.folds, self.unit)
-        if not len(self._unassigned()):
-            return Resampling(
-                False,
-                None,
-                f"every repeat trains on the same {self.unit} and is tested on the same others: repeats differ in "
-                "initial weights and order, and nothing is said about other data",
-            )
+            return folds_resampling(self.folds, self.unit, self._units(None)[0])
         n_test = self.test_bounds()[1]
-        return Resampling(
-            True,
-            n_test / (self.n_items - n_test),
-            f"repeats draw from the same {self.n_items} {self.unit}, so their scores are not independent: the "
-            "corrected resampled t test is used",
+        if not len(self._unassigned()):
+            n_units, unit = self._units((self.part == _TEST).nonzero().flatten() if self.part is not None else None)
+            return of_pool(
+                n_units,
+                n_units,
+                unit,
+                f"every repeat trains on the same {self.unit} and is tested on the same others",
+                one_pool=False,
+            )
+        n_units, unit = self._units(None)
+        return of_pool(
+            round(n_test / self.n_items * n_units) or 1,
+            n_units,
+            unit,
+            f"repeats draw from the same {n_units} {unit} and share {n_test / self.n_items:.0%} of their test {unit}",
+            one_pool=True,
         )
+
+    def _units(self, rows: Tensor | None) -> tuple[int, str]:
+        """How many units (groups, where there are any) these items are, and what they are called."""
+        if self.groups is None:
+            return self.n_items if rows is None else len(rows), self.unit
+        return len((self.groups if rows is None else self.groups[rows]).unique()), self.unit
 
     # -- inner --------------------------------------------------------------------------------------------------------
 
@@ -203,7 +232,7 @@ class Splitter:
         return torch.arange(self.n_items) if self.part is None else (self.part == _UNASSIGNED).nonzero().flatten()
 
     def _count(self, n_unassigned: int) -> int:
-        return self.test if isinstance(self.test, int) else round(n_unassigned * self.test)
+        return min(self.test, n_unassigned) if isinstance(self.test, int) else round(n_unassigned * self.test)
 
     def _train_and_test(self, repeat: int, seed: int) -> tuple[Tensor, Tensor]:
         if self.folds is not None:
@@ -253,13 +282,15 @@ def at_most(rows: Tensor, count: int, rng: torch.Generator) -> Tensor:
     return rows[torch.randperm(len(rows), generator=rng)[:count].sort().values]
 
 
-def folds_resampling(n_folds: int, unit: str) -> Resampling:
-    """How the repeats relate where they are folds of ``unit``."""
+def folds_resampling(n_folds: int, unit: str, n_units: int) -> Resampling:
+    """How the repeats relate where they are folds of ``n_units`` units."""
     return Resampling(
+        1 / n_folds,
         True,
-        1 / (n_folds - 1),
-        f"cross-validation with {n_folds} folds of {unit}: repeats train on mostly the same, so their scores are not "
-        "independent, and the corrected resampled t test is used",
+        f"cross-validation with {n_folds} folds of {unit}: repeats train on mostly the same",
+        f"these {n_units} {unit}",
+        f"other {unit} than these {n_units}",
+        unit,
         n_folds,
     )
 

@@ -25,9 +25,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from tenfold.errors import RequestError
-from tenfold.stack._dropout import DROPOUT, Dropout
+from tenfold.stack._dropout import Dropout
 
 __all__ = [
+    "DROPOUT",
     "HOOK",
     "HOOKS",
     "Reader",
@@ -41,6 +42,8 @@ __all__ = [
     "of_tensor",
     "shortened",
 ]
+
+DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 # Of every module; and the second list of the weights of a recurrent layer.
 _OF_PYTORCH = {*vars(nn.Module()), "_flat_weights", "_flat_weights_names", "_flat_weight_refs"}
@@ -87,6 +90,8 @@ def attributes(module: nn.Module, *, static: bool = True, volatile: bool = False
     reader = Reader(module, static=static)
     found: dict[str, Setting] = {}
     for path, layer in module.named_modules():
+        if isinstance(layer, Dropout):
+            continue
         skipped = _OF_PYTORCH | _rates(layer) | _recomputed(layer)
         for name, value in vars(layer).items():
             if name not in skipped:
@@ -98,7 +103,7 @@ def attributes(module: nn.Module, *, static: bool = True, volatile: bool = False
                 where = f"{HOOK}{word} of {repr(path) if path else 'the module'}"
                 found[f"{where} {len(found)}"] = Setting(reader.read(hook, where), shortened(hook))
         if volatile:
-            for name in layer._non_persistent_buffers_set if not isinstance(layer, Dropout) else ():
+            for name in layer._non_persistent_buffers_set:
                 tensor = layer._buffers[name]
                 found[f"{path}.{name}" if path else name] = Setting(of_tensor(tensor), "a buffer")
         for owner in type(layer).__mro__:
@@ -191,8 +196,6 @@ def has_own_modes(module: nn.Module) -> bool:
 
 
 def _rates(layer: nn.Module) -> set[str]:
-    if isinstance(layer, Dropout):
-        return {"channel_axes"}
     return {"p"} if isinstance(layer, DROPOUT) else {"dropout"} if isinstance(layer, nn.RNNBase) else set()
 
 

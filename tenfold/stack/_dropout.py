@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
-
 import torch
 from torch import Tensor, nn
 
 from tenfold.errors import RequestError
 from tenfold.seeds import uniform
-from tenfold.stack._inherit import Inherits, with_parent
 
-__all__ = ["DROPOUT", "Dropout", "become", "can_become", "remove_idle"]
-
-DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-_WHOLE_CHANNELS = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+__all__ = ["Dropout"]
 
 
-class Dropout(Inherits):
+class Dropout(nn.Module):
     """``nn.Dropout`` (and its 1d, 2d, 3d kinds) with counter-based masks; for one run.
 
     The key, the number of calls so far and the rate are buffers: under ``torch.func.vmap`` each run has its own, so
@@ -37,22 +31,10 @@ class Dropout(Inherits):
 
     def __init__(self, rate: float, *, key: int = 0, channel_axes: int = 0) -> None:
         super().__init__()
-        self._put(rate, key, channel_axes)
-
-    def _put(self, rate: float, key: int, channel_axes: int) -> None:
         self.channel_axes = channel_axes
         self.register_buffer("rate", torch.tensor(rate, dtype=torch.float64), persistent=False)
         self.register_buffer("key", torch.tensor(key, dtype=torch.int64), persistent=False)
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64), persistent=False)
-
-    @property
-    def p(self) -> float:
-        """The rate, as PyTorch calls it."""
-        return float(self.rate.item())
-
-    @p.setter
-    def p(self, value: float) -> None:
-        _refuse_rate(value)
 
     def forward(self, inputs: Tensor) -> Tensor:
         if not self.training:
@@ -78,47 +60,3 @@ class Dropout(Inherits):
 
     def extra_repr(self) -> str:
         return f"rate={self.rate.tolist()}, channel_axes={self.channel_axes}"
-
-
-class _Idle(Inherits):
-    """Dropout with rate 0 in all runs, which draws nothing."""
-
-    p = 0.0
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "p":
-            _refuse_rate(value)
-        super().__setattr__(name, value)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return inputs
-
-
-def _refuse_rate(value: Any) -> NoReturn:
-    raise RequestError(
-        f"the rate of a dropout layer is set to {value} while it is trained: it would be lost from checkpoints; "
-        "use F.dropout(x, rate, self.training) in forward, with a rate that is computed from a buffer"
-    )
-
-
-def can_become(layer: nn.Module) -> bool:
-    """Whether a layer computes what PyTorch's dropout does, and not in a forward pass of its own."""
-    if not isinstance(layer, DROPOUT) or "forward" in vars(layer):
-        return False
-    return any(type(layer).forward is kind.forward for kind in DROPOUT)
-
-
-def become(layer: nn.Module, *, key: int) -> None:
-    """Make a dropout layer one with counter-based masks, in place: hooks, attributes and methods stay."""
-    rate = vars(layer).pop("p")
-    axes = next((axes for axes, kind in enumerate(_WHOLE_CHANNELS, start=1) if isinstance(layer, kind)), 0)
-    layer.__class__ = with_parent(Dropout, type(layer))
-    layer._put(rate, key, axes)  # type: ignore[operator]
-
-
-def remove_idle(layer: Dropout) -> None:
-    """Leave nothing of a layer whose rate is 0 in all runs; it would draw numbers that nobody uses."""
-    for name in ("rate", "key", "calls"):
-        delattr(layer, name)
-    parent = layer.made_of[1] if layer.made_of else nn.Module
-    layer.__class__ = with_parent(_Idle, parent)

@@ -7,27 +7,42 @@ sequences of a batch have not yet ended at a step is not the same in every run o
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from tenfold.errors import RequestError, ShapeError
-from tenfold.stack._inherit import Inherits, with_parent
 from tenfold.stack._scan import scan
 
-__all__ = ["GRU", "LSTM", "RNN", "become", "can_become"]
+__all__ = ["GRU", "LSTM", "RNN", "from_torch"]
 
 
-class _Recurrent(Inherits, nn.RNNBase):
-    """Layers x directions of one kind of cell: a ``torch.nn`` layer that has been given this class, see ``become``."""
+class _Recurrent(nn.Module):
+    """Layers x directions of one kind of cell. Uses the parameters of a ``torch.nn`` layer under the same names."""
 
-    takes_lengths = True  # for modules that pass padded windows and lengths where they can
-    between: nn.Module
-
-    @property
-    def kind(self) -> str:
-        """RNN, GRU or LSTM. Not the name of the class, which may be the user's own."""
-        return self.mode.split("_")[0]
+    def __init__(self, like: nn.RNNBase) -> None:
+        super().__init__()
+        if like.proj_size:
+            raise RequestError(
+                f"proj_size={like.proj_size} of {type(like).__name__} is not supported in a stack; use 0"
+            )
+        # Not the name of the class, which may be the user's own; the mode is RNN_TANH, RNN_RELU, GRU or LSTM.
+        self.mode = like.mode
+        self.kind = like.mode.split("_")[0]
+        self.nonlinearity: str = getattr(like, "nonlinearity", "tanh")
+        self.input_size = like.input_size
+        self.hidden_size = like.hidden_size
+        self.num_layers = like.num_layers
+        self.bidirectional = like.bidirectional
+        self.batch_first = like.batch_first
+        self.bias = like.bias
+        self.dropout = like.dropout
+        self.proj_size = 0
+        for name, parameter in like.named_parameters(recurse=False):
+            self.register_parameter(name, parameter)
+        # Dropout between layers is a submodule, so that its masks follow the same rule as all others.
+        self.between = nn.Dropout(like.dropout)
 
     def flatten_parameters(self) -> None:
         """Does nothing. It exists for modules that call it on ``torch.nn``'s layers in their forward pass."""
@@ -105,7 +120,7 @@ class _Recurrent(Inherits, nn.RNNBase):
         return (inputs.transpose(0, 1) if self.batch_first else inputs), hidden_n, cell_n
 
 
-class RNN(_Recurrent, nn.RNN):
+class RNN(_Recurrent):
     """Elman network (tanh or ReLU); shapes, names and values of ``torch.nn.RNN``. Source: Elman 1990."""
 
     def forward(
@@ -115,7 +130,7 @@ class RNN(_Recurrent, nn.RNN):
         return outputs, hidden_n
 
 
-class GRU(_Recurrent, nn.GRU):
+class GRU(_Recurrent):
     """Gated recurrent unit; shapes, names and values of ``torch.nn.GRU``. Source: Cho et al. 2014."""
 
     def forward(
@@ -125,7 +140,7 @@ class GRU(_Recurrent, nn.GRU):
         return outputs, hidden_n
 
 
-class LSTM(_Recurrent, nn.LSTM):
+class LSTM(_Recurrent):
     """Long short-term memory; shapes, names and values of ``torch.nn.LSTM``.
 
     Source: Hochreiter and Schmidhuber 1997.
@@ -140,22 +155,7 @@ class LSTM(_Recurrent, nn.LSTM):
         return outputs, (hidden_n, cell_n)
 
 
-_OURS: dict[str, type[_Recurrent]] = {"RNN": RNN, "GRU": GRU, "LSTM": LSTM}
-
-
-def can_become(layer: nn.Module) -> bool:
-    """Whether a layer computes what ``torch.nn`` does; not with a forward pass or a parametrization of its own."""
-    if not isinstance(layer, nn.RNNBase) or "forward" in vars(layer) or parametrize.is_parametrized(layer):
-        return False
-    return type(layer).forward in (nn.RNN.forward, nn.GRU.forward, nn.LSTM.forward)
-
-
-def become(layer: nn.RNNBase) -> None:
-    """Make a ``torch.nn`` recurrent layer a stackable one, in place: hooks, attributes and methods stay."""
-    if layer.proj_size:
-        raise RequestError(f"proj_size={layer.proj_size} of {type(layer).__name__} is not supported in a stack; use 0")
-    # Dropout between layers is a submodule, so that its masks follow the same rule as all others.
-    layer.between = nn.Dropout(layer.dropout).train(layer.training)
-    # A second list of the weights, for PyTorch's own forward pass.
-    layer._flat_weights, layer._flat_weights_names, layer._flat_weight_refs = [], [], []
-    layer.__class__ = with_parent(_OURS[layer.mode.split("_")[0]], type(layer))
+def from_torch(layer: nn.RNNBase) -> RNN | GRU | LSTM:
+    """The stackable counterpart of a ``torch.nn`` recurrent layer, with the same parameters (shared, not copied)."""
+    kind: Literal["RNN", "GRU", "LSTM"] = layer.mode.split("_")[0]  # type: ignore[assignment]
+    return {"RNN": RNN, "GRU": GRU, "LSTM": LSTM}[kind](layer)

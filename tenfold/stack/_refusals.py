@@ -14,17 +14,9 @@ from tenfold.errors import RequestError, TrainingError
 from tenfold.stack._attributes import class_name
 from tenfold.stack._trees import no_tensors
 
-__all__ = [
-    "ALONE",
-    "AUTOCAST",
-    "RANDOM_INSIDE",
-    "expect_same_kind",
-    "expect_vmappable",
-    "explain",
-    "without_saved_hooks",
-]
+__all__ = ["ALONE", "AUTOCAST", "expect_same_kind", "expect_vmappable", "explain", "without_saved_hooks"]
 
-RANDOM_INSIDE = (
+_RANDOM_INSIDE = (
     "draws random numbers inside forward, which a stack cannot reproduce for each run. Use the modules nn.Dropout or "
     "nn.Dropout1d/2d/3d instead of functional dropout, and draw other random numbers outside the module."
 )
@@ -44,11 +36,6 @@ def expect_vmappable(module: nn.Module) -> None:
             raise RequestError(
                 f"'{name}' has sparse=True; the gradients of a stack are dense. Use sparse=False, which gives the same "
                 f"gradients; or {ALONE}"
-            )
-        if layer._backward_hooks or layer._backward_pre_hooks:
-            raise RequestError(
-                f"'{name}' has a backward hook, which a stack would not call; use a torch.autograd.Function with "
-                f"generate_vmap_rule = True, or {ALONE}"
             )
         if any(isinstance(hook, SpectralNorm) for hook in layer._forward_pre_hooks.values()):
             raise RequestError(
@@ -87,7 +74,7 @@ def explain(error: Exception, module: str) -> Exception:
         returned = re.search(r"must only return Tensors, got type <class '(.+?)'>", text)
         return no_tensors(returned.group(1)) if returned else error
     if "randomness" in text:
-        return RequestError(f"{module} {RANDOM_INSIDE}")
+        return RequestError(f"{module} {_RANDOM_INSIDE}")
     if CHECKPOINT in text:
         return TrainingError(
             f"{module}: {CHECKPOINT}. Leave it out (fewer runs in a stack need less memory as well), or {ALONE}"

@@ -14,8 +14,8 @@ from torch.utils import _pytree as pytree
 
 from tenfold.errors import RequestError, ShapeError, TenfoldError
 from tenfold.stack._alike import expect_alike
-from tenfold.stack._attributes import class_name, has_own_modes
-from tenfold.stack._dropout import DROPOUT, Dropout, remove_idle
+from tenfold.stack._attributes import DROPOUT, class_name, has_own_modes
+from tenfold.stack._dropout import Dropout
 from tenfold.stack._layout import channels_last_hooks
 from tenfold.stack._reached import pass_on_gradient, watch_optimisers
 from tenfold.stack._refusals import ALONE, AUTOCAST, expect_same_kind, expect_vmappable, explain, without_saved_hooks
@@ -495,10 +495,10 @@ def _remove_idle_dropout(singles: Sequence[nn.Module]) -> None:
     """Remove dropout with rate 0 in all runs, as between recurrent layers by default: it would draw unused numbers."""
     tables = [dict(single.named_modules(remove_duplicate=False)) for single in singles]
     for path, layer in tables[0].items():
-        layers = [each for table in tables if isinstance(each := table[path], Dropout)]
-        if isinstance(layer, Dropout) and not any(bool(each.rate) for each in layers):
-            for each in layers:
-                remove_idle(each)
+        if path and isinstance(layer, Dropout) and not any(bool(table[path].rate) for table in tables):
+            parent, _, name = path.rpartition(".")
+            for table in tables:
+                table[parent]._modules[name] = nn.Identity()
 
 
 def _put_stacked(target: nn.Module, singles: Sequence[nn.Module]) -> None:

@@ -1,39 +1,39 @@
-"""Which layers get another forward pass while a module is stacked, and how."""
+"""Which layers are replaced while a module is stacked, and how."""
 
 from __future__ import annotations
 
 from torch import nn
 
 from tenfold.seeds import derive
-from tenfold.stack import _dropout, _recurrent
-from tenfold.stack._attributes import copied
+from tenfold.stack import _recurrent
+from tenfold.stack._attributes import DROPOUT, copied
+from tenfold.stack._dropout import Dropout
 from tenfold.stack._layers import mend
 
 __all__ = ["replayable", "stackable"]
 
+_WHOLE_CHANNELS = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
-def _change(module: nn.Module, *, key: int, vmapped: bool, path: str, done: set[int]) -> None:
-    if id(module) in done:  # a module that is used in two places is one module
-        return
-    done.add(id(module))
-    if _dropout.can_become(module):
-        _dropout.become(module, key=derive(key, path))
-    elif isinstance(module, nn.RNNBase) and _recurrent.can_become(module):
+
+def _replace(module: nn.Module, *, key: int, vmapped: bool, path: str, done: dict[int, tuple]) -> nn.Module:
+    if id(module) in done:  # a module that is used in two places stays one module
+        return done[id(module)][1]
+    original = module
+    if isinstance(module, nn.RNNBase) and (vmapped or (module.dropout and module.num_layers > 1)):
         # PyTorch's own layer draws the dropout between its layers from the global generator: not reproducible per run.
-        if vmapped or (module.dropout and module.num_layers > 1):
-            _recurrent.become(module)
+        module = _recurrent.from_torch(module).train(module.training)
+    elif isinstance(module, DROPOUT):
+        axes = next((axes for axes, kind in enumerate(_WHOLE_CHANNELS, start=1) if isinstance(module, kind)), 0)
+        module = Dropout(module.p, key=derive(key, path), channel_axes=axes).train(module.training)
     elif vmapped:
         mend(module)
+    done[id(original)] = (original, module)  # the original is kept, so that its id stays taken
     # Not named_children: it omits the second name of a module that is used in two places.
     for name, child in module._modules.items():
         if child is not None:
-            _change(child, key=key, vmapped=vmapped, path=f"{path}.{name}" if path else name, done=done)
-
-
-def _changed(module: nn.Module, *, key: int, vmapped: bool) -> nn.Module:
-    own = copied(module)
-    _change(own, key=key, vmapped=vmapped, path="", done=set())
-    return own
+            below = f"{path}.{name}" if path else name
+            module._modules[name] = _replace(child, key=key, vmapped=vmapped, path=below, done=done)
+    return module
 
 
 def replayable(module: nn.Module, *, key: int) -> nn.Module:
@@ -45,7 +45,7 @@ def replayable(module: nn.Module, *, key: int) -> nn.Module:
         module: any module for one run.
         key: 63-bit seed; each dropout layer derives its own seed from it and from its path in the module.
     """
-    return _changed(module, key=key, vmapped=False)
+    return _replace(copied(module), key=key, vmapped=False, path="", done={})
 
 
 def stackable(module: nn.Module, *, key: int) -> nn.Module:
@@ -54,4 +54,4 @@ def stackable(module: nn.Module, *, key: int) -> nn.Module:
     Args:
         module, key: see ``replayable``.
     """
-    return _changed(module, key=key, vmapped=True)
+    return _replace(copied(module), key=key, vmapped=True, path="", done={})

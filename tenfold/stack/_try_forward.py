@@ -29,7 +29,7 @@ from tenfold.seeds import SharedGenerators, shared_kept
 from tenfold.stack._attributes import HOOK, HOOKS, Setting, attributes, class_name, copied, has_own_modes
 from tenfold.stack._dropout import Dropout
 from tenfold.stack._outside import Outside
-from tenfold.stack._refusals import AUTOCAST, RANDOM_INSIDE
+from tenfold.stack._refusals import AUTOCAST
 
 __all__ = ["try_forward"]
 
@@ -105,16 +105,7 @@ class _Trial:
         registered = _registered(first)
         with watch:
             output = self._call(first)
-        _expect_no_draws(self.numbers, self.name)
-        drawn = _has_drawn(self.numbers)
-        if watched and drawn:  # vmap sees it too, but not in another thread
-            raise RequestError(f"{self.name} {RANDOM_INSIDE}")
-        masks = any(isinstance(layer, Dropout) and bool(layer.calls) for layer in first.modules())
-        if self.recorded and not self.module.training and (drawn or masks):
-            raise RequestError(
-                f"{self.name} draws random numbers in evaluation, so that the same study would give other scores each "
-                "time; draw them only in training (if self.training: ..., F.dropout(x, 0.5, self.training))"
-            )
+        _expect_no_draws(self.numbers, self.name, torch_too=self.recorded and not self.module.training)
         after = self._state(first)
         _expect_same_tensors(first, registered, self.name)
         if isinstance(watch, _Watch) and watch.found:
@@ -410,20 +401,19 @@ def _same(one: Any, other: Any) -> bool:
 # -- random numbers ---------------------------------------------------------------------------------------------------
 
 
-def _expect_no_draws(before: SharedGenerators, name: str) -> None:
+def _expect_no_draws(before: SharedGenerators, name: str, *, torch_too: bool) -> None:
     now = SharedGenerators()
     if now.python != before.python:
         raise RequestError(f"{name} draws from Python's random in forward, which is not seeded for each run; {_DRAW}")
     same = all(np.array_equal(now.numpy["state"][key], value) for key, value in before.numpy["state"].items())
     if not same or now.numpy["has_gauss"] != before.numpy["has_gauss"]:
         raise RequestError(f"{name} draws from numpy.random in forward, which is not seeded for each run; {_DRAW}")
-
-
-def _has_drawn(before: SharedGenerators) -> bool:
-    """From PyTorch's generators."""
-    now = SharedGenerators()
     on_gpu = before.cuda is not None and now.cuda is not None and not torch.equal(now.cuda, before.cuda)
-    return on_gpu or not torch.equal(now.torch, before.torch)
+    if torch_too and (on_gpu or not torch.equal(now.torch, before.torch)):
+        raise RequestError(
+            f"{name} draws random numbers in evaluation, so that the same study would give other scores each time; "
+            "draw them only in training (if self.training: ..., F.dropout(x, 0.5, self.training))"
+        )
 
 
 class _Watch(TorchFunctionMode):
@@ -439,8 +429,8 @@ class _Watch(TorchFunctionMode):
             self.found = f"uses torch.autocast in forward: {AUTOCAST}"
         elif function is Tensor.register_hook:
             self.found = (
-                "calls register_hook on a tensor in forward, which a stack would not call; use a "
-                "torch.autograd.Function with generate_vmap_rule = True, or train it with placement 'loop'"
+                "calls register_hook on a tensor in forward, which a stack would not call; use "
+                "register_full_backward_hook of a layer, in the constructor, or train it with placement 'loop'"
             )
         elif function in (F.embedding, F.embedding_bag):
             given = inspect.signature(function).bind(*args, **kwargs).arguments

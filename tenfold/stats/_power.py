@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import nctdtr, stdtrit
+from scipy.special import chdtri, nctdtr, nctdtrinc, stdtrit
 
 from tenfold.errors import RequestError
 from tenfold.stats._paired import error_rate, overlap
@@ -101,6 +101,24 @@ def repeats_needed(
     n = np.arange(2, limit + 1)
     enough = np.flatnonzero(_powers(difference, std, n, level, overlap(test_over_train)) >= power)
     return int(n[enough[0]]) if enough.size else None
+
+
+def detectable_shift(degrees: NDArray[np.float64], rate: float, power: float = 0.8) -> NDArray[np.float64]:
+    """The true difference, in standard errors, that a t test detects at this error rate with this power.
+
+    Args:
+        degrees: of freedom, any shape.
+    Returns:
+        Shape of ``degrees``.
+    """
+    degrees = np.asarray(degrees, dtype=np.float64)
+    critical = stdtrit(degrees, 1 - rate / 2)
+    # SciPy's inverse does not end for critical values of some thousands; from 50 on the estimated deviation alone
+    # decides (chi-squared), within 1 %.
+    far = critical > 50
+    shifts = critical * np.sqrt(chdtri(degrees, 1 - power) / degrees)
+    shifts[~far] = nctdtrinc(degrees[~far], 1 - power, critical[~far])
+    return shifts
 
 
 def _powers(difference: float, std: float, n: NDArray[np.int64], level: float, extra: float) -> NDArray[np.float64]:

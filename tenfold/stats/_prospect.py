@@ -1,35 +1,39 @@
-"""What more repeats would show for a pair of models that is not called different."""
+"""What more repeats, or more data, would show for a pair of models that is not called different."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
 
-from tenfold.stats._compare import Comparison
-from tenfold.stats._paired import error_rate, overlap
-from tenfold.stats._power import MAX_REPEATS, repeats_needed
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.stats._power import MAX_REPEATS, detectable_shift
 from tenfold.stats._sign_flips import minimum_p
 from tenfold.stats._student import worth
+
+Remedy = Literal["", "more repeats", "more data"]
 
 
 @dataclass(frozen=True)
 class Family:
-    """What all pairs that are judged together have in common; names as in ``verdicts``."""
+    """What all pairs that are judged together have in common; names as in ``verdicts``.
 
-    level: float
+    Attributes:
+        alpha: the rate of false positives that the present look may have.
+    """
+
+    alpha: float
     test: str
     correction: str
     n_pairs: int
-    test_over_train: float | None
-
-    @property
-    def alpha(self) -> float:
-        """The allowed rate of false positives."""
-        return error_rate(self.level)
 
     def smallest_p(self, n: int) -> float:
         """The smallest p that n repeats can reach, before the correction; 0 for a test without such a limit."""
-        if self.test in ("t", "corrected-t"):
+        if self.test in ("t", "corrected-t", "clustered-t"):
             return 0.0 if n > 1 else 1.0
         return minimum_p(n) if self.test == "permutation" else min(1.0, 2.0 / 2**n)
 
@@ -40,63 +44,120 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Prospect:
-    """Whether more repeats can settle the question.
+class Spread:
+    """What the power of a pair depends on: the variance of its mean is std^2 (1/n + extra) + shared.
 
     Attributes:
-        is_open: True if they can, or if no result of the present repeats could have been significant.
-        repeats: how many in total; None if no sufficient number is known.
-        words: the same as part of a sentence.
+        n: repeats in which both models have a score.
+        std: standard deviation of the difference between repeats.
+        extra: what shared examples add to 1/n, as ``Design.ratio``.
+        shared: what shared examples add, where it was measured.
+        shared_degrees: degrees of freedom of that.
+    """
+
+    n: int
+    std: float
+    extra: float = 0.0
+    shared: float = 0.0
+    shared_degrees: float = math.inf
+
+    def repeats(self, difference: float, rate: float) -> int | None:
+        """Repeats that detect a true difference with 80 % power at this error rate; None if 100 do not."""
+        if self.n < 2 or difference == 0 or not math.isfinite(difference):
+            return None
+        if self.std == 0 and self.shared == 0:  # power is not defined then; only the signs count
+            return _first(lambda count: minimum_p(worth(count, self.extra)) <= rate, self.n)
+        counts = np.arange(2, MAX_REPEATS + 1)
+        if self.shared:
+            error, degrees = self._error(counts)
+            needed = error * detectable_shift(degrees, rate)
+        else:
+            needed = self._error(counts)[0] * _shifts(rate)
+        enough = np.flatnonzero(abs(difference) >= needed)
+        return int(counts[enough[0]]) if enough.size else None
+
+    def detectable(self, rate: float) -> float:
+        """The smallest true difference that these repeats detect with 80 % power; infinite below 2 repeats."""
+        if self.n < 2:
+            return math.inf
+        if self.std == 0 and self.shared == 0:
+            return 0.0
+        if not self.shared and self.n <= MAX_REPEATS:
+            return float(self._error(np.array([self.n]))[0][0] * _shifts(rate)[self.n - 2])
+        error, degrees = self._error(np.array([self.n]))
+        return float(error[0] * detectable_shift(degrees, rate)[0])
+
+    def _error(self, n: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Standard error of the mean of n repeats, and its degrees of freedom (Satterthwaite)."""
+        repeats = self.std**2 * (1 / n + self.extra)
+        total = repeats + self.shared
+        return np.sqrt(total), total**2 / (repeats**2 / (n - 1) + self.shared**2 / self.shared_degrees)
+
+
+@lru_cache(maxsize=64)
+def _shifts(rate: float) -> NDArray[np.float64]:
+    """``detectable_shift`` of 2 to 100 repeats that share nothing, shape (repeats - 1,)."""
+    shifts = detectable_shift(np.arange(1.0, MAX_REPEATS), rate)
+    shifts.flags.writeable = False  # shared by all callers
+    return shifts
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What could settle an open pair.
+
+    Attributes:
+        remedy: what might; "" where nothing is known to.
+        fewest, seen: repeats in total that would settle it if the difference were the largest that is possible, and
+            if it were the one seen; None where 100 would not.
+        words: the same as a sentence, "" where there is nothing to say.
         notes: limits to print with the verdict.
     """
 
-    is_open: bool
-    repeats: int | None
+    remedy: Remedy
+    fewest: int | None
+    seen: int | None
     words: str
     notes: tuple[str, ...] = ()
 
 
-def prospect(pair: Comparison, family: Family, *, n_open: int) -> Prospect:
-    """The prospect of one pair, assuming that the observed difference is the true one.
+def prospect(spread: Spread, ends: tuple[float, float, float], family: Family, *, n_open: int, more: str) -> Prospect:
+    """What could settle one pair.
 
     Args:
-        pair: a pair that is not called different.
+        spread: of a pair that is not called different.
+        ends: the lower end of its interval, its mean difference, and the upper end.
         family: the pairs that it was judged with.
         n_open: pairs of the family that are not called different. Each gets an equal part of the error rate, as in
             Holm's next step; for max-T, which needs a little less, the number of repeats is a little too high.
+        more: what more data would be, such as "test images".
     """
-    least = family.reachable_from(pair.n)
+    low, difference, high = ends
+    if low == high == 0:  # the two never differ: no number of repeats is known to change that
+        return Prospect("", None, None, "")
+    least = family.reachable_from(spread.n)
     if least is None:
-        return Prospect(True, None, "more repeats cannot settle it with this test", (_never(family),))
-    needed = _needed(pair, family, family.alpha / max(n_open, 1))
-    if pair.n < least:
-        notes = (_out_of_reach(pair.n, least, family),) if pair.n > 1 else ()
-        if needed is None or needed <= least:
-            return Prospect(True, least, f"at least {least} repeats are needed", notes)
-        return Prospect(True, needed, f"about {needed} repeats would", notes)
-    if needed is not None:
-        needed = max(needed, pair.n + 1)
-        return Prospect(True, needed, f"about {needed} repeats would")
-    return Prospect(False, None, "", _ceiling(pair, family, family.alpha / max(n_open, 1)))
-
-
-def _needed(pair: Comparison, family: Family, rate: float, *, independent: bool = False) -> int | None:
-    """Repeats that would detect the observed difference with 80 % power at this error rate."""
-    if pair.n < 2 or pair.difference == 0:
-        return None
-    ratio = None if independent else family.test_over_train
-    if pair.std == 0:  # power is not defined then; only the signs count
-        return _first(lambda count: minimum_p(worth(count, overlap(ratio))) <= rate, pair.n)
-    return repeats_needed(pair.difference, pair.std, level=1 - rate, test_over_train=ratio)
-
-
-def _ceiling(pair: Comparison, family: Family, rate: float) -> tuple[str, ...]:
-    """A note if independent repeats would be sufficient, but repeats that share data are not."""
-    if family.test_over_train is None or _needed(pair, family, rate, independent=True) is None:
-        return ()
-    return (
-        "Independent repeats could settle a difference of this size, but these share training data, and even "
-        f"{MAX_REPEATS} of them would not: only more data can.",
+        return Prospect("", None, None, "More repeats cannot settle it with this test.", (_never(family),))
+    rate = family.alpha / max(n_open, 1)
+    seen = spread.repeats(difference, rate)
+    fewest = spread.repeats(max(abs(low), abs(high)), rate) if math.isfinite(low + high) else None
+    if spread.n < least:
+        notes = (_out_of_reach(spread.n, least, family),) if spread.n > 1 else ()
+        fewest = least if fewest is None else max(fewest, least)
+        seen = None if seen is None else max(seen, fewest)
+        return Prospect("more repeats", fewest, seen, f"At least {least} repeats are needed.", notes)
+    floor = spread.n + 1
+    if seen is None and (spread.shared or spread.extra):
+        return Prospect("more data", None, None, f"Only more {more} can tell: more repeats share what these had.")
+    if fewest is None and seen is None:
+        return Prospect("more repeats", None, None, f"More than {MAX_REPEATS} repeats might tell.")
+    fewest = max(min(count for count in (fewest, seen) if count is not None), floor)
+    if seen is None:
+        return Prospect("more repeats", fewest, None, f"{fewest} repeats or more might tell, or none would.")
+    seen = max(seen, fewest)
+    counts = f"{fewest} to {seen}" if fewest < seen else f"About {seen}"
+    return Prospect(
+        "more repeats", fewest, seen, f"{counts} repeats would, if the true difference is the one seen or larger."
     )
 
 

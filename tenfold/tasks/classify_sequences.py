@@ -15,6 +15,7 @@ from tenfold.errors import DataError, RequestError, ShapeError
 from tenfold.metrics import confusion_counts
 from tenfold.recipe import Config
 from tenfold.sampling import (
+    MOST_CLUSTERS,
     Batch,
     Part,
     Resampling,
@@ -24,8 +25,10 @@ from tenfold.sampling import (
     WindowSource,
     at_most,
     check_amount,
+    clusters,
     folds_resampling,
     groups_drawn,
+    of_pool,
     padded,
     shuffled,
     window_scaling,
@@ -104,6 +107,10 @@ class ClassifySequences:
         self._labels = torch.from_numpy(recordings.labels[pieces])
         self._groups = None if recordings.groups is None else torch.from_numpy(recordings.groups[pieces])
         part = torch.from_numpy(recordings.part[pieces])
+        # Without groups, what was recorded at about the same time is left out together.
+        in_time = torch.arange(len(starts)) * MOST_CLUSTERS // len(starts)
+        of_group = None if self._groups is None else clusters(self._groups, len(recordings.group_names))
+        self._clusters = in_time if of_group is None else of_group
         self._official = settings.official and bool((part == datasets.TEST).any())
         self._check_data(part)
         self._too_few_groups = self._why_too_few(part)
@@ -247,6 +254,12 @@ class ClassifySequences:
             raise RequestError(f"validation = {s.validation} of {s.train or smallest} windows is none; raise it")
         return {"train": n_train, "validation": n_validation, "test": n_test}
 
+    @property
+    def _who(self) -> str:
+        """What the groups are called: people, where their names say so."""
+        people = all(name.lower().startswith(("person", "subject", "user")) for name in self._data.group_names)
+        return "people" if people else "groups"
+
     def _rows(self, repeat: int, seed: int, by: By) -> dict[Part, Tensor]:
         return self._drawn(self.splitters[by].rows(repeat, seed), repeat, seed)
 
@@ -280,7 +293,7 @@ class ClassifySequences:
                     targets["window"] = index
                     if self._groups is not None:
                         targets["group"] = self._groups[index]
-                found[part] = Split(self._source, index, targets, valid, preprocess)
+                found[part] = Split(self._source, index, targets, valid, preprocess, cluster=self._clusters[index])
         return found
 
     def remarks(self, configs: Sequence[Config], *, repeats: int, seed: int) -> list[str]:
@@ -330,22 +343,27 @@ class ClassifySequences:
 
     def resampling(self, configs: Sequence[Config] | None = None) -> Resampling:
         by = {self._by(config) for config in configs or [None]}
+        splitter = self.splitters["group" if "group" in by else "window"]
+        people = splitter.groups is not None
+        unit = self._who if people else "windows"
+        n_all = self.n_windows if splitter.groups is None else len(splitter.groups.unique())
+        if splitter.folds is not None:
+            return folds_resampling(splitter.folds, unit, n_all)
         n_train, n_test = self._amounts["train"], self._amounts["test"]
-        folds = self.splitters[self._possible()[0]].folds
-        if folds is not None:
-            return folds_resampling(folds, "windows" if by == {"window"} else "groups")
-        if by == {"group"} and self._official and self.settings.train is None and self.settings.test is None:
-            return Resampling(
-                False,
-                None,
-                f"every repeat trains on the same {n_train} windows and is tested on the same {n_test} of other "
-                "groups: repeats differ in initial weights and order, and nothing is said about other people",
-            )
-        return Resampling(
-            True,
-            n_test / n_train,
-            f"repeats draw from the same {self.n_windows} windows ({n_train} to train on, up to {n_test} to test), so "
-            "their scores are not independent: the corrected resampled t test is used",
+        if by == {"group"} and self._official:
+            tested = splitter.rows(0, 0)["test"]
+            unit = "windows" if self._groups is None else self._who
+            n_pool = len(tested) if self._groups is None else len(self._groups[tested].unique())
+            drawn = "the same" if n_test >= len(tested) else f"{n_test} of the same"
+            reason = f"every repeat is tested on {drawn} {len(tested)} windows, of {n_pool} {unit} never trained on"
+            return of_pool(n_pool, n_pool, unit, reason, one_pool=False)
+        share = n_test / self.n_windows
+        return of_pool(
+            max(round(share * n_all), 1),
+            n_all,
+            unit,
+            f"repeats draw from the same {self.n_windows} windows ({n_train} to train on, up to {n_test} to test)",
+            one_pool=True,
         )
 
     # -- one run ------------------------------------------------------------------------------------------------------

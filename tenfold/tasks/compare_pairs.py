@@ -25,6 +25,7 @@ from tenfold.sampling import (
     TensorSource,
     check_amount,
     folds_resampling,
+    of_pool,
     shuffled,
 )
 from tenfold.seeds import generator
@@ -40,8 +41,6 @@ __all__ = ["ComparePairs"]
 
 # Fraction of the images kept for testing where a data set has no test part of its own.
 _TEST_FRACTION = 0.25
-# Repeats that use more than these fractions of what there is cannot be taken for independent.
-_MUCH_TRAINING, _MUCH_TEST = 0.1, 0.5
 
 
 class ComparePairs:
@@ -216,22 +215,19 @@ class ComparePairs:
     def resampling(self, configs: Sequence[Config] | None = None) -> Resampling:
         s, unit = self.settings, self.splitter.unit
         if s.folds is not None:
-            return folds_resampling(s.folds, unit)
+            return folds_resampling(s.folds, unit, self.splitter.n_items)
         rows, each = self.splitter.rows(0, 0), 1 if self._ready else 2
-        train, test = len(rows["train"]) + len(rows["validation"]), len(rows["test"])
-        use_train, use_test = each * s.train / train, each * s.test / test
-        if use_train <= _MUCH_TRAINING and use_test <= _MUCH_TEST:
-            return Resampling(
-                False,
-                None,
-                f"every repeat draws its own pairs from {train} {unit} for training and {test} for testing "
-                f"({use_train:.0%} and {use_test:.0%} of them): taken as independent",
-            )
-        return Resampling(
-            True,
-            min(each * s.test, test) / min(each * s.train, train),
-            f"repeats draw from the same {train + test} {unit}, so their scores are not independent: the corrected "
-            "resampled t test is used",
+        n_train, n_test = len(rows["train"]) + len(rows["validation"]), len(rows["test"])
+        one_pool = self.splitter.part is None or bool((self.splitter.part == datasets.UNASSIGNED).any())
+        n_pool = n_train + n_test if one_pool else n_test
+        drawn = min(each * s.test, n_test)
+        return of_pool(
+            drawn,
+            n_pool,
+            unit,
+            f"every repeat draws its own pairs, from {n_train} {unit} for training and {n_test} for testing, and uses "
+            f"{drawn / n_test:.0%} of the latter",
+            one_pool=one_pool,
         )
 
     # -- one run ------------------------------------------------------------------------------------------------------

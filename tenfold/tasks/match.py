@@ -25,7 +25,9 @@ from tenfold.sampling import (
     Standardise,
     TensorSource,
     balanced,
+    clusters,
     folds_resampling,
+    of_pool,
     padded,
 )
 from tenfold.seeds import generator, uniform
@@ -221,13 +223,17 @@ class Match:
     def resampling(self, configs: Sequence[Config] | None = None) -> Resampling:
         s = self.settings
         if s.folds is not None:
-            return folds_resampling(s.folds, self.splitter.unit)
-        train, _, unseen = self._classes(0, 0)
-        return Resampling(
-            True,
-            min(len(unseen), s.query_sets * s.candidates) / len(train),
-            f"repeats train on {len(train)} classes and are tested on {len(unseen)} others, drawn from the same "
-            f"{self._data.n_classes}, so their scores are not independent: the corrected resampled t test is used",
+            return folds_resampling(s.folds, self.splitter.unit, self._data.n_classes)
+        _, _, unseen = self._classes(0, 0)
+        n_classes = self._data.n_classes
+        n_pool = len(unseen) if s.train_classes is None and s.train_groups is None else n_classes
+        n_test = min(len(unseen), s.query_sets * s.candidates)
+        return of_pool(
+            n_test,
+            n_pool,
+            "classes",
+            f"repeats are tested on {n_test} classes of the same {n_pool}",
+            one_pool=n_pool == n_classes,
         )
 
     def splits(
@@ -269,7 +275,9 @@ class Match:
         each = max(1, _TOGETHER // size)
         blocks = tuple(min(each, n - start) * size for start in range(0, n, each))
         number = (torch.arange(split.n_examples) // size).expand(split.n_runs, -1)
-        return dataclasses.replace(split, targets=split.targets | {name: number}, blocks=blocks)
+        asked = split.targets["class"].unflatten(1, (n, size))[:, :, :1].expand(-1, -1, size).flatten(1)
+        cluster = clusters(asked, self._data.n_classes)  # a set is left out as a whole: by the class that it asks for
+        return dataclasses.replace(split, targets=split.targets | {name: number}, blocks=blocks, cluster=cluster)
 
     def _images_of(self, classes: Tensor) -> Tensor:
         return torch.cat([self._rows[at] for at in classes.tolist()])
@@ -350,17 +358,22 @@ class Match:
     def sums(self, output: Any, batch: Batch) -> dict[str, Tensor]:
         if "set" in batch.targets:
             sets, ranks = self._set_ranks(output, batch.targets["class"])
-            places = ranks[1].flatten(1)
+            places = ranks[1].flatten(1)  # (runs, sets)
+            valid = batch.valid.unflatten(1, (-1, 1 + self.settings.candidates))[:, :, 0]
             return {
-                "sets": torch.full_like(places[:, 0], places.shape[1]).double(),
-                "top1": (places == 0).double().sum(1),
-                "top3": (places < 3).double().sum(1),
-                "nats": _candidate_nats(sets),
+                "sets": valid.double().sum(1),
+                "top1": ((places == 0) & valid).double().sum(1),
+                "top3": ((places < 3) & valid).double().sum(1),
+                "nats": torch.where(valid, _candidate_nats(sets), 0.0).sum(1),
             }
         if "episode" in batch.targets:
-            places = self._episode_ranks(output, batch.targets["class"])[1].flatten(1)
-            count = torch.full_like(places[:, 0], places.shape[1]).double()
-            return {"episode_hits": (places == 0).double().sum(1), "episode_queries": count}
+            assert self._data.episodes is not None
+            ranks = self._episode_ranks(output, batch.targets["class"])[1]  # (runs, episodes, queries)
+            valid = batch.valid.unflatten(1, (-1, self._data.episodes[0].size))[:, :, :1].expand_as(ranks)
+            return {
+                "episode_hits": ((ranks == 0) & valid).double().sum((1, 2)),
+                "episode_queries": valid.double().sum((1, 2)),
+            }
         return {}  # training batches have no queries
 
     def metrics_of(self, sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -443,7 +456,7 @@ def _right(query_classes: Tensor, candidate_classes: Tensor) -> Tensor:
 
 
 def _candidate_nats(sets: Tensor) -> Tensor:
-    """Summed cross-entropy of the softmax over the candidates' cosine similarities; the right one is the first."""
+    """Cross-entropy of a softmax over the candidates' cosine similarities; the right one is the first; (runs, sets)."""
     sets = F.normalize(sets.double(), dim=-1)
     similarity = (sets[:, :, :1] * sets[:, :, 1:]).sum(-1)  # (runs, sets, candidates)
-    return -(similarity / _TEMPERATURE).log_softmax(-1)[..., 0].sum(1)
+    return -(similarity / _TEMPERATURE).log_softmax(-1)[..., 0]

@@ -6,7 +6,6 @@ from tenfold.train._cpu import cpu_numerics as cpu_numerics
 from tenfold.train._diagnose import diagnosed as diagnosed
 from tenfold.train._evaluate import evaluate as evaluate
 from tenfold.train._evaluate import evaluating as evaluating
-from tenfold.train._evaluate import metrics_of as metrics_of
 from tenfold.train._evaluate import test as test
 from tenfold.train._job import Job as Job
 from tenfold.train._job import prepare as prepare
@@ -55,3 +54,5 @@ __all__ = [
     "train_alone",
     "train_epochs",
 ]
+
+from tenfold.train._metrics_of import metrics_of as metrics_of

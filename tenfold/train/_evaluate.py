@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +16,15 @@ from torch.utils._pytree import tree_leaves
 from tenfold.errors import attempt
 from tenfold.sampling import Batch, Inputs, Part, Split
 from tenfold.tasks import FinalMetrics, Task, carries
+from tenfold.train._by_cluster import ByCluster
+from tenfold.train._metrics_of import metrics_of
 from tenfold.train._state import State, added, initial_carry
 
-__all__ = ["Tested", "evaluate", "evaluating", "metrics_of", "test", "test_state"]
+__all__ = ["Tested", "evaluate", "evaluating", "test", "test_state"]
 
 
-class Tested(NamedTuple):
+@dataclass(frozen=True)
+class Tested:
     """What the test sets gave.
 
     Attributes:
@@ -28,12 +32,15 @@ class Tested(NamedTuple):
         predictions: what the record keeps, runs first.
         sound: which runs' outputs are finite throughout: bool, shape (runs,).
         failures: what could not be made, and why: a sentence each.
+        clusters: what the record keeps of clusters of test examples, runs first: metric -> score minus the score
+            without a cluster, (runs, clusters), of metrics that add up over batches; "examples": how many each has.
     """
 
     scores: dict[str, np.ndarray]
     predictions: dict[str, np.ndarray]
     sound: Tensor
     failures: tuple[str, ...] = ()
+    clusters: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def evaluate(state: State, part: Part) -> dict[str, np.ndarray]:
@@ -64,14 +71,17 @@ def test(
         carry: batch size -> carried state before the first batch, empty where none is carried.
     """
     sums: dict[str, Tensor] = {}
+    by_cluster = ByCluster(parts["test"].n_runs)
     kept: dict[str, _Kept] = {}
     failures: list[str] = []
     sound = torch.ones(parts["test"].n_runs, dtype=torch.bool)
     for part, split in parts.items():
         if part in ("train", "validation"):
             continue
-        for outputs, batch in _outputs(predict, task, split, carry):
+        found = split.clusters()
+        for (start, stop), (outputs, batch) in zip(split.spans(), _outputs(predict, task, split, carry), strict=True):
             sums = added(sums, task.sums(outputs, batch))
+            by_cluster.add(task, outputs, batch, found[:, start:stop])
             if not failures:
                 keep = partial(_keep, kept, task, outputs, batch, split.n_examples)
                 attempt(f"predictions on the {part} part", keep, None, failures=failures)
@@ -83,10 +93,11 @@ def test(
     if (filled := parts["test"].valid) is not None:  # for whoever reads the record: rows that only fill up a run
         predictions.setdefault("valid", filled.cpu().numpy())
     scores = metrics_of(task, sums)
+    left_out = by_cluster.left_out(task, sums, scores)
     if isinstance(task, FinalMetrics):
         make = partial(_final_metrics, task, predictions, split.n_runs)
         scores |= attempt("metrics that need all predictions", make, {}, failures=failures)
-    return Tested(scores, predictions, sound, tuple(failures))
+    return Tested(scores, predictions, sound, tuple(failures), left_out)
 
 
 def _keep(kept: dict[str, _Kept], task: Task, outputs: Any, batch: Batch, n_examples: int) -> None:
@@ -160,11 +171,3 @@ def evaluating(state: State) -> Iterator[Callable[[int], Inputs]]:
 
 def _tensors(state: State) -> list[tuple[str, Tensor]]:
     return [*state.stack.runs.named_parameters(), *state.stack.runs.named_buffers()]
-
-
-def metrics_of(task: Task, sums: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """The task's metrics from its sums: float64, shape (runs,) each."""
-    arrays = {name: value.cpu().numpy() for name, value in sums.items()}
-    with np.errstate(divide="ignore", invalid="ignore"):  # a part may have no example of some kind
-        found = task.metrics_of(arrays)
-    return {name: np.asarray(values, dtype=np.float64) for name, values in found.items()}

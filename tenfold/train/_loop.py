@@ -19,7 +19,8 @@ from tenfold.errors import attempt
 from tenfold.metrics import Metric
 from tenfold.train._checkpoint import save_checkpoint
 from tenfold.train._diagnose import diagnosed_state
-from tenfold.train._evaluate import evaluate, metrics_of, test_state
+from tenfold.train._evaluate import evaluate, test_state
+from tenfold.train._metrics_of import metrics_of
 from tenfold.train._state import EpochSoFar, State, epoch_batches, freeze, step
 
 __all__ = ["OBJECTIVE", "Epoch", "Outcome", "evaluate_final", "train_epochs"]
@@ -55,7 +56,7 @@ class Outcome:
         epochs: trained by each run until it was frozen.
         best_epoch: whose weights a run keeps; None for the last.
         messages: why a run diverged, "" otherwise.
-        predictions, weights, preprocessing: to be kept in the record.
+        predictions, clusters, weights, preprocessing: to be kept in the record.
         seconds: of training and evaluating, all runs together.
         peak_bytes: most memory that the process (on a GPU: the device) has held so far; None where the system does
             not say.
@@ -69,6 +70,7 @@ class Outcome:
     best_epoch: list[int | None]
     messages: list[str]
     predictions: dict[str, np.ndarray]
+    clusters: dict[str, np.ndarray]
     weights: dict[str, np.ndarray]
     preprocessing: dict[str, np.ndarray]
     seconds: float
@@ -177,11 +179,11 @@ def evaluate_final(state: State, *, seconds: float) -> Outcome:
     """Score the runs on the test part, once, with the weights they keep."""
     if state.recipe.patience is not None:
         _return_to_best(state, torch.ones_like(state.frozen))
-    scores, predictions, sound, said = test_state(state)
-    failures = list(said)
+    tested = test_state(state)
+    failures, sound = list(tested.failures), tested.sound
     # Finite weights can still give a NaN, on examples of the test part only or through batch-norm statistics.
     diverged = [at is not None or not bool(fine) for at, fine in zip(state.diverged_at, sound, strict=True)]
-    scores = {name: np.where(diverged, math.nan, values) for name, values in scores.items()}
+    scores = {name: np.where(diverged, math.nan, values) for name, values in tested.scores.items()}
     stopped = [state.recipe.patience is not None and bool(frozen) for frozen in state.frozen]
     status: list[Any] = [
         "diverged" if bad else "stopped" if early else "finished" for bad, early in zip(diverged, stopped, strict=True)
@@ -197,7 +199,8 @@ def evaluate_final(state: State, *, seconds: float) -> Outcome:
         ],
         best_epoch=[best if state.recipe.patience is not None and best else None for best in state.best_epoch],
         messages=[_why(at, not bool(fine)) for at, fine in zip(state.diverged_at, sound, strict=True)],
-        predictions=predictions | diagnosed_state(state, failures),
+        predictions=tested.predictions | diagnosed_state(state, failures),
+        clusters=tested.clusters,
         weights=attempt("a copy of the weights", partial(_persistent, state), {}, failures=failures),
         preprocessing={} if preprocess is None else preprocess.arrays(),
         seconds=seconds,

@@ -149,7 +149,7 @@ def test_a_diverged_model_is_shown_and_hides_nothing(tenfold) -> None:
     assert "M: diverged: repeat 0" in result.stderr
     assert "M: accuracy no score" in result.stderr
     assert "| M | - | - | 0 of 2 |" in result.stdout
-    assert "M: 0 of 2 runs finished, 2 diverged (repeats 0 and 1) and count in no mean." in result.stdout
+    assert "M: 0 of 2 runs finished, 2 diverged (repeats 0 and 1). In means they are left out; " in result.stdout
 
 
 def test_an_error_that_nobody_expected_is_kept_in_a_file(tenfold, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:

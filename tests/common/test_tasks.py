@@ -450,8 +450,9 @@ def test_it_says_how_repeats_relate(task: Task) -> None:
     for configs in (None, [Config(recipe=recipe_of(task))]):
         found = task.resampling(configs)
         assert isinstance(found, Resampling)
-        assert (found.test_over_train is None) == (not found.resampled)
-        assert found.test_over_train is None or found.test_over_train > 0
+        assert 0 <= found.overlap <= 1
+        assert not (found.one_pool and found.overlap == 1)
+        assert (found.overlap == 0) or (found.tested_on and found.beyond)
         assert found.reason
         assert dataclasses.asdict(found)
 

@@ -95,63 +95,6 @@ def twice(layer: nn.Module) -> nn.Module:
     return nn.Sequential(layer, nn.Linear(3, 2))
 
 
-class Rescaled(nn.Dropout):
-    """Inherits from dropout and draws nothing."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * (1 - self.p) + 1
-
-
-class Doubled(nn.LSTM):
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        return super().forward(x * 2)[0] + 1
-
-
-class Reads(nn.GRU):
-    """Inherits a layer's forward pass, and has more methods."""
-
-    def last(self, x: Tensor) -> Tensor:
-        return self(x)[0][-1]
-
-
-class UsesClass(nn.Module):
-    """Asks what its layers are and what their settings are."""
-
-    def __init__(self, rate: float = 0.0) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList([nn.Dropout(rate), Reads(8, 3)])
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers:
-            if isinstance(layer, nn.Dropout):
-                x = x * (2 - layer.p)
-            elif isinstance(layer, nn.GRU):
-                x = layer.last(x) + layer.all_weights[0][0].sum()  # type: ignore[operator]
-        return x
-
-
-class SetsRate(UsesClass):
-    def forward(self, x: Tensor) -> Tensor:
-        self.layers[0].p = 0.5 if self.training else 0.0  # type: ignore[assignment]
-        return super().forward(x)
-
-
-class AlwaysDrops(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer, self.drop = nn.Linear(8, 3), nn.Dropout(0.5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.drop.train()
-        return self.drop(self.layer(x))
-
-
-def hooked(layer: nn.Module) -> nn.Module:
-    """Its output is what came in, times 3, and its first output."""
-    layer.register_forward_hook(lambda layer, inputs, output: (inputs[0] * 3, output[0]))
-    return layer
-
-
 LAYERS: dict[str, Case] = {
     "Linear": Case(lambda: nn.Linear(8, 3)),
     "Linear without bias": Case(lambda: nn.Linear(8, 3, bias=False)),
@@ -231,15 +174,6 @@ LAYERS: dict[str, Case] = {
     "LazyBatchNorm1d": Case(lambda: nn.LazyBatchNorm1d(), refused="nn.Linear"),
     "LazyLinear after a batch": Case(lambda: warm(nn.LazyLinear(3))),
     "Flatten only": Case(nn.Flatten, features),
-    "Dropout with a forward of its own": Case(lambda: nn.Sequential(nn.Linear(8, 4), Rescaled(0.5))),
-    "LSTM with a forward of its own": Case(lambda: Doubled(8, 3), sequence, not_stacked="aten::lstm"),
-    "a hook of Dropout": Case(lambda: nn.Sequential(nn.Linear(8, 4), hooked(nn.Dropout(0.5)))),
-    "a hook of Dropout that is idle": Case(lambda: nn.Sequential(nn.Linear(8, 4), hooked(nn.Dropout(0.0)))),
-    "a hook of GRU": Case(lambda: hooked(nn.GRU(8, 3)), sequence),
-    "layers by their class": Case(UsesClass, sequence),
-    "layers by their class, a rate read": Case(lambda: UsesClass(0.5), sequence, not_stacked="item"),
-    "a dropout rate set in forward": Case(SetsRate, sequence, refused="rate of a dropout layer is set to"),
-    "dropout in evaluation": Case(AlwaysDrops, in_studies="draws random numbers in evaluation"),
 }
 
 

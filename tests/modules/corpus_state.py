@@ -6,7 +6,6 @@ import functools
 import itertools
 import random
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -253,13 +252,6 @@ class Method(Base):
         return (inputs[0] + 1,)
 
 
-def with_backward(kind: str) -> nn.Module:
-    """Behind another layer, so that what the hook changes arrives somewhere."""
-    layer = nn.Linear(8, 4)
-    getattr(layer, kind)(lambda layer, *grads: tuple(None if grad is None else 2 * grad for grad in grads[0]))
-    return nn.Sequential(nn.Linear(8, 8), layer)
-
-
 HOOKS = {
     "a hook that uses its layer": Case(hooked(lambda self: scale_by_own)),
     "hooks that are methods": Case(Method),
@@ -280,10 +272,10 @@ HOOKS = {
         refused="the forward pre-hook of '.*layer' holds the module or a tensor",
     ),
     "a backward hook": Case(
-        lambda: with_backward("register_full_backward_hook"), not_stacked="has a backward hook, which a stack"
-    ),
-    "a backward pre-hook": Case(
-        lambda: with_backward("register_full_backward_pre_hook"), not_stacked="has a backward hook, which a stack"
+        hooked(
+            lambda self: lambda layer, ins, outs: tuple(None if g is None else 2 * g for g in ins),
+            "register_full_backward_hook",
+        )
     ),
     "a hook of a parameter": Case(
         made(lambda self: keep(self, "handle", self.layer.weight.register_hook(lambda grad: grad * 2))),
@@ -294,13 +286,6 @@ HOOKS = {
 # -- random numbers ---------------------------------------------------------------------------------------------------
 
 INSIDE = "draws random numbers inside forward"
-
-
-def in_thread(call: Callable[[], Tensor]) -> Tensor:
-    with ThreadPoolExecutor(1) as threads:
-        return threads.submit(call).result()
-
-
 IN_EVALUATION = "draws random numbers in evaluation"
 
 RANDOM = {
@@ -329,9 +314,6 @@ RANDOM = {
     "functional dropout": Case(made(then=lambda self, y: F.dropout(y, 0.3, self.training)), not_stacked=INSIDE),
     "functional dropout, always": Case(
         made(then=lambda self, y: F.dropout(y, 0.3)), not_stacked=INSIDE, in_studies=IN_EVALUATION
-    ),
-    "noise from another thread": Case(
-        made(then=lambda self, y: y + in_thread(lambda: torch.rand(4)) if self.training else y), not_stacked=INSIDE
     ),
     "weights from numpy.random": Case(
         made(

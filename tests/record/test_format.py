@@ -40,6 +40,7 @@ def folder(tmp_path_factory) -> Path:
             record.save_epochs(variant.model, [(variant.index, 0, 1, "test", "accuracy", 0.5)])
             record.finish_runs(variant.model, rows)
             record.save_predictions(variant.model, {"repeat": np.arange(2)}, variant=variant.index)
+            record.save_clusters(variant.model, {"repeat": np.arange(2)}, variant=variant.index)
             record.save_weights(variant.model, {"layer": np.arange(2) + number}, variant=variant.index)
             record.save_preprocessing(variant.model, {"shift": np.arange(2)}, variant=variant.index)
             with atomic_write(record.checkpoint_path(variant.model, 3)) as file:
@@ -95,7 +96,7 @@ def test_every_table_and_column_is_described(folder):
 
 def test_every_file_is_described(folder):
     assert files(PAGE) == written(folder)
-    assert len(written(folder)) == 11
+    assert len(written(folder)) == 12
 
 
 def test_what_is_not_described_is_found(folder):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from tenfold import stats
 from tenfold.errors import RecordError, RequestError
-from tenfold.record import Rank, Reader, Record, RunRow, Variant
+from tenfold.record import Rank, Reader, Record, RunRow, Variant, remedies
 from tenfold.record._sentences import rank_sentence
 
 METRICS = [
@@ -31,11 +33,15 @@ def scores_of(model: str) -> np.ndarray:
     return MEANS[model] + common + own
 
 
-def build(folder: Path, models=tuple(MEANS), *, resampling=None, quick=False, diverged=(), finish=True) -> Reader:
+def build(
+    folder: Path, models=tuple(MEANS), *, resampling=None, quick=False, diverged=(), finish=True, verdict=None
+) -> Reader:
     entries = [{"name": name, **({"published": PUBLISHED} if name == "Large" else {})} for name in models]
     study = {"name": "toy", "repeats": REPEATS, "models": entries}
     if resampling:
         study["resampling"] = resampling
+    if verdict:
+        study["verdict"] = verdict
     with Record.create(
         folder, study_toml="", study=study, environment={"a": 1}, metrics=METRICS, command="c", quick=quick
     ) as record:
@@ -162,8 +168,8 @@ def test_compare_gives_the_verdicts_of_stats(tmp_path):
 
 
 def test_shared_training_data_choose_the_corrected_test(tmp_path):
-    resampling = {"resampled": True, "test_over_train": 0.5, "reason": "repeats draw from the same pool"}
-    results = build(tmp_path, resampling=resampling)
+    resampling = {"protocol": {}, "overlap": 1 / 3, "one_pool": True, "reason": "repeats draw from the same pool"}
+    results = build(tmp_path, resampling=[resampling])
     assert {v.test for v in results.compare()} == {"corrected-t"}
     plain = stats.summarise(scores_of("Large"))
     assert results.summaries()["Large"].high - results.summaries()["Large"].low > plain.high - plain.low
@@ -176,7 +182,10 @@ def test_diverged_runs_are_kept_counted_named_and_in_no_mean(tmp_path):
     assert results.summaries()["Large"].n == REPEATS - 1
     row = results.table("accuracy").set_index("model").loc["Large"]
     assert (row["n"], row["diverged"]) == (REPEATS - 1, 1)
-    assert "Large: 7 of 8 runs finished, 1 diverged (repeat 3) and counts in no mean." in results.verdict_sentences()
+    assert (
+        "Large: 7 of 8 runs finished, 1 diverged (repeat 3). In means it is left out; in verdicts it counts with the "
+        "worst score of all."
+    ) in results.verdict_sentences()
 
 
 def test_everything_diverged_is_said(tmp_path):
@@ -276,16 +285,24 @@ def test_verdicts_travel_as_json(tmp_path):
     assert json.loads(json.dumps(answers, allow_nan=False))[0]["first"] == "Small"
 
 
+def open_verdict(remedy: str = "", fewest: int | None = None, seen: int | None = None) -> stats.Verdict:
+    (verdict,) = stats.verdicts({"a": [0.1, 0.2], "b": [0.2, 0.1]})
+    return dataclasses.replace(verdict, remedy=remedy, repeats_fewest=fewest, repeats_needed=seen)
+
+
 def test_many_undecided_pairs_do_not_drown_the_verdict():
-    rank = Rank(
-        label="a", place=1, groups=(0,), better_than=("b",), worse_than=(), no_difference=("c", "d"),
-        undecided={"e": 12, "f": 60, "g": None},
-    )  # fmt: skip
-    assert rank_sentence(rank, "abcdefg") == (
-        "a is better than b; not told apart from c and d (no difference found), "
-        "nor from e, f and g (cannot tell yet: about 12 to 60 repeats would)."
+    repeats = {"e": open_verdict("more repeats", 12, 40), "f": open_verdict("more repeats", 20, 60)}
+    rank = Rank(label="a", place=1, groups=(0,), better_than=("b",), worse_than=(), equal=("c", "d"), undecided=repeats)
+    assert rank_sentence(rank, "abcdef") == (
+        "a is better than b; not told apart from c and d (practically equal), "
+        "nor from e and f (cannot tell: 12 to 60 repeats might)."
     )
-    assert rank.repeats_needed == "12 to 60"
+    assert remedies([*repeats.values(), open_verdict("more repeats", 8, None)]) == ": 8 repeats or more might"
+    assert remedies([open_verdict("more data")]) == ": only more data can"
+    assert remedies([repeats["e"], open_verdict("more data")]) == (
+        ": 12 to 40 repeats might, for some only more data can"
+    )
+    assert remedies([open_verdict()]) == ""
 
 
 def test_an_interval_of_a_share_ends_at_100_percent(tmp_path):
@@ -358,9 +375,9 @@ def test_variants_of_two_protocols_are_compared_within_each_and_with_themselves(
 
 def test_one_outcome_for_all_of_many_is_said_without_their_names():
     rank = Rank(
-        label="a", place=1, groups=(0,), better_than=(), worse_than=(), no_difference=("b", "c", "d", "e"), undecided={}
+        label="a", place=1, groups=(0,), better_than=(), worse_than=(), equal=("b", "c", "d", "e"), undecided={}
     )
-    assert rank_sentence(rank, "abcde") == "a is not told apart from any of the 4 others (no difference found)."
+    assert rank_sentence(rank, "abcde") == "a is not told apart from any of the 4 others (practically equal)."
 
 
 def test_one_repeat_of_many_models_is_one_sentence(tmp_path):
@@ -373,4 +390,93 @@ def test_one_repeat_of_many_models_is_one_sentence(tmp_path):
             record.finish_runs(name, [RunRow(variant=0, repeat=0, status="finished", epochs=1, scores=scores)])
     words = Reader(tmp_path).verdict_words()
     assert (words.best, words.others, words.protocols) == ("", (), ())
-    assert words.tally.startswith("None of the 3 pairs can be told yet")
+    assert words.tally.startswith("None of the 3 pairs can be told apart: 6 repeats or more might.")
+
+
+# -- how repeats share test examples ----------------------------------------------------------------------------------
+
+
+def people_record(folder, ahead, *, keep_clusters=True, n_runs=4):
+    """Two models on one test set of nine people: in every run, A is ahead on each person by so much."""
+    study = {
+        "name": "s",
+        "repeats": n_runs,
+        "models": [{"name": name} for name in "AB"],
+        "resampling": [
+            {
+                "protocol": {}, "overlap": 1.0, "one_pool": False, "reason": "one test set", "more": "people",
+                "tested_on": "these 9 people", "beyond": "other people than these 9",
+            }
+        ],
+    }  # fmt: skip
+    with Record.create(
+        folder, study_toml="", study=study, environment={}, metrics=METRICS, command="", quick=False
+    ) as record:
+        for name, gain in (("A", ahead), ("B", np.zeros(9))):
+            people = np.tile(0.8 + gain, (n_runs, 1))
+            scores = people.mean(axis=1)
+            if keep_clusters:
+                parts = (people - scores[:, None]) / 9
+                arrays = {"accuracy": parts, "examples": np.full((n_runs, 9), 10), "repeat": np.arange(n_runs)}
+                record.save_clusters(name, {key: value[::-1] for key, value in arrays.items()})
+            record.finish_runs(
+                name,
+                [
+                    RunRow(variant=0, repeat=at, status="finished", epochs=1, scores={"accuracy": score, "loss": 1.0})
+                    for at, score in enumerate(scores)
+                ],
+            )
+    return Reader(folder)
+
+
+def test_one_test_set_is_judged_by_its_people(tmp_path):
+    ahead = np.array([0.05, -0.02, 0.04, 0.01, -0.03, 0.06, 0.02, 0.00, 0.01])
+    (verdict,) = people_record(tmp_path / "few", ahead).compare("accuracy")
+    assert verdict.p == pytest.approx(scipy.stats.ttest_1samp(ahead, 0).pvalue)
+    assert (verdict.test, verdict.outcome, verdict.beyond) == (
+        "clustered-t",
+        "cannot tell",
+        "other people than these 9",
+    )
+    (verdict,) = people_record(tmp_path / "clear", ahead + 0.05).compare("accuracy")
+    assert verdict.winner == "A"
+    assert "for other people than these 9" in verdict.sentence
+
+
+def test_one_test_set_without_clusters_says_nothing_of_other_data(tmp_path):
+    (verdict,) = people_record(tmp_path, np.full(9, 0.1), keep_clusters=False).compare("accuracy")
+    assert (verdict.outcome, verdict.here) == ("cannot tell", None)
+    assert any("identical repeats are no replication" in note for note in verdict.notes)
+
+
+# -- what [verdict] says before training ------------------------------------------------------------------------------
+
+
+def test_against_compares_one_model_with_each_of_the_others(tmp_path):
+    every, results = build(tmp_path / "every"), build(tmp_path / "one", verdict={"against": "Small"})
+    found = results.compare()
+    assert [(v.first, v.second) for v in found] == [("Small", "Large"), ("Small", "Twin")]
+    assert {v.n_pairs for v in found} == {2}
+    assert {v.n_pairs for v in every.compare()} == {3}
+    sentences = results.verdict_sentences()
+    assert sentences[1] == "Twin is better than Small."
+    assert not any("not told apart" in sentence for sentence in sentences)  # the others were not compared
+
+
+def test_a_margin_calls_two_models_practically_equal(tmp_path):
+    (pair,) = build(tmp_path / "wide", ("Large", "Twin"), verdict={"equal_within": 3}).compare()
+    assert (pair.outcome, pair.equal_within) == ("practically equal", 0.03)  # points -> fraction
+    assert "within 3.0 percentage points" in pair.sentence
+    results = build(tmp_path / "narrow", ("Large", "Twin"), verdict={"equal_within": 0.01})
+    assert results.compare()[0].outcome == "cannot tell"
+    assert results.compare("loss")[0].equal_within is None  # the margin is that of the primary metric
+
+
+def test_metrics_named_in_advance_share_the_error_rate(tmp_path):
+    alone, named = build(tmp_path / "alone"), build(tmp_path / "named", verdict={"metrics": ["loss"]})
+    for metric in ("accuracy", "loss"):
+        for one, two in zip(alone.compare(metric), named.compare(metric), strict=True):
+            assert two.p_corrected == min(2 * one.p_corrected, 1)
+            assert two.high - two.low >= one.high - one.low
+    assert any("chosen after training" in limit for limit in alone.limits("loss"))
+    assert not any("chosen after training" in limit for limit in named.limits("loss"))

@@ -356,7 +356,7 @@ def test_a_newer_version_is_refused(tmp_path):
     connection = sqlite3.connect(tmp_path / "results.db")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    message = "has record version 99, but this tenfold reads version 2 only: update tenfold to read it.$"
+    message = "has record version 99, but this tenfold reads version 3 only: update tenfold to read it.$"
     with pytest.raises(RecordError, match=message):
         Record.open(tmp_path)
 
@@ -370,7 +370,7 @@ def test_a_record_of_version_1_is_refused_by_everything_that_opens_one(tmp_path)
         with pytest.raises(RecordError) as caught:
             opens(tmp_path)
         assert str(caught.value) == (
-            f"{tmp_path / 'results.db'} has record version 1, but this tenfold reads version 2 only: "
+            f"{tmp_path / 'results.db'} has record version 1, but this tenfold reads version 3 only: "
             "read it with the tenfold that wrote it, or run the study again in a new folder (--out DIR)."
         )
     assert (tmp_path / "results.db").read_bytes() == before

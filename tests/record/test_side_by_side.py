@@ -30,7 +30,7 @@ class Told:
     seed: int = 0
     repeats: int = 8
     data: str = "abc"
-    resampling: dict[str, Any] | None = None
+    resampling: list[dict[str, Any]] | None = None
     models: tuple[str, ...] = ("A",)
     split: str | None = None
     metrics: list[dict[str, Any]] = field(default_factory=lambda: METRICS)
@@ -65,9 +65,9 @@ class Told:
 
 
 @pytest.mark.parametrize(
-    "resampling", [None, {"resampled": True, "test_over_train": 0.5, "reason": "as", "folds": None}]
+    "resampling", [None, [{"protocol": {}, "overlap": 1 / 3, "one_pool": True, "reason": "as", "folds": None}]]
 )
-def test_two_records_give_the_verdict_of_one(tmp_path: Path, resampling: dict[str, Any] | None) -> None:
+def test_two_records_give_the_verdict_of_one(tmp_path: Path, resampling: list[dict[str, Any]] | None) -> None:
     whole = Told(models=("A", "B"), resampling=resampling).build(tmp_path / "whole")
     Told(models=("A",), resampling=resampling).build(tmp_path / "one")
     Told(models=("B",), resampling=resampling).build(tmp_path / "two")
@@ -95,7 +95,10 @@ def test_pairs_are_of_one_model_of_each_and_the_correction_is_for_them(tmp_path:
         ({"seed": 1}, "seed: 0 and 1; repeats are divided by it: run one again with --seed"),
         ({"task": TASK | {"train": 50}}, "task.train: 100 and 50"),
         ({"task": TASK | {"size": 8}}, "task.size: "),
-        ({"resampling": {"resampled": False, "folds": 4}}, "the data are divided otherwise"),
+        (
+            {"resampling": [{"overlap": 0.0, "one_pool": False, "reason": "", "folds": 4}]},
+            "the data are divided otherwise",
+        ),
         ({"split": "window"}, "the models have several divisions of the data (split: that of the task and window)"),
     ],
 )

@@ -50,12 +50,9 @@ def study_of(models: list[dict[str, Any]], repeats: int, quick: bool) -> dict[st
         "quick": quick,
         "task": {"kind": "compare-pairs", "data": "mnist", "size": 14, "train": 1000, "test": TEST},
         "models": models,
-        "resampling": {
-            "resampled": False,
-            "test_over_train": None,
-            "reason": "every repeat draws its own pairs from 60000 items for training and 10000 for testing: "
-            "taken as independent",
-        },
+        "resampling": [
+            {"protocol": {}, "overlap": 0.0, "one_pool": False, "reason": "every repeat draws its own pairs"}
+        ],
     }
 
 
@@ -269,7 +266,7 @@ def build_match(
         "seed": 0,
         "task": {"kind": "match", "data": "omniglot", "size": 28, "candidates": candidates, "similarity": "cosine"},
         "models": [{"name": name, "module": "koch-embedding", "lr": 1e-3} for name in models],
-        "resampling": {"resampled": True, "test_over_train": 0.7, "reason": "repeats share classes"},
+        "resampling": [{"protocol": {}, "overlap": 0.41, "one_pool": True, "reason": "repeats share classes"}],
     }
     if references is not None:
         study["references"] = references
@@ -397,7 +394,7 @@ def build_sequences(
         "seed": 0,
         "task": {"kind": "classify-sequences", "data": "har-smartphone"},
         "models": [{"name": name, "module": "recurrent-classifier", "lr": 1e-3} for name in models],
-        "resampling": {"resampled": True, "test_over_train": 0.4, "reason": "repeats share windows"},
+        "resampling": [{"protocol": {}, "overlap": 0.29, "one_pool": True, "reason": "repeats share windows"}],
     }
     record = Record.create(
         folder, study_toml="", study=study, environment={}, metrics=SEQUENCE_METRICS, command="tenfold run sensors",

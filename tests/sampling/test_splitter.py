@@ -12,11 +12,13 @@ from torch import Tensor
 
 from tenfold.errors import DataError, RequestError
 from tenfold.sampling import (
+    MOST_CLUSTERS,
     Splitter,
     Standardise,
     TensorSource,
     check_amount,
     check_folds,
+    clusters,
     folds_resampling,
 )
 from tenfold.sampling._folds import fold_of_groups, fold_of_items, largest_fold
@@ -257,26 +259,52 @@ def test_amounts_that_are_not_there() -> None:
 # -- how repeats relate -----------------------------------------------------------------------------------------------
 
 
-def test_folds_are_resampling_with_one_fold_for_the_others() -> None:
+def test_folds_share_as_many_test_items_as_one_of_them_has() -> None:
     found = Splitter(20, folds=5, unit="images").resampling()
-    assert found == folds_resampling(5, "images")
-    assert (found.resampled, found.test_over_train, found.folds) == (True, 0.25, 5)
+    assert found == folds_resampling(5, "images", 20)
+    assert (found.overlap, found.one_pool, found.folds) == (0.2, True, 5)
     assert "cross-validation with 5 folds of images" in found.reason
-    assert "corrected resampled t test" in found.reason
 
 
-def test_a_fixed_division_says_nothing_about_other_data() -> None:
+def test_a_fixed_division_is_about_its_test_items() -> None:
     found = Splitter(20, part=torch.tensor([TRAIN] * 15 + [TEST] * 5), unit="images").resampling()
-    assert (found.resampled, found.test_over_train, found.folds) == (False, None, None)
+    assert (found.overlap, found.one_pool, found.folds) == (1.0, False, None)
     assert "the same images and is tested on the same others" in found.reason
+    assert (found.tested_on, found.beyond, found.more) == ("these 5 images", "other images than these 5", "images")
 
 
-def test_draws_from_one_pool_are_resampling() -> None:
+def test_draws_from_one_pool_share_some() -> None:
     found = Splitter(20, 0.25, unit="images").resampling()
-    assert (found.resampled, found.test_over_train, found.folds) == (True, pytest.approx(5 / 15), None)
+    assert (found.overlap, found.one_pool, found.folds) == (0.25, True, None)
     assert "draw from the same 20 images" in found.reason
     # Held back for validation is training data of the study all the same.
-    assert Splitter(20, 0.25, 0.5).resampling().test_over_train == found.test_over_train
+    assert Splitter(20, 0.25, 0.5).resampling().overlap == found.overlap
+
+
+def test_groups_are_the_units_where_there_are_any() -> None:
+    groups = torch.arange(30) // 3
+    found = Splitter(30, 0.2, groups=groups, unit="people").resampling()
+    assert (found.tested_on, found.overlap) == ("these 10 people", 0.2)
+
+
+def test_examples_are_clustered_by_their_group_and_the_same_in_every_repeat() -> None:
+    groups = torch.arange(40) // 4
+    source = TensorSource(torch.zeros(40, 1))
+    splits = Splitter(40, 0.2, groups=groups).splits(source, [0, 1], seed=3)
+    test = splits["test"]
+    assert torch.equal(test.clusters()[..., 0], groups[test.index])
+    plain = Splitter(40, 0.2).splits(source, [0, 1], seed=3)["test"]
+    same = plain.index[0][:, None] == plain.index[1][None]
+    assert same.any()
+    assert (plain.clusters()[0] == plain.clusters()[1].T)[same].all()
+
+
+def test_many_units_are_spread_over_all_clusters() -> None:
+    units = torch.arange(10_000)
+    found = clusters(units, 10_000)
+    assert (int(found.min()), int(found.max())) == (0, MOST_CLUSTERS - 1)
+    assert found.bincount().float().std() < 0.2 * found.bincount().float().mean()
+    assert torch.equal(clusters(torch.arange(9), 9), torch.arange(9))
 
 
 # -- splits of a task whose examples are items ------------------------------------------------------------------------

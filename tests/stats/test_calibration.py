@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 
 from tenfold.stats import (
+    Clusters,
+    Design,
     against_published,
     compare_pair,
     corrected_t_test,
@@ -203,7 +205,7 @@ def test_corrected_t_on_repeats_correlated_as_nadeau_and_bengio_model_them() -> 
     rng = np.random.default_rng(11)
     common = rng.normal(0, np.sqrt(rho), (STUDIES, 2, 1))
     scores = 0.8 + 0.01 * (common + rng.normal(0, np.sqrt(1 - rho), (STUDIES, 2, REPEATS)))
-    rate = rate_called(scores, test_over_train=ratio)
+    rate = rate_called(scores, design=Design.from_ratio(ratio))
     plain = rate_called(scores, test="t")
     print(f"correlated repeats: corrected t {rate:.4f}, plain t {plain:.4f}")
     assert 0.03 <= rate <= 0.07
@@ -214,7 +216,7 @@ def test_corrected_t_on_repeats_correlated_as_nadeau_and_bengio_model_them() -> 
 def test_corrected_t_on_real_splits_of_a_pool(n_train: int, n_test: int, n_pool: int) -> None:
     rng = np.random.default_rng(12)
     scores = np.array([resampled(rng, 2, n_train, n_test, n_pool) for _ in range(STUDIES)])
-    rate = rate_called(scores, test_over_train=shared_pool_ratio(n_test=n_test, n_pool=n_pool))
+    rate = rate_called(scores, design=Design(n_test / n_pool, one_pool=True))
     gaps = np.round(scores[:, 0] - scores[:, 1], 9)
     plain = np.mean([paired_t_test(d).p <= 0.05 for d in gaps])
     careful = np.mean([corrected_t_test(d, test_over_train=n_test / n_train).p <= 0.05 for d in gaps])
@@ -228,7 +230,7 @@ def test_corrected_t_on_real_splits_of_a_pool(n_train: int, n_test: int, n_pool:
 def test_corrected_t_with_holm_over_four_copies() -> None:
     rng = np.random.default_rng(13)
     scores = np.array([resampled(rng, 4, 150, 50, 200) for _ in range(1000)])
-    rate = rate_called(scores, test_over_train=shared_pool_ratio(n_test=50, n_pool=200))
+    rate = rate_called(scores, design=Design(50 / 200, one_pool=True))
     print(f"four copies on one pool, corrected t with Holm: {rate:.4f}")
     assert 0.005 <= rate <= 0.07
 
@@ -237,7 +239,92 @@ def test_corrected_t_finds_a_real_difference() -> None:
     rng = np.random.default_rng(14)
     scores = np.array([resampled(rng, 2, 180, 20, 200) for _ in range(200)])
     scores[:, 0] += 0.25
-    assert rate_called(scores, test_over_train=1 / 9) > 0.8
+    assert rate_called(scores, design=Design(0.1, one_pool=True)) > 0.8
+
+
+# --- one test set for all repeats -------------------------------------------------------------------------------
+
+
+def on_one_test_set(
+    rng: np.random.Generator, models: int, n_clusters: int, n_runs: int, sizes: tuple[float, float, float]
+) -> tuple[dict[str, Scores], Clusters]:
+    """Equal models on the same clusters (people): each is a little better or worse on each cluster, and in each run.
+
+    ``sizes`` are the deviations of a run, of a cluster (in every run) and of a cluster in one run, all for the mean.
+    """
+    of_runs = sizes[0] * np.sqrt(n_runs) * rng.normal(size=(models, n_runs, 1))
+    of_clusters = sizes[1] * np.sqrt(n_clusters) * rng.normal(size=(models, 1, n_clusters))
+    of_both = sizes[2] * np.sqrt(n_runs * n_clusters) * rng.normal(size=(models, n_runs, n_clusters))
+    cells = 0.8 + 0.01 * (of_runs + of_clusters + of_both)
+    scores = cells.mean(axis=2)
+    names = [f"copy {i}" for i in range(models)]
+    parts = (cells - scores[:, :, None]) / n_clusters
+    clusters = Clusters(dict(zip(names, parts, strict=True)), np.full(n_clusters, 1 / n_clusters))
+    return dict(zip(names, scores, strict=True)), clusters
+
+
+@pytest.mark.parametrize(
+    ("n_clusters", "n_runs", "sizes"),
+    [(9, 10, (0.0, 1.0, 0.0)), (9, 10, (1.0, 1.0, 0.5)), (200, 10, (0.3, 1.0, 1.0)), (30, 5, (1.0, 0.0, 0.3))],
+    ids=["deterministic, 9 people", "seeds and 9 people", "200 clusters of items", "seeds alone"],
+)
+def test_equal_models_on_one_test_set_are_called_at_most_at_the_stated_rate(
+    n_clusters: int, n_runs: int, sizes: tuple[float, float, float]
+) -> None:
+    rng = np.random.default_rng(20)
+    called = here = 0
+    for _ in range(1000):
+        scores, clusters = on_one_test_set(rng, 2, n_clusters, n_runs, sizes)
+        (verdict,) = verdicts(scores, design=Design(1.0), clusters=clusters)
+        called += verdict.outcome == "better"
+        here += verdict.here is not None
+    print(
+        f"{n_clusters} clusters, {n_runs} runs, {sizes}: other data {called / 1000:.3f}, these alone {here / 1000:.3f}"
+    )
+    assert called / 1000 <= 0.07
+    if sizes[1] > 0 and sizes[0] > 0 and n_runs > 5:
+        assert here / 1000 > 0.08  # the twin: on these very clusters one of the two is better
+
+
+def test_five_equal_models_on_nine_people() -> None:
+    rng = np.random.default_rng(21)
+    called = 0
+    for _ in range(300):
+        scores, clusters = on_one_test_set(rng, 5, 9, 10, (0.5, 1.0, 0.5))
+        called += any(v.outcome == "better" for v in verdicts(scores, design=Design(1.0), clusters=clusters))
+    print(f"five copies, nine people: {called / 300:.3f}")
+    assert called / 300 <= 0.08
+
+
+def test_a_real_difference_between_people_is_found() -> None:
+    rng = np.random.default_rng(22)
+    found = 0
+    for _ in range(200):
+        scores, clusters = on_one_test_set(rng, 2, 9, 10, (0.5, 1.0, 0.5))
+        scores["copy 0"] = scores["copy 0"] + 0.07  # 4 deviations of the mean difference
+        found += verdicts(scores, design=Design(1.0), clusters=clusters)[0].winner == "copy 0"
+    assert found / 200 > 0.8
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_repeats_that_share_a_part_of_a_test_pool(share: float) -> None:
+    """Test sets drawn from 100 clusters that are never trained on: one rule from nearly none shared to all."""
+    rng = np.random.default_rng(23)
+    n_drawn = round(100 * share)
+    called = plain = 0
+    for _ in range(1000):
+        of_clusters = rng.normal(size=(2, 1, 100))
+        cells = of_clusters + 0.5 * rng.normal(size=(2, 10, 100)) + 0.1 * rng.normal(size=(2, 10, 1))
+        drawn = np.argsort(rng.random((10, 100)), axis=1) < n_drawn
+        scores = (cells * drawn).sum(axis=2) / n_drawn
+        parts = (cells - scores[:, :, None]) * drawn / n_drawn
+        clusters = Clusters({"a": parts[0], "b": parts[1]}, np.full(100, 0.01))
+        named = {"a": scores[0], "b": scores[1]}
+        called += verdicts(named, design=Design(share), clusters=clusters)[0].outcome == "better"
+        plain += verdicts(named)[0].outcome == "better"
+    print(f"{share:.0%} of the test pool in each repeat: {called / 1000:.3f}, taken for independent {plain / 1000:.3f}")
+    assert called / 1000 <= 0.07
+    assert plain > called
 
 
 # --- intervals --------------------------------------------------------------------------------------------------
@@ -308,3 +395,35 @@ def test_welch_against_published_figures_of_the_same_model() -> None:
     print(f"Welch: called {rate:.4f}, covers {covers:.4f}")
     assert 0.03 <= rate <= 0.07
     assert 0.93 <= covers <= 0.97
+
+
+@pytest.mark.parametrize("step", [0.0, 0.01])
+def test_the_intervals_of_all_pairs_hold_together(step: float) -> None:
+    rng = np.random.default_rng(24)
+    pairs = list(combinations(range(5), 2))
+    truth = np.array([step * (a - b) for a, b in pairs])
+    together, alone = 0, 0
+    for study in normal_scores(rng, 5)[:500] + step * np.arange(5)[:, None]:
+        found = verdicts({str(i): runs for i, runs in enumerate(study)})
+        low, high = (np.array([getattr(v, name) for v in found]) for name in ("low", "high"))
+        together += bool(((low <= truth + 1e-12) & (truth <= high + 1e-12)).all())
+        low, high = (np.array([getattr(v, name) for v in found]) for name in ("alone_low", "alone_high"))
+        alone += bool(((low <= truth) & (truth <= high)).all())
+    print(f"ten pairs, step {step}: hold together {together / 500:.3f}, those of the pairs alone {alone / 500:.3f}")
+    assert together / 500 >= 0.92
+    assert alone / 500 < 0.85  # the twin
+
+
+def test_equal_within_a_margin_is_wrong_at_most_at_the_stated_rate() -> None:
+    """Models that differ by exactly the margin: called practically equal in at most 5 %; equal ones often enough."""
+    rng = np.random.default_rng(25)
+    scores = normal_scores(rng, 2)
+    wrong = np.mean([_equal(study[0] + 0.02, study[1]) for study in scores[:1000]])
+    right = np.mean([_equal(study[0], study[1]) for study in scores[:1000]])
+    print(f"margin of 2 points: wrong {wrong:.3f}, right {right:.3f}")
+    assert wrong <= 0.07
+    assert right > 0.9
+
+
+def _equal(first: Scores, second: Scores) -> bool:
+    return verdicts({"a": first, "b": second}, equal_within=0.02)[0].outcome == "practically equal"

@@ -11,7 +11,7 @@ import pytest
 import tenfold.stats as stats
 
 FOLDER = Path(stats.__file__).parent
-HELPERS = {"_paired", "_prospect", "_sign_flips", "_verdict_words", "_wording"}  # no statistic of their own
+HELPERS = {"_family", "_paired", "_prospect", "_sign_flips", "_verdict_words", "_wording"}  # no statistic of their own
 ALLOWED = {"numpy", "scipy", "tenfold.errors", "tenfold.stats", "tenfold.wording"}
 
 

@@ -188,7 +188,7 @@ def test_every_window_is_tested_once_in_the_folds() -> None:
                 assert sum(map(len, tested)) == task.n_windows
                 assert set.union(*tested) == set(range(task.n_windows))
     found = sequences(twelve(), window=10, folds=3).resampling()
-    assert (found.resampled, found.test_over_train, found.folds) == (True, 0.5, 3)
+    assert (found.overlap, found.one_pool, found.folds) == (pytest.approx(1 / 3), True, 3)
     assert "3 folds of groups" in found.reason
     assert "3 folds of windows" in sequences(twelve(), window=10, folds=3).resampling(by("window", "window")).reason
 
@@ -203,8 +203,9 @@ def test_the_official_split_is_used_and_a_person_on_both_sides_is_refused() -> N
         assert set(of_window[sorted(parts["test"])].tolist()) == {TEST}
         assert set(of_window[sorted(parts["train"])].tolist()) == {TRAIN}
     assert len(parts_of(task, 0, "window")["test"]) == int((of_window == TEST).sum())
-    assert not task.resampling().resampled
-    assert task.resampling(by("group", "window")).resampled
+    official = task.resampling()
+    assert (official.overlap, official.one_pool, official.tested_on) == (1.0, False, "these 2 groups")
+    assert task.resampling(by("group", "window")).one_pool
     with pytest.raises(DataError, match=r"'p1' is in training and in testing \(1 such groups\)"):
         sequences(twelve(part=np.array([TRAIN] * 5 + [TEST] * 7, np.uint8)), window=10)
     assert sequences(twelve(part=np.array([TRAIN] * 5 + [TEST] * 7, np.uint8)), window=10, official=False)

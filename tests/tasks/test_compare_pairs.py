@@ -460,27 +460,25 @@ def test_a_diverged_model_shows_nothing() -> None:
 # -- how the repeats relate ----------------------------------------------------------------------------
 
 
-def test_few_pairs_from_many_images_are_independent_repeats() -> None:
-    found = pairs_task(random_images(1000, part=[0] * 800 + [1] * 200), train=40, test=50).resampling()
-    assert (found.resampled, found.test_over_train) == (False, None)
-    assert "800 images for training and 200 for testing (10% and 50% of them): taken as independent" in found.reason
+@pytest.mark.parametrize(("test", "overlap"), [(2, 0.02), (50, 0.5), (51, 0.51), (100, 1.0), (300, 1.0)])
+def test_repeats_share_as_many_test_images_as_they_draw(test: int, overlap: float) -> None:
+    found = pairs_task(random_images(1000, part=[0] * 800 + [1] * 200), train=600, test=test).resampling()
+    assert found.overlap == pytest.approx(overlap)  # without a jump
+    assert not found.one_pool  # a test image is never trained on
+    assert (found.tested_on, found.beyond) == ("these 200 images", "other images than these 200")
+    assert f"from 800 images for training and 200 for testing, and uses {overlap:.0%} of the latter" in found.reason
 
 
-@pytest.mark.parametrize(
-    ("train", "test", "ratio"), [(41, 50, 100 / 82), (40, 51, 102 / 80), (600, 300, 200 / 800), (10, 300, 200 / 20)]
-)
-def test_more_than_that_is_resampling(train: int, test: int, ratio: float) -> None:
-    found = pairs_task(random_images(1000, part=[0] * 800 + [1] * 200), train=train, test=test).resampling()
-    assert found.resampled
-    assert found.test_over_train == pytest.approx(ratio)
-    assert "draw from the same 1000 images" in found.reason
-    assert "corrected resampled t test" in found.reason
+def test_without_an_official_division_training_images_are_test_images_elsewhere() -> None:
+    found = pairs_task(random_images(1000), train=30, test=50).resampling()
+    assert found.one_pool
+    assert found.overlap == pytest.approx(100 / 1000)
 
 
 def test_ready_pairs_count_once() -> None:
     found = pairs_task(ready_pairs(50), train=30, test=20).resampling()
-    assert found.resampled
-    assert found.test_over_train == pytest.approx(20 / 30)
+    assert found.one_pool
+    assert found.overlap == pytest.approx(20 / 50)
 
 
 # -- what is refused ----------------------------------------------------------------------------
@@ -613,7 +611,7 @@ def test_folds_test_every_image_in_one_of_them() -> None:
         for part, split in splits.items():
             assert items_of(split, run) <= set(own[part].tolist())
     found = task.resampling()
-    assert (found.resampled, found.test_over_train, found.folds) == (True, 0.25, 5)
+    assert (found.overlap, found.one_pool, found.folds) == (0.2, True, 5)
     with pytest.raises(RequestError, match="folds = 51: there are 50 images to divide"):
         pairs_task(random_images(50), train=20, test=10, folds=51)
 

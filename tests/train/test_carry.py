@@ -75,7 +75,7 @@ class Characters:
         }
 
     def resampling(self, configs: Sequence[Config] | None = None) -> Resampling:
-        return Resampling(False, None, "one text")
+        return Resampling(0.0, False, "one text")
 
     def check(self, output: Any, batch: Batch) -> None:
         if output.shape != (*batch.targets["next"].shape, N_TOKENS):

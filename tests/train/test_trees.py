@@ -69,7 +69,7 @@ class Points:
         }
 
     def resampling(self, configs: Sequence[Config] | None = None) -> Resampling:
-        return Resampling(False, None, "points")
+        return Resampling(0.0, False, "points")
 
     def loss(self, output: Any, batch: Batch, hyper: Hyper) -> Tensor:
         output = as_output(output)
