@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -30,7 +27,7 @@ from tenfold.recipe import Config, Recipe
 from tenfold.sampling import Batch, Inputs, Part, Resampling, Split, shuffled
 from tenfold.tasks import Hyper, TaskInfo, TaskSettings, TaskSpec
 from tenfold.tasks._sums import class_metrics, class_predictions, class_sums
-from tenfold.train import Job, Outcome, RunId
+from tenfold.train import Job, Outcome, RunId, peak_bytes
 
 # Examples that are scored together: 4 MB of logits of 10,000 classes in single precision, which stay in the caches.
 # (Measured for 50, 100, 200 and 500 examples: 52, 37, 63 and 101 microseconds an example for sums and predictions.)
@@ -125,18 +122,10 @@ def measure(n_examples: int, n_classes: int) -> dict[str, float]:
         "classes": n_classes,
         "kept": outcome.predictions["prediction"].shape[1],
         "seconds": round(time.monotonic() - started, 1),
-        "peak_mebibytes": round(_peak_bytes() / 2**20),
+        "peak_mebibytes": round((peak_bytes(torch.device("cpu")) or 0) / 2**20),
         "accuracy": float(outcome.scores["accuracy"][0]),
         "loss": float(outcome.scores["loss"][0]),
     }
-
-
-def _peak_bytes() -> int:
-    """Most memory that this program has held. Linux's ru_maxrss starts with what the process that started it held."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        return next(int(line.split()[1]) * 2**10 for line in status.read_text().splitlines() if line[:5] == "VmHWM")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 2**10)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -32,6 +32,7 @@ from tenfold.tasks import (
     Task,
     TaskInfo,
 )
+from tenfold.train._by_cluster import ByCluster
 
 
 def small(kind: type[Any], data: Any, **settings: Any) -> Any:
@@ -408,6 +409,34 @@ def test_final_metrics_come_from_what_the_record_keeps(task: Task) -> None:
     for run in range(3):
         alone = task.final_metrics({name: value[run : run + 1] for name, value in predictions.items()})
         assert all(alone[name][0] == pytest.approx(values[run]) for name, values in found.items())
+
+
+def test_scores_without_a_cluster_are_those_of_the_other_examples(task: Task) -> None:
+    test = task.splits([0, 1, 2], seed=0)["test"]
+    outputs, clusters = outputs_for(task, test), test.clusters()
+    by_cluster, sums = ByCluster(3), dict[str, Tensor]()
+    for start, stop in test.spans():
+        part, batch = cut(outputs, start, stop), test.span(start, stop)
+        by_cluster.add(task, part, batch, clusters[:, start:stop])
+        sums = {name: sums.get(name, 0) + value for name, value in task.sums(part, batch).items()}
+    scores = task.metrics_of({name: value.numpy() for name, value in sums.items()})
+    found = by_cluster.left_out(task, sums, scores)
+    assert set(found) == {*scores, "examples"}
+    for cluster in clusters.unique().tolist():
+        inside = (clusters == cluster).any(-1)
+        others: dict[str, Any] = {}
+        for start, stop in test.spans():
+            batch = test.span(start, stop)
+            batch = batch._replace(valid=batch.valid & ~inside[:, start:stop])
+            for name, value in task.sums(cut(outputs, start, stop), batch).items():
+                others[name] = others.get(name, 0) + value.numpy()
+        tested = (test.span(0, test.n_examples).valid & inside).sum(1).numpy()
+        np.testing.assert_array_equal(found["examples"][:, cluster], tested)
+        with np.errstate(all="ignore"):
+            without = task.metrics_of(others)
+        for name, value in without.items():
+            expected = np.where(tested > 0, scores[name] - value, 0.0)
+            np.testing.assert_allclose(found[name][:, cluster], expected, atol=1e-9, err_msg=name)
 
 
 def test_every_metric_is_measured_somewhere(task: Task) -> None:
