@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -47,9 +48,20 @@ def _compare(record: Record, job: Job, task: Task) -> Mapping[str, Any]:
     scores = _scores(record, job, task)
     if job.factory.is_estimator:
         return verify_fit(job, task, _of_runs(job, record.read_predictions), scores)
-    plan = record.plan(job.model)
-    assert plan is not None
-    return verify(job, task, Plan.from_json(plan), _of_runs(job, record.read_weights), scores)
+    return verify(job, task, _plan(record, job), _of_runs(job, record.read_weights), scores)
+
+
+def _plan(record: Record, job: Job) -> Plan:
+    """The recorded plan. That of runs which were added later is stretched over all: groups of at most its size."""
+    recorded = record.plan(job.model)
+    plan = Plan.from_json(recorded) if recorded else Plan("loop", "loop", 1, (tuple(range(len(job.runs))),))
+    if sum(map(len, plan.groups)) == len(job.runs):
+        return plan
+    size, groups = max(map(len, plan.groups)), []
+    for config in job.configs:
+        at = [at for at, run in enumerate(job.runs) if run.config.index == config.index]
+        groups += [tuple(at[start : start + size]) for start in range(0, len(at), size)]
+    return replace(plan, groups=tuple(groups))
 
 
 def _of_runs(job: Job, read: Callable[..., Mapping[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:

@@ -41,6 +41,7 @@ from tenfold.sampling import check_folds
 from tenfold.tasks import Divides, HasGallery, Predicted, RemarksOnData, Task, carries, find_task
 from tenfold.train import OBJECTIVE, Job, RunId
 from tenfold.train_model import say_failures, train_model
+from tenfold.wording import listed
 
 __all__ = ["data_notes", "load_task", "record_folder", "run"]
 
@@ -69,7 +70,7 @@ def run(
     Args:
         study: from ``load_study`` or ``parse_study``.
         out: folder of the record, by default ``tenfold-runs/NAME``. An unfinished record of the same study goes on
-            where it stopped.
+            where it stopped. One of fewer repeats or models is extended: what it holds stays, the rest is trained.
         repeats, seed: instead of the study's own.
         quick: the study cut to a few minutes, as its file says; marked as such.
         placement: "auto" times the candidates for every model.
@@ -109,7 +110,7 @@ def run(
     fits = any(job.factory.is_estimator for job in work.values())
     with (
         _watching(study.primary, progress, watch) as tell,
-        _open_record(folder, study, task, work, resampling, notes, device, command, force=force) as record,
+        _open_record(folder, study, task, work, resampling, notes, device, command, tell, force=force) as record,
         _workers(task, placement, device, jobs, fits=fits) as workers,
     ):
         for text in notes:
@@ -117,12 +118,13 @@ def run(
         if record.status == "finished":
             tell(Message(f"{folder} is finished: nothing to train. Choose another folder to run it again."))
         failures: list[str] = []
+        trained = any(not _ended(record, job) for job in work.values())
         for job in work.values():
             train_model(record, job, task, workers, placement, memory, tell)
             if verify:
                 failures += certify(record, job, task, tell)
         if record.status != "finished":
-            _finish(record, study, task, work, device, tell)
+            _finish(record, study, task, work, device, tell, trained=trained)
     if failures:
         raise VerificationError(folder, failures)
     return Results(folder)
@@ -292,6 +294,7 @@ def _open_record(
     notes: Sequence[str],
     device: str,
     command: str,
+    tell: Callable[[Event], None],
     *,
     force: bool,
 ) -> Record:
@@ -303,25 +306,69 @@ def _open_record(
     }
     if force and Record.exists(folder):
         Record.remove(folder)
+    command = command or f"tenfold.run({study.name!r})"
+    variants = _variants(jobs, task)
     if Record.exists(folder):
-        return Record.open(folder, write=True, study=content)
-    spec, facts = task.spec, dataclasses.asdict(task.info) | {"warnings": tuple(notes)}
+        record = Record.open(folder, write=True, study=content)
+        if record.is_of(content):
+            return record
+        with _closed_on_error(record):
+            said = record.take_up(study=content, study_toml=to_toml(study), command=command, variants=variants)
+            for text in said:
+                tell(Message(text))
+            _note_versions(record, jobs, device, tell)
+            _describe(record, study, task, jobs, notes)
+        return record
     record = Record.create(
         folder,
         study_toml=to_toml(study),
         study=content,
         environment=describe_environment(device=device),
         metrics=[dataclasses.asdict(metric) for metric in (*study.metrics, OBJECTIVE)],
-        command=command or f"tenfold.run({study.name!r})",
+        command=command,
         quick=study.is_quick,
-        variants=_variants(jobs, task),
+        variants=variants,
     )
+    _describe(record, study, task, jobs, notes)
+    return record
+
+
+@contextlib.contextmanager
+def _closed_on_error(record: Record) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        record.close()
+        raise
+
+
+def _note_versions(record: Record, jobs: Mapping[str, Job], device: str, tell: Callable[[Event], None]) -> None:
+    """Say so where runs that are added are trained with other versions, or elsewhere, than those that stay."""
+    if all(_ended(record, job) for job in jobs.values()) or not any(record.finished(model) for model in jobs):
+        return
+    before, now = (
+        {key: found.get(key) for key in ("tenfold", "device")} | {"PyTorch": found.get("packages", {}).get("torch")}
+        for found in (Results(record.folder).environment, describe_environment(device=device))
+    )
+    if other := [f"{name} {now[name]} in place of {before[name]}" for name in now if before[name] != now[name]]:
+        text = f"runs that are added are trained with {listed(other)}; those recorded before stay as they are"
+        record.event("other versions", text)
+        tell(Message(f"warning: {text}"))
+
+
+def _ended(record: Record, job: Job) -> bool:
+    """Whether all runs of a model are in the record."""
+    return {(run.config.index, run.repeat) for run in job.runs} <= record.finished(job.model)
+
+
+def _describe(record: Record, study: Study, task: Task, jobs: Mapping[str, Job], notes: Sequence[str]) -> None:
+    """What the record says of the data and of how its modules are built."""
+    spec, facts = task.spec, dataclasses.asdict(task.info) | {"warnings": tuple(notes)}
     record.save_meta("task", {"kind": spec.kind, "predictions": spec.predictions, "carries": carries(task)} | facts)
     save_models(record, jobs, type(task))
     # Where the files that the study names are, to go on with it; relative, so that both may be moved together.
     with contextlib.suppress(ValueError):  # another drive
-        record.save_meta("base", os.path.relpath(study.base.resolve(), folder.resolve()))
-    return record
+        record.save_meta("base", os.path.relpath(study.base.resolve(), record.folder.resolve()))
 
 
 def _variants(jobs: Mapping[str, Job], task: Task) -> dict[str, list[dict[str, Any]]]:
@@ -345,9 +392,21 @@ def _variants(jobs: Mapping[str, Job], task: Task) -> dict[str, list[dict[str, A
 
 
 def _finish(
-    record: Record, study: Study, task: Task, jobs: Mapping[str, Job], device: str, tell: Callable[[Event], None]
+    record: Record,
+    study: Study,
+    task: Task,
+    jobs: Mapping[str, Job],
+    device: str,
+    tell: Callable[[Event], None],
+    *,
+    trained: bool,
 ) -> None:
-    """What is about all models: examples to show, where and how they were trained, results.csv."""
+    """What is about all models: examples to show, where and how they were trained, results.csv.
+
+    Args:
+        record, study, task, jobs, device, tell: of the study.
+        trained: whether anything was trained now; else the environment stays that of those who trained.
+    """
     failures: list[str] = []
     if isinstance(task, HasGallery):
         make = partial(_gallery, record, study, task, jobs)
@@ -358,7 +417,8 @@ def _finish(
         name: "fit" if plan.get("placement") == "fit" else f"{plan.get('placement')} ({plan.get('how')})"
         for name, plan in plans.items()
     }
-    found = attempt("the environment", partial(describe_environment, device=device), {}, failures=failures)
+    describe = partial(describe_environment, device=device)
+    found = attempt("the environment", describe, {}, failures=failures) if trained else {}
     if found:
         record.save_environment(found | {"placements": placements})
     say_failures(record, failures, tell)
@@ -366,8 +426,9 @@ def _finish(
 
 
 def _gallery(record: Record, study: Study, task: HasGallery, jobs: Mapping[str, Job]) -> dict[str, np.ndarray]:
+    results = Results(record.folder)  # of the study's repeats: the record may hold more
     predicted = [
-        Predicted(name, config, record.read_predictions(name, variant=config.index))
+        Predicted(name, config, results.predictions(name, variant=config.index) or {})
         for name, job in jobs.items()
         for config in job.configs
     ]

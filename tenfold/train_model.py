@@ -36,9 +36,12 @@ def train_model(
 ) -> None:
     """Train what the record does not hold yet of one model."""
     primary = next(metric["name"] for metric in record.metrics if metric["primary"])
-    if {(run.config.index, run.repeat) for run in job.runs} <= record.finished(job.model):
+    ended = record.finished(job.model)
+    missing = tuple(run for run in job.runs if (run.config.index, run.repeat) not in ended)
+    if not missing:
         watch(ModelDone(job.model, _recorded_scores(record, job.model, primary), 0.0, from_record=True))
         return
+    job = job.of_runs(missing)  # a study that was extended: the plan, groups and checkpoints are of these runs alone
     plan = _plan(record, job, task, workers, placement, memory, watch)
     started = time.monotonic()
     while True:
@@ -86,6 +89,8 @@ def _plan(
     """
     recorded = record.plan(job.model)
     stored = Plan.from_json(recorded) if recorded else None
+    if stored is not None and sum(map(len, stored.groups)) != len(job.runs):
+        stored = None  # of other runs
     if stored is not None and wanted not in ("auto", stored.placement) and stored.placement != "fit":
         if stored.failed or not record.has_checkpoints(job.model):
             new = choose(job, task, workers, wanted=wanted, memory=memory, threads=job.threads)
@@ -235,8 +240,10 @@ def _keep(
     where = {at: (outcomes[number], row) for number, group in enumerate(plan.groups) for row, at in enumerate(group)}
     failures = [text for number in range(len(plan.groups)) for text in outcomes[number].failures]
     _save_parameters(record, job, {run.config.index: where[at][0].n_parameters for at, run in enumerate(job.runs)})
+    ended = record.finished(job.model)
     for index in (config.index for config in job.configs):
         at = [at for at, run in enumerate(job.runs) if run.config.index == index]
+        before = sum(variant == index for variant, _ in ended)  # rows of the files that stay
         repeats = np.array([job.runs[i].repeat for i in at])
         for what, save in (
             ("predictions", record.save_predictions),
@@ -247,7 +254,8 @@ def _keep(
             arrays = _rows([where[i] for i in at], what, failures) | (
                 {"repeat": repeats} if what in ("predictions", "clusters") else {}
             )
-            attempt(f"the file of {what}", partial(save, job.model, arrays, variant=index), None, failures=failures)
+            keep = partial(save, job.model, arrays, variant=index, after=before)
+            attempt(f"the file of {what}", keep, None, failures=failures)
     _pass_on_warnings(record, job, [outcomes[number] for number in range(len(plan.groups))], watch)
     known = {metric["name"] for metric in record.metrics}
     rows = []

@@ -59,7 +59,7 @@ ARROWS = {
     "certify": "errors events record tasks train execute wording",
     "export": "datasets errors models own_files recipe record retrieval sampling seeds",
     "study": "tasks metrics models own_files train execute record recipe sampling errors config environment events "
-    "progress train_model certify export",
+    "progress train_model certify export wording",
     "cli": "study events progress config report record recipe published metrics stats tasks models datasets errors "
     "execute source tenfold wording",
     "__init__": "errors on_demand record report retrieval config stack study export",

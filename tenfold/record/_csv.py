@@ -18,6 +18,7 @@ def write_results_csv(
     read: Callable[[str], Sequence[tuple[Any, ...]]],
     variants: Sequence[Variant],
     metrics: Sequence[Mapping[str, Any]],
+    repeats: int | None = None,
 ) -> None:
     """Write model, setting, repeat, metric, value in the study's order; the rows of a diverged run have no value.
 
@@ -26,6 +27,7 @@ def write_results_csv(
         read: gives the rows of a query.
         variants: in the study's order; ``setting`` is what was swept, as text for people.
         metrics: in the task's order.
+        repeats: so many are written, from the first; None for all that there are.
     """
     names = [metric["name"] for metric in metrics]
     values = {row[:4]: row[4] for row in read("SELECT model, variant, repeat, metric, value FROM scores")}
@@ -34,6 +36,7 @@ def write_results_csv(
     rows = []
     for variant in variants:
         own = sorted(run for run in status if run[:2] == (variant.model, variant.index))
+        own = [run for run in own if repeats is None or run[2] < repeats]
         for run in own:
             for metric in names:
                 value = values.get((*run, metric))

@@ -21,7 +21,7 @@ from tenfold.record._arrays import ENDINGS, read_npz, read_safetensors
 from tenfold.record._ranking import Rank, rank
 from tenfold.record._sentences import VerdictWords
 from tenfold.record._snapshot import Curve, read_curves, read_snapshot
-from tenfold.record._variant import Settings, Variant
+from tenfold.record._variant import Settings, Variant, of_study
 from tenfold.stats import (
     AgainstPublished,
     AgainstSingle,
@@ -67,10 +67,13 @@ class Reader:
         self.command, self.status, self.quick = str(meta["command"]), str(meta["status"]), bool(meta["quick"])
         self.started, self.ended = meta["started"], meta.get("ended")
         self.models: tuple[str, ...] = tuple(model["name"] for model in self.study["models"])
-        self.variants, self.plans = self._snapshot.variants, self._snapshot.plans
-        self.runs, self.events = self._snapshot.runs, self._snapshot.events
-        recorded = {run.repeat for run in self.runs}
-        self.repeats: tuple[int, ...] = tuple(sorted(recorded | set(range(int(self.study.get("repeats", 0))))))
+        self.variants, self.plans = of_study(self._snapshot.variants, self.models), self._snapshot.plans
+        # A record may hold more than the study has by now: further repeats, and models that were left out.
+        recorded = sorted({run.repeat for run in self._snapshot.runs})
+        self.repeats: tuple[int, ...] = tuple(range(self.study["repeats"]) if "repeats" in self.study else recorded)
+        shown = set(self.repeats)
+        self.runs = tuple(r for r in self._snapshot.runs if r.variant.model in self.models and r.repeat in shown)
+        self.events = tuple(event for event in self._snapshot.events if event.model in ("", *self.models))
         self._designs = [(_protocol(entry), _design(entry)) for entry in self.study.get("resampling") or ()]
         self._verdicts: dict[tuple[Any, ...], list[Verdict]] = {}
         self._summaries: dict[tuple[str, float], dict[str, Summary]] = {}
@@ -394,6 +397,7 @@ class Reader:
             )
         if self.status != "finished":
             found.append("The study has not finished: what is shown is what had ended by now.")
+        found += self._changed_later()
         found += [f"Repeats: {reason}." for reason in dict.fromkeys(self._reasons())]
         found += [f"Data: {text.removesuffix('.')}." for text in self.data_notes]
         found += self.failures
@@ -444,7 +448,7 @@ class Reader:
     def predictions(self, model: str, *, variant: int = 0) -> dict[str, np.ndarray] | None:
         """Test predictions of a variant, runs first, as docs/record.md describes; None where none were saved."""
         path = self._path("predictions", model, variant)
-        return read_npz(path) if path.exists() else None
+        return self._shown(read_npz(path)) if path.exists() else None
 
     def gallery(self) -> dict[str, np.ndarray] | None:
         """Examples worth showing; None where none were saved."""
@@ -453,12 +457,12 @@ class Reader:
 
     def weights(self, model: str, *, variant: int = 0) -> dict[str, np.ndarray]:
         """Weights of all runs of a variant, each (runs, ...), in the order of its predictions."""
-        return read_safetensors(self._path("weights", model, variant))
+        return self._shown(read_safetensors(self._path("weights", model, variant)))
 
     def preprocessing(self, model: str, *, variant: int = 0) -> dict[str, np.ndarray] | None:
         """What the preprocessing of each run was fitted to, each (runs, ...); None where there is none."""
         path = self._path("preprocessing", model, variant)
-        return read_safetensors(path) if path.exists() else None
+        return self._shown(read_safetensors(path)) if path.exists() else None
 
     @property
     def sources_folder(self) -> Path | None:
@@ -489,6 +493,18 @@ class Reader:
             )
             and (against is None or [variants[first].model, variants[second].model].count(against) == 1)
         ]
+
+    def _changed_later(self) -> list[str]:
+        """What of the study was changed when scores were known, a sentence each."""
+        words = {
+            "verdict changed": "The settings of the verdict were changed after training: {}.",
+            "other versions": "Not all repeats were trained alike: {}.",
+        }
+        return [words[event.kind].format(event.text) for event in self.events if event.kind in words]
+
+    def _shown(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Rows of the study's repeats, which come first in every file of runs."""
+        return {name: array[: len(self.repeats)] for name, array in arrays.items()}
 
     def _path(self, part: str, model: str, variant: int) -> Path:
         name = self._snapshot.files.get((self._known(model), variant))

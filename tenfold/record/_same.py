@@ -1,4 +1,4 @@
-"""Whether two studies are the same, and in which keys they differ."""
+"""Whether what was recorded can be used for a study, and in which keys two studies differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from tenfold.errors import RecordError
 
-__all__ = ["differences", "normal_json", "study_differences"]
+__all__ = ["differences", "left_out_models", "normal_json", "study_differences"]
 
 
 def normal_json(value: Any) -> Any:
@@ -34,15 +34,65 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
-def study_differences(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """One line for each place where a study differs from the recorded one, its own files included.
+# What no number of a run depends on; "models" and "code" are compared for the models that both studies have.
+_FREE = ("name", "title", "description", "repeats", "verdict", "references", "resampling", "code")
 
-    "code" holds the files of the user's own by whose they are. A file of one's own is known by its content, so that it
-    may stand elsewhere: the file in which a class is named counts for nothing.
+
+def study_differences(
+    recorded: Mapping[str, Any], asked: Mapping[str, Any], left_out: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[str]:
+    """One line for each place in which the runs of a study would differ from the recorded ones.
+
+    What makes no difference to a run is not compared: the number of repeats, titles, published figures, settings of
+    the verdict, and which other models there are. "code" holds the files of the user's own by whose they are. Data and
+    files of one's own are known by their content, so that they may stand elsewhere.
+
+    Args:
+        recorded, asked: the two studies.
+        left_out: models that the recorded study had before, as ``left_out_models`` gives them.
     """
-    parts = ({key: value for key, value in study.items() if key != "code"} for study in (recorded, asked))
-    first, second = (_without_files(part) for part in parts)
-    return differences(first, second) + _changed_files(recorded.get("code") or {}, asked.get("code") or {})
+    models = _models(recorded) | {name: dict(entry["entry"]) for name, entry in (left_out or {}).items()}
+    code = dict(recorded.get("code") or {})
+    for entry in (left_out or {}).values():
+        code |= entry["code"]
+    names, now = _models(asked), asked.get("code") or {}
+    kept = {f"model {name}" for name in names if name in models} | {"the task"}
+    same_data = recorded.get("data_fingerprint") is not None and (
+        recorded["data_fingerprint"] == asked.get("data_fingerprint")
+    )
+    first, second = (
+        _compared(study, [of[name] for name in names if name in models], same_data)
+        for study, of in ((recorded, models), (asked, names))
+    )
+    before, after = ({whose: files for whose, files in of.items() if whose in kept} for of in (code, now))
+    return differences(first, second) + _changed_files(before, after)
+
+
+def left_out_models(
+    recorded: Mapping[str, Any], asked: Mapping[str, Any], left_out: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Models that the record holds and the study that is asked for does not have: name -> its "entry" among the models
+    and its "code", by which it is known when it comes back.
+    """
+    code = recorded.get("code") or {}
+    shown = {
+        name: {"entry": entry, "code": {whose: code[whose] for whose in (f"model {name}",) if whose in code}}
+        for name, entry in _models(recorded).items()
+    }
+    return {name: dict(entry) for name, entry in ({**left_out, **shown}).items() if name not in _models(asked)}
+
+
+def _models(study: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {entry["name"]: entry for entry in study.get("models") or ()}
+
+
+def _compared(study: Mapping[str, Any], models: list[dict[str, Any]], same_data: bool) -> dict[str, Any]:
+    """The parts of a study by which its runs are known."""
+    bare = [{key: value for key, value in entry.items() if key != "published"} for entry in models]
+    found: dict[str, Any] = {key: value for key, value in study.items() if key not in _FREE} | {"models": bare}
+    if same_data and isinstance(found.get("task"), dict):
+        found["task"] = {key: value for key, value in found["task"].items() if key != "data"}
+    return _without_files(found)
 
 
 def _without_files(study: dict[str, Any]) -> dict[str, Any]:

@@ -141,6 +141,8 @@ def read_curves(path: Path, metric: str, variants: Iterable[Variant], repeats: t
         database.close()
     grouped: dict[tuple[Variant, str], list[tuple[int, int, float | None]]] = {}
     for model, index, part, *point in rows:
+        if (model, index) not in of or point[0] not in repeats:
+            continue  # of a model that was left out of the study, or beyond the repeats it has now
         grouped.setdefault((of[model, index], part), []).append((point[0], point[1], point[2]))
     place = {repeat: row for row, repeat in enumerate(repeats)}
     curves = []
@@ -148,8 +150,7 @@ def read_curves(path: Path, metric: str, variants: Iterable[Variant], repeats: t
         epochs = np.unique([epoch for _, epoch, _ in points])
         values = np.full((len(repeats), len(epochs)), np.nan)
         for repeat, epoch, value in points:
-            if repeat in place:
-                values[place[repeat], np.searchsorted(epochs, epoch)] = _number(value)
+            values[place[repeat], np.searchsorted(epochs, epoch)] = _number(value)
         curves.append(Curve(variant, metric, part, epochs, values))
     return curves
 

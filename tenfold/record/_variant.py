@@ -12,7 +12,7 @@ from tenfold.errors import RecordError, nearest
 from tenfold.record._same import normal_json
 from tenfold.wording import settings_text
 
-__all__ = ["Settings", "Variant", "variant_from_json", "variants_of"]
+__all__ = ["Settings", "Variant", "of_study", "variant_from_json", "variants_of"]
 
 Settings = tuple[tuple[str, Any], ...]
 
@@ -84,6 +84,12 @@ def variants_of(
     if count > 1:
         raise RecordError(f"{count} variants are called '{label}': give one of the models another name.")
     return tuple(found)
+
+
+def of_study(variants: Iterable[Variant], models: Sequence[str]) -> tuple[Variant, ...]:
+    """Those of the study's models, in its order: a record may also hold models that were left out later."""
+    kept = [variant for variant in variants if variant.model in models]
+    return tuple(sorted(kept, key=lambda variant: models.index(variant.model)))
 
 
 def variant_from_json(model: str, index: int, swept: str, protocol: str) -> Variant:

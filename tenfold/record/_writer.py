@@ -19,12 +19,13 @@ from tenfold.files import atomic_write, disk_trouble, is_file, remove_leftovers
 from tenfold.record._arrays import ENDINGS, read_npz, read_safetensors, write_npz, write_safetensors
 from tenfold.record._csv import write_results_csv
 from tenfold.record._database import Database, create_database
+from tenfold.record._extend import LEFT_OUT, added_rows, changes, renamed, variant_rows, verdict_change
 from tenfold.record._lock import FolderLock
-from tenfold.record._same import normal_json, study_differences
+from tenfold.record._same import left_out_models, normal_json, study_differences
 from tenfold.record._slug import slugs
 from tenfold.record._snapshot import OWN_META, read_meta
 from tenfold.record._sources import recover_sources, write_sources
-from tenfold.record._variant import Variant, variant_from_json, variants_of
+from tenfold.record._variant import Variant, of_study, variant_from_json, variants_of
 
 __all__ = ["EpochRow", "Record", "RunRow"]
 
@@ -132,14 +133,7 @@ class Record:
         """
         folder, study = Path(folder), normal_json(study)
         found = variants_of([model["name"] for model in study["models"]], variants)
-        files = slugs(variant.model for variant in found)
-        rows = [
-            (
-                *(v.model, v.index, json.dumps(dict(v.swept)), json.dumps(dict(v.protocol)), v.swept_label),
-                _file(files[v.model], v, found),
-            )
-            for v in found
-        ]
+        rows = variant_rows(found)
         with disk_trouble(folder):
             folder.mkdir(parents=True, exist_ok=True)
             lock = FolderLock(folder / "lock")
@@ -169,7 +163,8 @@ class Record:
         Args:
             folder: holds ``results.db``.
             write: take the lock and allow changes.
-            study: the study about to be run; must be the recorded one.
+            study: the study about to be run; the recorded runs must be runs of it. See ``take_up`` for what may
+                have changed.
         Raises:
             RecordError: no record, damaged, of another version, in use by another process (named), or of another study
                 (the differing keys are named).
@@ -186,6 +181,80 @@ class Record:
             record.close()
             raise
         return record
+
+    def is_of(self, study: Mapping[str, Any]) -> bool:
+        """Whether the study is the recorded one to the letter, so that there is nothing to ``take_up``."""
+        return normal_json(study) == self.study
+
+    def take_up(
+        self,
+        *,
+        study: Mapping[str, Any],
+        study_toml: str,
+        command: str,
+        variants: Mapping[str, Iterable[Mapping[str, Any]]] | None = None,
+    ) -> list[str]:
+        """Go on with a study that has changed in what the recorded runs do not depend on: repeats, models added or left
+        out, titles, published figures, settings of the verdict. No run is removed.
+
+        Args:
+            study: given to ``open`` too, which refuses what makes another study.
+            study_toml, command, variants: as in ``create``.
+        Returns:
+            list: what this means for the runs, a sentence each; empty where that is nothing.
+        """
+        study = normal_json(study)
+        left_out: dict[str, Any] = self.meta(LEFT_OUT) or {}
+        found = variants_of([model["name"] for model in study["models"]], variants)
+        rows = variant_rows(found, self._slugs)
+        said = changes(self.study, study, left_out)
+        gone = left_out_models(self.study, study, left_out)
+        said += renamed(study, gone, self._slugs)
+        change = verdict_change(self.study, study)
+        begun = self._to_begin_anew(study)
+        for model in begun:
+            self.drop_checkpoints(model)
+        certificates = {
+            model: found
+            for model, found in (self.meta("certificate") or {}).items()
+            if model not in begun and model not in gone
+        }
+        meta = {"study": study, "command": command, "status": "unfinished", LEFT_OUT: gone}
+        meta |= {"certificate": certificates} if self.meta("certificate") else {}
+        self._expect_writing()
+        # The database comes last: killed before, the same request takes the study up again.
+        with atomic_write(self.folder / "study.toml", "w") as file:
+            file.write(study_toml)
+        with self._write() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)", [(k, _json(v)) for k, v in meta.items()]
+            )
+            connection.execute("DELETE FROM meta WHERE key = 'ended'")
+            connection.executemany(
+                "INSERT INTO variants VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (model, variant) DO UPDATE SET "
+                "swept = excluded.swept, protocol = excluded.protocol, label = excluded.label",
+                rows,
+            )
+            connection.executemany("DELETE FROM plans WHERE model = ?", [(model,) for model in begun])
+        self._load_meta()
+        for text in said:
+            self.event("study changed", text)
+        if change and self._database.read("SELECT 1 FROM runs LIMIT 1"):
+            self.event("verdict changed", change)
+        return said
+
+    def _to_begin_anew(self, study: Mapping[str, Any]) -> list[str]:
+        """Recorded models that have other runs to train than before: their plans and checkpoints are of no use."""
+        repeats = study.get("repeats")
+        if repeats == self.study.get("repeats"):
+            return []
+        every = self._database.read("SELECT model, variant FROM variants")
+        return [
+            model
+            for model in self._slugs
+            if not {(index, repeat) for name, index in every if name == model for repeat in range(int(repeats or 0))}
+            <= self.finished(model)
+        ]
 
     @staticmethod
     def remove(folder: str | Path) -> None:
@@ -313,7 +382,9 @@ class Record:
     def finish(self) -> None:
         """Write ``results.csv`` and mark the record as finished."""
         self._expect_writing()
-        write_results_csv(self.folder / "results.csv", self._database.read, self.variants, self.metrics)
+        write_results_csv(
+            self.folder / "results.csv", self._database.read, self.variants, self.metrics, self.study.get("repeats")
+        )
         with self._write() as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO meta VALUES (?, ?)", [("status", _json("finished")), ("ended", _json(_now()))]
@@ -330,19 +401,23 @@ class Record:
         self._expect_writing()
         _write_json(self.folder / "environment.json", environment)
 
-    def save_predictions(self, model: str, arrays: Mapping[str, np.ndarray], *, variant: int = 0) -> Path:
-        """Save the test predictions of a variant, runs first, as ``predictions/<file>.npz``."""
-        self._expect_writing()
-        path = self._path("predictions", model, variant)
-        write_npz(path, arrays)
-        return path
+    def save_predictions(
+        self, model: str, arrays: Mapping[str, np.ndarray], *, variant: int = 0, after: int = 0
+    ) -> Path:
+        """Save the test predictions of a variant, runs first, as ``predictions/<file>.npz``.
 
-    def save_clusters(self, model: str, arrays: Mapping[str, np.ndarray], *, variant: int = 0) -> Path:
-        """Save what clusters of test examples add to the scores, runs first, as ``clusters/<file>.npz``."""
-        self._expect_writing()
-        path = self._path("clusters", model, variant)
-        write_npz(path, arrays)
-        return path
+        Args:
+            model, variant: whose.
+            arrays: of all runs, or of those that are added.
+            after: so many runs, which have ended before, stay in front of them.
+        """
+        return self._save_runs("predictions", model, variant, arrays, after)
+
+    def save_clusters(self, model: str, arrays: Mapping[str, np.ndarray], *, variant: int = 0, after: int = 0) -> Path:
+        """Save what clusters of test examples add to the scores, runs first, as ``clusters/<file>.npz``; arguments as
+        in ``save_predictions``.
+        """
+        return self._save_runs("clusters", model, variant, arrays, after)
 
     def read_predictions(self, model: str, *, variant: int = 0) -> dict[str, np.ndarray]:
         """The arrays given to ``save_predictions``."""
@@ -355,26 +430,31 @@ class Record:
         write_npz(path, arrays)
         return path
 
-    def save_weights(self, model: str, weights: Mapping[str, np.ndarray], *, variant: int = 0) -> Path:
-        """Save the weights of all runs of a variant, each (runs, ...), as ``weights/<file>.safetensors``."""
-        self._expect_writing()
-        path = self._path("weights", model, variant)
-        write_safetensors(path, weights)
-        return path
+    def save_weights(self, model: str, weights: Mapping[str, np.ndarray], *, variant: int = 0, after: int = 0) -> Path:
+        """Save the weights of all runs of a variant, each (runs, ...), as ``weights/<file>.safetensors``; arguments as
+        in ``save_predictions``.
+        """
+        return self._save_runs("weights", model, variant, weights, after)
 
     def read_weights(self, model: str, *, variant: int = 0) -> dict[str, np.ndarray]:
         """The weights given to ``save_weights``."""
         return read_safetensors(self._path("weights", model, variant))
 
-    def save_preprocessing(self, model: str, arrays: Mapping[str, np.ndarray], *, variant: int = 0) -> Path | None:
+    def save_preprocessing(
+        self, model: str, arrays: Mapping[str, np.ndarray], *, variant: int = 0, after: int = 0
+    ) -> Path | None:
         """Save what the preprocessing of each run of a variant was fitted to, each (runs, ...), as
-        ``preprocessing/<file>.safetensors``; nothing where there are no arrays.
+        ``preprocessing/<file>.safetensors``; nothing where there are no arrays. Arguments as in ``save_predictions``.
         """
         self._expect_writing()
-        path = self._path("preprocessing", model, variant)
-        if arrays:
-            write_safetensors(path, arrays)
-        return path if arrays else None
+        return self._save_runs("preprocessing", model, variant, arrays, after) if arrays else None
+
+    def _save_runs(self, part: str, model: str, variant: int, arrays: Mapping[str, np.ndarray], after: int) -> Path:
+        self._expect_writing()
+        path = self._path(part, model, variant)
+        read, write = (read_npz, write_npz) if ENDINGS[part] == ".npz" else (read_safetensors, write_safetensors)
+        write(path, added_rows(read(path), arrays, after) if after else arrays)
+        return path
 
     def save_sources(self, files: Mapping[str, bytes]) -> None:
         """Save the files of the user's own modules and tasks in the folder ``sources``, instead of those saved before.
@@ -410,7 +490,7 @@ class Record:
 
     def _load_meta(self) -> None:
         rows = self._database.read("SELECT model, variant, swept, protocol FROM variants ORDER BY rowid")
-        files = self._database.read("SELECT model, variant, file FROM variants")
+        files = self._database.read("SELECT model, variant, file FROM variants ORDER BY rowid")
         self._files: dict[tuple[str, int], str] = {(model, variant): file for model, variant, file in files}
         self._slugs = slugs(model for model, _, _ in files)
         try:
@@ -420,7 +500,7 @@ class Record:
             self.command: str = meta["command"]
             self.quick: bool = meta["quick"]
             self.models: tuple[str, ...] = tuple(model["name"] for model in self.study["models"])
-            self.variants: tuple[Variant, ...] = tuple(variant_from_json(*row) for row in rows)
+            self.variants: tuple[Variant, ...] = of_study([variant_from_json(*row) for row in rows], self.models)
         except (KeyError, TypeError, ValueError) as error:
             raise RecordError(
                 f"{self.folder / _DATABASE} is damaged: its description cannot be read ({error})."
@@ -461,11 +541,16 @@ class Record:
                 raise RecordError(f"no metric '{metric}' in the record {self.folder}: {nearest(metric, names)}")
 
     def _expect_study(self, study: Mapping[str, Any]) -> None:
-        found = study_differences(self.study, normal_json(study))
+        found = study_differences(self.study, normal_json(study), self.meta(LEFT_OUT))
         if found:
             shown = [f"  - {line}" for line in found[:10]]
             if len(found) > len(shown):
                 shown.append(f"  - and {len(found) - len(shown)} more")
+            if all(line.startswith(("models[", "code of model ")) for line in found):
+                shown.append(
+                    "Or give each changed model a name of its own: it is then trained beside the recorded ones, which "
+                    "are kept."
+                )
             raise RecordError(
                 "\n".join(
                     [
@@ -475,12 +560,6 @@ class Record:
                     ]
                 )
             )
-
-
-def _file(slug: str, variant: Variant, every: Iterable[Variant]) -> str:
-    """The name of a variant's files, without their ending. A slug holds no dot, so two never share a name."""
-    several = sum(other.model == variant.model for other in every) > 1
-    return f"{slug}.{variant.index}" if several else slug
 
 
 def _now() -> str:
