@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,11 @@ class VerdictSettings(BaseModel):
             smaller differences. None for every pair.
         metrics: metrics that decide beside the primary one. They share the error rate, which makes each a little more
             careful; any other metric is for exploring.
+        looks: numbers of repeats after which the verdicts are looked at, rising, such as [10, 20, 40]: all looks
+            together keep the error rate, and repeats beyond the last are not judged. A single number is one look, which
+            has the whole rate. None for no plan: then a part of the rate is kept for looks at more repeats.
+        spending: how planned looks share the error rate: "obrien-fleming" keeps almost all of it for the last look,
+            "pocock" gives to all alike. None for "obrien-fleming".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -31,6 +36,8 @@ class VerdictSettings(BaseModel):
     equal_within: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     against: str | None = None
     metrics: list[str] = Field(default_factory=list)
+    looks: list[Annotated[int, Field(ge=1)]] = Field(default_factory=list)
+    spending: Literal["obrien-fleming", "pocock"] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """What is set, for the record and the study file."""
@@ -58,5 +65,9 @@ def _unknown_names(found: VerdictSettings, models: Sequence[str], metrics: Seque
     for name in found.metrics:
         if metrics and name not in metrics:
             yield f"verdict.metrics: no metric '{name}'; {nearest(name, metrics)}"
+    if found.looks != sorted(set(found.looks)):
+        yield f"verdict.looks: expected rising numbers of repeats, got {found.looks}"
+    if found.spending is not None and not found.looks:
+        yield "verdict.spending: is for planned looks; name them too, such as looks = [10, 20, 40]"
     if len(set(found.metrics)) < len(found.metrics):
         yield f"verdict.metrics: expected each metric once, got {found.metrics}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -18,6 +19,7 @@ from tenfold.errors import RecordError, RequestError, nearest
 from tenfold.published import Published, read_published
 from tenfold.record import _sentences as sentences
 from tenfold.record._arrays import ENDINGS, read_npz, read_safetensors
+from tenfold.record._looks import LOOKS, command_for_more, look_sentences, looks_of
 from tenfold.record._ranking import Rank, rank
 from tenfold.record._sentences import VerdictWords
 from tenfold.record._snapshot import Curve, read_curves, read_snapshot
@@ -27,6 +29,7 @@ from tenfold.stats import (
     AgainstSingle,
     Clusters,
     Design,
+    Looks,
     Summary,
     Verdict,
     against_published,
@@ -189,7 +192,8 @@ class Reader:
         decides = [self.primary, *(name for name in self._settings.get("metrics", ()) if name != self.primary)]
         key = (described["name"], level, test, correction)
         if key not in self._verdicts:
-            scores = self.scores(metric)
+            judged = slice(self.looks.taken[-1])  # beyond a plan of looks no repeat counts
+            scores = {label: values[judged] for label, values in self.scores(metric).items()}
             words = {
                 "metric": sentences.in_words(described),
                 "higher_is_better": described["higher_is_better"],
@@ -197,9 +201,10 @@ class Reader:
                 "level": level,
                 "test": test,
                 "correction": correction,
-                "failed": self.failed(),
+                "failed": {label: lost[judged] for label, lost in self.failed().items()},
                 "n_metrics": len(decides) if described["name"] in decides else 1,
                 "equal_within": self._margin(described),
+                "looks": self.looks,
             }
             found: dict[tuple[str, str], Verdict] = {}
             for design, pairs in self._families(scores):
@@ -210,6 +215,13 @@ class Reader:
                 found |= dict(zip(pairs, judged, strict=True))
             self._verdicts[key] = [found[pair] for pair in self._pairs(scores)]
         return self._verdicts[key]
+
+    @cached_property
+    def looks(self) -> Looks:
+        """After how many repeats the verdicts were looked at; the present look is the last. Its first repeats are
+        judged: all, but for those beyond a plan.
+        """
+        return looks_of(self.meta(LOOKS) or [], self._settings, len(self.repeats))
 
     @property
     def _settings(self) -> dict[str, Any]:
@@ -247,7 +259,9 @@ class Reader:
         return {v.label: np.array([(v, repeat) in lost for repeat in self.repeats]) for v in self.variants}
 
     def clusters(self, labels: Iterable[str], metric: str) -> Clusters | None:
-        """What clusters of test examples add to the scores of these variants; None where one of them has none."""
+        """What clusters of test examples add to the scores of these variants in the repeats that are judged; None where
+        one of them has none.
+        """
         variants = {variant.label: variant for variant in self.variants}
         parts, examples = {}, 0
         for label in labels:
@@ -256,8 +270,9 @@ class Reader:
             if metric not in kept:
                 return None
             row = {int(repeat): at for at, repeat in enumerate(kept["repeat"])}
-            own = np.zeros((len(self.repeats), kept[metric].shape[1]))
-            for at, repeat in enumerate(self.repeats):
+            judged = self.repeats[: self.looks.taken[-1]]
+            own = np.zeros((len(judged), kept[metric].shape[1]))
+            for at, repeat in enumerate(judged):
                 if repeat in row:
                     own[at] = np.nan_to_num(kept[metric][row[repeat]])
             parts[label], examples = own, examples + kept["examples"].sum(axis=0)
@@ -339,7 +354,15 @@ class Reader:
             protocols=tuple(verdict.sentence for verdict in across),
             tally=sentences.tally(verdicts),
             published=sentences.against_sentence(self.against(metric, level=level), described),
+            advice=self._advice(verdicts),
         )
+
+    def _advice(self, verdicts: Iterable[Verdict]) -> str:
+        """What to type for more repeats, where they might settle something."""
+        if self.status != "finished":
+            return ""
+        folds = [entry["folds"] for entry in self.study.get("resampling") or () if entry.get("folds")]
+        return command_for_more(shlex.quote(str(self.folder)), self.looks, verdicts, folds)
 
     def verdict_sentences(self, metric: str | None = None, *, level: float = 0.95) -> list[str]:
         """The verdict of the whole study in words, the most important sentence first, what is missing last."""
@@ -397,6 +420,8 @@ class Reader:
             )
         if self.status != "finished":
             found.append("The study has not finished: what is shown is what had ended by now.")
+        if len(self.variants) > 1:
+            found += look_sentences(self.looks, self._settings, len(self.repeats), level)
         found += self._changed_later()
         found += [f"Repeats: {reason}." for reason in dict.fromkeys(self._reasons())]
         found += [f"Data: {text.removesuffix('.')}." for text in self.data_notes]

@@ -34,6 +34,7 @@ class VerdictWords:
         protocols: the same model under several protocols, such as a split by group and a random one.
         tally: how many pairs have which outcome.
         published: how the measured means compare with the published ones.
+        advice: what to type for the repeats that might settle open pairs.
     """
 
     headline: str
@@ -42,10 +43,11 @@ class VerdictWords:
     protocols: tuple[str, ...] = ()
     tally: str = ""
     published: str = ""
+    advice: str = ""
 
     def all(self) -> list[str]:
         """Every sentence, the most important first."""
-        sentences = (self.headline, self.best, *self.others, *self.protocols, self.tally, self.published)
+        sentences = (self.headline, self.best, *self.others, *self.protocols, self.tally, self.published, self.advice)
         return [sentence for sentence in sentences if sentence]
 
 

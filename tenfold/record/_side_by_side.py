@@ -11,6 +11,7 @@ import numpy as np
 
 from tenfold.errors import RequestError, nearest
 from tenfold.record import _sentences as sentences
+from tenfold.record._looks import looks_together
 from tenfold.record._reader import Reader
 from tenfold.record._same import differences
 from tenfold.stats import Clusters, Design, Summary, Verdict, summarise, verdicts
@@ -65,6 +66,7 @@ def compare(
         lines = "".join(f"\n  - {problem}" for problem in problems)
         raise RequestError(f"the records {one.folder} and {two.folder} cannot be compared, run by run:{lines}")
     repeats = [repeat for repeat in one.repeats if repeat in two.repeats]
+    repeats = repeats[: min(record.looks.taken[-1] for record in (one, two))]  # beyond a plan of looks none counts
     found = [_scores(record, described["name"], repeats) for record in (one, two)]
     names = [_labels(record, own, other) for record, own, other in ((one, *found), (two, found[1], found[0]))]
     scores = {name[label]: values for name, of in zip(names, found, strict=True) for label, values in of.items()}
@@ -83,6 +85,7 @@ def compare(
         higher_is_better=described["higher_is_better"],
         unit=described["unit"],
         level=level,
+        looks=looks_together(one.looks, two.looks, len(repeats)),
     )
     ratio = design.ratio if 0 < design.overlap < 1 else None
     bounds = (0.0, 1.0) if described["unit"] == "%" else None

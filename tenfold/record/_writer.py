@@ -21,6 +21,7 @@ from tenfold.record._csv import write_results_csv
 from tenfold.record._database import Database, create_database
 from tenfold.record._extend import LEFT_OUT, added_rows, changes, renamed, variant_rows, verdict_change
 from tenfold.record._lock import FolderLock
+from tenfold.record._looks import LOOKS, added_look
 from tenfold.record._same import left_out_models, normal_json, study_differences
 from tenfold.record._slug import slugs
 from tenfold.record._snapshot import OWN_META, read_meta
@@ -380,7 +381,7 @@ class Record:
         return self.meta("status")
 
     def finish(self) -> None:
-        """Write ``results.csv`` and mark the record as finished."""
+        """Write ``results.csv``, mark the record as finished, and count a look at the verdicts."""
         self._expect_writing()
         write_results_csv(
             self.folder / "results.csv", self._database.read, self.variants, self.metrics, self.study.get("repeats")
@@ -389,6 +390,9 @@ class Record:
             connection.executemany(
                 "INSERT OR REPLACE INTO meta VALUES (?, ?)", [("status", _json("finished")), ("ended", _json(_now()))]
             )
+            if len(self.variants) > 1 and self.study.get("repeats"):
+                looks = added_look(self.meta(LOOKS) or [], self.study.get("verdict") or {}, self.study["repeats"])
+                connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (LOOKS, _json(looks)))
 
     # ------------------------------------------------------------------ files
 

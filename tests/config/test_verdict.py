@@ -37,6 +37,10 @@ def test_it_can_be_set_from_outside() -> None:
         ({"against": "b"}, "verdict.against: no model 'b' in this study; known: A, B, C"),
         ({"metrics": ["f2"]}, "verdict.metrics: no metric 'f2'; known: accuracy, auc"),
         ({"metrics": ["f1", "f1"]}, "verdict.metrics: expected each metric once"),
+        ({"looks": [10, 10]}, "verdict.looks: expected rising numbers of repeats, got [10, 10]"),
+        ({"looks": [0, 10]}, "verdict.looks"),
+        ({"spending": "pocock"}, "verdict.spending: is for planned looks; name them too"),
+        ({"looks": [10], "spending": "late"}, "verdict.spending: input should be 'obrien-fleming' or 'pocock'"),
         ({"equal_to": 1}, "unknown key 'verdict.equal_to'; did you mean 'equal_within'?"),
     ],
 )
