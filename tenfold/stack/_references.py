@@ -6,7 +6,7 @@ import dis
 import functools
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def references(module: nn.Module) -> dict[str, Place]:
     """
     finder = _Finder()
     for layer in module.modules():
-        finder.see(type(layer))
+        finder.see_layer(type(layer))
         for value in [*vars(layer).values(), *(hook for kind in HOOKS for hook in getattr(layer, kind).values())]:
             finder.see(value)
     found: dict[str, Place] = {}
@@ -65,8 +65,12 @@ def is_own(name: str | None) -> bool:
     top = (name or "builtins").partition(".")[0]
     if top in ("torch", "tenfold", "builtins") or top in sys.stdlib_module_names - {"__main__"}:
         return False
-    path = getattr(sys.modules.get(name or ""), "__file__", None) or ""
-    return not any(part in _INSTALLED for part in Path(path).parts)
+    return not _is_installed(getattr(sys.modules.get(name or ""), "__file__", None) or "")
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_installed(path: str) -> bool:
+    return any(part in _INSTALLED for part in Path(path).parts)
 
 
 class _Finder:
@@ -97,8 +101,16 @@ class _Finder:
         elif is_own(type(value).__module__):
             self.see(type(value))
 
-    def _see_class(self, owner: type) -> None:
+    def see_layer(self, made: type) -> None:
+        """The class of a layer, whose constructor has done its work: what it reads no forward pass does."""
+        for owner in made.__mro__:
+            if is_own(owner.__module__):
+                self._see_class(owner, without=("__init__",))
+
+    def _see_class(self, owner: type, *, without: Collection[str] = ()) -> None:
         for name, value in list(vars(owner).items()):
+            if name in without:
+                continue
             if not name.startswith("__") and is_data(value):
                 self.places[f"{owner.__name__}.{name}"] = _in_class(owner, name)
             else:

@@ -32,11 +32,10 @@ class Takes(nn.Module):
 
     def __init__(self, case: str) -> None:
         super().__init__()
-        self.case = case
-        self.inner = CASES[case].make()
+        self.inner, self.takes = CASES[case].make(), CASES[case].takes
 
     def forward(self, x: Tensor, tokens: Tensor) -> Any:
-        return self.inner(*CASES[self.case].takes(x, tokens))
+        return self.inner(*self.takes(x, tokens))
 
 
 def penalty(output: Any) -> Tensor:
